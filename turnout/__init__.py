@@ -1,0 +1,76 @@
+"""Write a machine-learning pipeline once, on the Kubeflow Pipelines SDK; run it on three tracks.
+
+`component` and `pipeline` are the authoring side, together with KFP's artifact types. They are
+loaded on first use, so that `import turnout` alone costs nothing and imports no other library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from turnout.errors import ComponentError, TurnoutError
+
+if TYPE_CHECKING:
+    from kfp.dsl import (
+        HTML,
+        Artifact,
+        ClassificationMetrics,
+        Dataset,
+        Input,
+        Markdown,
+        Metrics,
+        Model,
+        Output,
+        PipelineTaskFinalStatus,
+    )
+
+    from turnout.component import component
+    from turnout.pipeline import pipeline
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "component": "turnout.component",
+    "pipeline": "turnout.pipeline",
+    **dict.fromkeys(
+        (
+            "HTML",
+            "Artifact",
+            "ClassificationMetrics",
+            "Dataset",
+            "Input",
+            "Markdown",
+            "Metrics",
+            "Model",
+            "Output",
+            "PipelineTaskFinalStatus",
+        ),
+        "kfp.dsl",
+    ),
+}
+
+__all__ = [
+    "HTML",
+    "Artifact",
+    "ClassificationMetrics",
+    "ComponentError",
+    "Dataset",
+    "Input",
+    "Markdown",
+    "Metrics",
+    "Model",
+    "Output",
+    "PipelineTaskFinalStatus",
+    "TurnoutError",
+    "component",
+    "pipeline",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'turnout' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

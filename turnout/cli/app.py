@@ -1,0 +1,161 @@
+"""The command line's commands. Each imports what it needs when it runs: `turnout exec` starts every step."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from turnout.errors import TurnoutError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Write a machine-learning pipeline once; run it locally, on Airflow and on KFP.",
+)
+
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="module:pipeline, path.py[:name], or a compiled KFP YAML")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Our errors in their words, without a traceback; status 1."""
+    try:
+        yield
+    except TurnoutError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.secho("interrupted: the steps that were running have been cancelled", fg="red", err=True)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def run(
+    source: Source,
+    parameter: Annotated[
+        Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter; text, or JSON where JSON is wanted."),
+    ] = None,
+    root: Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="URI under which runs are kept.")] = ".turnout",
+    run_id: Annotated[str, typer.Option(help="The run's id; made from the time when not given.")] = "",
+    parallelism: Annotated[Optional[int], typer.Option(min=1, help="Steps at once; the number of cores.")] = None,  # noqa: UP045
+    as_json: Json = False,
+) -> None:
+    """Run a pipeline on this machine. Exit 0 only when the run succeeded."""
+    from turnout.cli.progress import show_result, watching
+    from turnout.plan.link import link
+    from turnout.plan.parameters import bind_parameters, parse_value
+    from turnout.runtime.contract import State
+    from turnout.runtime.store import ArtifactStore
+    from turnout.source import load
+    from turnout.tracks import local
+
+    with _errors():
+        plan = link(load(source))
+        given = dict(_pair(item) for item in parameter or [])
+        typed = {
+            name: parse_value(text, plan.parameters[name].schema) if name in plan.parameters else text
+            for name, text in given.items()
+        }
+        values = bind_parameters(plan.parameters, typed, plan.name)
+        store = ArtifactStore(root)
+        run_id = run_id or f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        with watching(plan, run_id) as watch:
+            result = local.run(plan, values, store, run_id, watch=watch, parallelism=parallelism)
+    if as_json:
+        print(json.dumps(result.to_dict(), indent=2, default=str))
+    else:
+        show_result(result)
+    raise typer.Exit(0 if result.state is State.SUCCEEDED else 1)
+
+
+@app.command("compile")
+def compile_(
+    sources: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[SOURCE ...]", help="Pipelines to compile; all of pipelines/ when none is given."),
+    ] = None,
+    track: Annotated[str, typer.Option(help="airflow (a DAG file beside the YAML) or kfp (the YAML).")] = "airflow",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("dags"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is stale.")] = False,
+) -> None:
+    """Compile pipelines to files that are checked in."""
+    from turnout.source import load
+    from turnout.tracks.compile import TRACKS, emit, stale, write_files
+
+    with _errors():
+        if track not in TRACKS:
+            raise TurnoutError(f"no track '{track}' to compile to\n  available here: {', '.join(TRACKS)}")
+        files = {}
+        for source in sources or _all_pipelines():
+            files |= emit(load(source), track)
+        if check:
+            diffs = stale(files, out)
+            for diff in diffs:
+                print(diff, end="")
+            if diffs:
+                raise TurnoutError(f"{len(diffs)} of {len(files)} files are stale @ {out}\n  hint: run turnout compile")
+            return
+        for path in write_files(files, out):
+            print(path)
+
+
+@app.command("check")
+def check_(
+    source: Source,
+    track: Annotated[Optional[str], typer.Option(help="Only this track: local, airflow or kfp.")] = None,  # noqa: UP045
+    as_json: Json = False,
+) -> None:
+    """Report all faults, and what each track keeps, lowers and refuses. Exit 1 when there is a fault."""
+    from turnout.cli.report import checked, show_check
+    from turnout.source import load
+
+    with _errors():
+        outcome = checked(load(source), track)
+    if as_json:
+        print(json.dumps(outcome, indent=2, default=str))
+    else:
+        show_check(outcome)
+    raise typer.Exit(1 if outcome["faults"] else 0)
+
+
+@app.command("exec")
+def exec_(
+    target: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION")],
+    executor_input: Annotated[str, typer.Option(metavar="JSON", help="KFP's ExecutorInput.")],
+    code_digest: Annotated[str, typer.Option(help="Digest of the component's code at compile time.")] = "",
+    run_id: Annotated[str, typer.Option(help="The run's id.")] = "",
+    contract: Annotated[str, typer.Option(help="The contract this command speaks; for kfp.local to see.")] = "",
+) -> None:
+    """Run a component's function inside a step: the executor."""
+    from turnout.runtime.executor import execute, report
+
+    try:
+        execute(target, json.loads(executor_input), code_digest=code_digest, run_id=run_id)
+    except Exception as error:
+        report(error)
+        sys.exit(1)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise TurnoutError(f"'{text}' is not NAME=VALUE\n  hint: -p rows=100, or -p 'grid=[1, 2]'")
+    return name, value
+
+
+def _all_pipelines() -> list[str]:
+    found = sorted(str(path) for path in Path("pipelines").glob("*.py") if path.name != "__init__.py")
+    if not found:
+        raise TurnoutError("no pipelines/*.py @ the current directory\n  hint: name a SOURCE")
+    return found

@@ -1,0 +1,87 @@
+"""`@component`: a KFP component whose container imports its function from the image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from turnout import __version__
+from turnout.code_digest import code_digest
+from turnout.errors import DefinitionError, Fault
+from turnout.signature import Signature, read_signature
+
+if TYPE_CHECKING:
+    from kfp.dsl.python_component import PythonComponent
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+SIGNATURES: dict[str, Signature] = {}
+"""The signatures of the components defined so far, by their target `module:function`."""
+
+
+@dataclass(frozen=True)
+class RunningComponent:
+    """What `@component` gives inside a running step, where nothing is authored and KFP loads light."""
+
+    python_func: Callable[..., Any]
+    signature: Signature
+
+
+@overload
+def component(function: _Function) -> PythonComponent: ...
+@overload
+def component(*, image: str | None = None) -> Callable[[_Function], PythonComponent]: ...
+def component(function: Callable[..., Any] | None = None, *, image: str | None = None) -> Any:
+    """Make a typed Python function a KFP component.
+
+    The component's command is `turnout exec MODULE:FUNCTION`: the function is imported in the image,
+    never pasted into the YAML and never installed at run time. The result composes like any other KFP
+    component; `.python_func` is the plain function.
+
+    Args:
+        function: a function at the top of an importable module; every parameter has a type and a line
+            in the docstring. `Literal` and `annotated_types` bounds are checked when the step starts.
+        image: the container image with the code; `$TURNOUT_IMAGE`, or this version's image, when None.
+
+    Raises:
+        DefinitionError: the function cannot be a component, with every reason.
+    """
+    if function is None:
+        return lambda function: component(function, image=image)
+    where = f"{function.__module__}.{function.__qualname__}"
+    if function.__module__ == "__main__" or "." in function.__qualname__ or function.__name__ == "<lambda>":
+        hint = "put it at the top of a module: a step imports it by `module:function`"
+        raise DefinitionError([Fault("a step could not import this function", where, hint=hint)])
+    signature = read_signature(function, dates=False)
+    plain = signature.plain_function()
+    if os.environ.get("_KFP_RUNTIME") == "true":
+        return RunningComponent(plain, signature)
+
+    from kfp import dsl
+
+    target = f"{function.__module__}:{function.__name__}"
+    image = image or default_image()
+    try:
+        result = dsl.component(base_image=image, target_image=image)(plain)
+    except (TypeError, ValueError) as error:
+        raise DefinitionError([Fault(str(error), where)]) from error
+    container = result.component_spec.implementation.container
+    # kfp.local takes for Python components those whose command names the module of KFP's own executor.
+    container.command = ["turnout", "exec", target, "--contract=kfp.dsl.executor_main"]
+    container.args = [
+        "--code-digest",
+        code_digest(function.__module__),
+        "--run-id",
+        dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        "--executor-input",
+        dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
+    ]
+    SIGNATURES[target] = signature
+    return result
+
+
+def default_image() -> str:
+    """The image of components that name none: `$TURNOUT_IMAGE`, or the one of this version."""
+    return os.environ.get("TURNOUT_IMAGE") or f"turnout-python-components:{__version__}"

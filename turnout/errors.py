@@ -1,0 +1,102 @@
+"""Every error that Turnout raises on purpose.
+
+    TurnoutError               the base: a message for the person who can act on it
+    ├── FaultsError            several faults found together, each `what @ where`
+    │   ├── DefinitionError    a component or pipeline function cannot be written down
+    │   ├── SpecError          a document is not a KFP pipeline
+    │   ├── PlanError          a pipeline cannot be linked
+    │   ├── TrackError         a track cannot run something the pipeline asks for
+    │   └── ParameterError     values given for a run are not what the pipeline takes
+    ├── SourceError            the pipeline named on the command line cannot be found
+    ├── StoreError             the artifact store cannot be read or written
+    ├── StepError              a step's command failed, or broke its contract
+    └── ComponentError         a component says why it cannot do what it was asked to
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: what, where, what was available, and one hint.
+
+    `where` is a path of names joined by dots, such as `flight-delay-training.deploy.model`.
+    """
+
+    what: str
+    where: str = ""
+    available: tuple[str, ...] = ()
+    hint: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.what} @ {self.where}" if self.where else self.what]
+        if self.available:
+            lines.append(f"  available here: {', '.join(self.available)}")
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+def did_you_mean(word: str, available: Iterable[str]) -> str:
+    """A hint that names the closest of `available`, or nothing."""
+    close = difflib.get_close_matches(word, list(available), n=1)
+    return f"did you mean {close[0]}?" if close else ""
+
+
+class TurnoutError(Exception):
+    """Base of all errors that Turnout raises on purpose."""
+
+
+class FaultsError(TurnoutError):
+    """Several faults, reported together."""
+
+    def __init__(self, faults: Sequence[Fault]):
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class DefinitionError(FaultsError):
+    """A component or pipeline function cannot be written down."""
+
+
+class SpecError(FaultsError):
+    """A document is not a KFP pipeline."""
+
+
+class PlanError(FaultsError):
+    """A pipeline cannot be linked."""
+
+
+class TrackError(FaultsError):
+    """A track cannot run something the pipeline asks for."""
+
+
+class ParameterError(FaultsError):
+    """Values given for a run are not what the pipeline takes."""
+
+
+class SourceError(TurnoutError):
+    """The pipeline named on the command line cannot be found."""
+
+
+class StoreError(TurnoutError):
+    """The artifact store cannot be read or written."""
+
+
+class StepError(TurnoutError):
+    """A step's command failed, or broke the contract of a step."""
+
+
+class ComponentError(TurnoutError):
+    """A component says why it cannot do what it was asked to do.
+
+    Components raise it for what a user can put right: the executor prints its message without a
+    traceback, and every track shows that message as the step's error.
+    """
+
+    def __init__(self, what: str, *, where: str = "", available: Iterable[str] = (), hint: str = ""):
+        super().__init__(str(Fault(what, where, tuple(available), hint)))

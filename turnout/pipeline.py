@@ -1,0 +1,197 @@
+"""`@pipeline`: a KFP pipeline together with its facts for Airflow; and what it compiles to."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import inspect
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from turnout.component import SIGNATURES
+from turnout.errors import DefinitionError, Fault
+from turnout.signature import Signature, read_signature
+from turnout.spec.deployment_spec import PipelineDeploymentConfig
+from turnout.spec.document import Document, from_dict
+from turnout.spec.pipeline_spec import ComponentSpec
+from turnout.spec.platform_spec import PlatformSpec, SinglePlatformSpec
+
+if TYPE_CHECKING:
+    from kfp.dsl.graph_component import GraphComponent
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# Facets that KFP's parameter definitions hold themselves (`literals` and the type), or that stand
+# for both; everything else is a fact for the tracks that check values.
+_IN_THE_SPEC = {"type", "enum", "items"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a pipeline says beside its KFP spec."""
+
+    signature: Signature
+    airflow: dict[str, Any]
+
+
+@overload
+def pipeline(function: _Function) -> GraphComponent: ...
+@overload
+def pipeline(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    display_name: str | None = None,
+    pipeline_root: str | None = None,
+    schedule: str | None = None,
+    start_date: datetime.date | None = None,
+    catchup: bool | None = None,
+    max_active_runs: int | None = None,
+    tags: Sequence[str] = (),
+) -> Callable[[_Function], GraphComponent]: ...
+def pipeline(
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    display_name: str | None = None,
+    pipeline_root: str | None = None,
+    schedule: str | None = None,
+    start_date: datetime.date | None = None,
+    catchup: bool | None = None,
+    max_active_runs: int | None = None,
+    tags: Sequence[str] = (),
+) -> Any:
+    """Make a function that calls components a KFP pipeline.
+
+    Its parameters become both KFP inputs and the trigger form of Airflow: `Literal` a drop-down,
+    `annotated_types` bounds a checked number, `datetime.date` a date picker, the docstring their help.
+
+    Args:
+        function: the pipeline function; every parameter has a type and a line in the docstring.
+        name: the pipeline's name; the function's, with hyphens, when None.
+        description: what it does; the docstring's text when None.
+        display_name: a name for people.
+        pipeline_root: default URI under which KFP stores artifacts.
+        schedule: for Airflow: a five-field cron expression or a preset such as `@daily`.
+        start_date: for Airflow: the first day of the schedule, in UTC.
+        catchup: for Airflow: whether intervals since the start date that were missed are run.
+        max_active_runs: for Airflow: how many runs may be under way at once.
+        tags: for Airflow: labels to filter by.
+
+    Raises:
+        DefinitionError: the function cannot be a pipeline, with every reason.
+    """
+    if function is None:
+        return lambda function: pipeline(
+            function,  # type: ignore[call-overload]
+            name=name,
+            description=description,
+            display_name=display_name,
+            pipeline_root=pipeline_root,
+            schedule=schedule,
+            start_date=start_date,
+            catchup=catchup,
+            max_active_runs=max_active_runs,
+            tags=tags,
+        )
+    if os.environ.get("_KFP_RUNTIME") == "true":
+        return function  # a running step imports components, also those that stand beside a pipeline
+    from kfp import dsl
+
+    where = f"{function.__module__}.{function.__qualname__}"
+    signature = read_signature(function, dates=True)
+    name = name or function.__name__.replace("_", "-")
+    decorate = dsl.pipeline(name=name, description=description, display_name=display_name, pipeline_root=pipeline_root)
+    try:
+        graph = decorate(signature.plain_function())
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DefinitionError([Fault(str(error), where)]) from error
+    checks = {
+        parameter: facets
+        for parameter, item in signature.parameters.items()
+        if (facets := _facts_beside_the_spec(item.schema or {}))
+    }
+    facts = {
+        "schedule": schedule,
+        "start_date": start_date.isoformat() if start_date else None,
+        "catchup": catchup,
+        "max_active_runs": max_active_runs,
+        "tags": sorted(tags),
+        "parameters": checks,
+        "parameter_order": list(signature.parameters),
+    }
+    graph.turnout = Facts(signature, {key: value for key, value in facts.items() if value not in (None, [], {})})
+    return graph
+
+
+def compile_pipeline(graph: GraphComponent) -> Document:
+    """The document of a pipeline, made by `@pipeline` or by `kfp.dsl.pipeline`.
+
+    KFP's compiler makes the spec; added are the `literals` of `Literal` parameters, which KFP's SDK
+    does not write, and the pipeline's facts under `platforms.airflow`.
+    """
+    from google.protobuf import json_format
+
+    # Protobuf's maps have no order; text that is sorted makes the same document in every process.
+    pipeline_spec, platform_spec = (
+        json.loads(json_format.MessageToJson(message, sort_keys=True))
+        for message in (graph.pipeline_spec, graph.platform_spec)
+    )
+    document = from_dict(pipeline_spec, platform_spec, where=graph.name)
+    facts: Facts | None = getattr(graph, "turnout", None)
+    spec = document.pipeline
+    assert spec.root is not None
+    assert spec.deployment_spec is not None
+    spec = dataclasses.replace(
+        spec,
+        root=_with_literals(spec.root, facts.signature) if facts else spec.root,
+        components={
+            label: _with_literals(item, _signature_of(item, spec.deployment_spec))
+            for label, item in spec.components.items()
+        },
+    )
+    platform = document.platform
+    if facts and facts.airflow:
+        # KFP's server takes a second document only if it has the key `kubernetes`.
+        kept = platform.platforms if platform else {}
+        kubernetes = kept.get("kubernetes", SinglePlatformSpec())
+        airflow = SinglePlatformSpec(config=facts.airflow)
+        platform = PlatformSpec(platforms={**kept, "kubernetes": kubernetes, "airflow": airflow})
+    return Document(pipeline=spec, platform=platform)
+
+
+def is_pipeline(value: object) -> bool:
+    """Whether a module's attribute is a pipeline (and not a component or an instance of something else)."""
+    from kfp.dsl.graph_component import GraphComponent
+
+    return isinstance(value, GraphComponent) and not inspect.isclass(value)
+
+
+def _facts_beside_the_spec(schema: dict[str, Any]) -> dict[str, Any]:
+    facets = {key: value for key, value in schema.items() if key not in _IN_THE_SPEC}
+    if schema.get("items", {}):
+        facets["items"] = schema["items"]
+    return facets
+
+
+def _signature_of(component: ComponentSpec, deployment: PipelineDeploymentConfig) -> Signature | None:
+    executor = deployment.executors.get(component.executor_label or "")
+    command = executor.container.command if executor and executor.container else []
+    return SIGNATURES.get(command[2]) if command[:2] == ["turnout", "exec"] else None
+
+
+def _with_literals(component: ComponentSpec, signature: Signature | None) -> ComponentSpec:
+    inputs = component.input_definitions
+    if signature is None or inputs is None:
+        return component
+    parameters = {
+        name: dataclasses.replace(item, literals=[choice for choice in schema["enum"] if choice is not None])
+        if (schema := signature.parameters[name].schema if name in signature.parameters else None) and "enum" in schema
+        else item
+        for name, item in inputs.parameters.items()
+    }
+    return dataclasses.replace(component, input_definitions=dataclasses.replace(inputs, parameters=parameters))

@@ -1,0 +1,84 @@
+"""The parameters of a pipeline, as JSON Schema; and the values a run gives them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.errors import Fault, ParameterError, did_you_mean
+from turnout.plan.model import Parameter
+from turnout.spec.document import Document
+from turnout.spec.json_schema import value_faults, whole_numbers
+from turnout.spec.pipeline_spec import InputParameterSpec
+from turnout.spec.values import ABSENT, ParameterType
+
+JSON_TYPES = {
+    ParameterType.NUMBER_DOUBLE: "number",
+    ParameterType.NUMBER_INTEGER: "integer",
+    ParameterType.STRING: "string",
+    ParameterType.BOOLEAN: "boolean",
+    ParameterType.LIST: "array",
+    ParameterType.STRUCT: "object",
+}
+
+
+def pipeline_parameters(document: Document) -> dict[str, Parameter]:
+    """The parameters of a pipeline, with the order and the checks that its platform document adds."""
+    root = document.pipeline.root
+    inputs = root.input_definitions.parameters if root and root.input_definitions else {}
+    facts = document.platform_config("airflow")
+    checks = facts.get("parameters", {})
+    order = [name for name in facts.get("parameter_order", ()) if name in inputs]
+    return {name: _parameter(name, inputs[name], checks.get(name, {})) for name in dict.fromkeys([*order, *inputs])}
+
+
+def bind_parameters(parameters: Mapping[str, Parameter], given: Mapping[str, Any], pipeline: str) -> dict[str, Any]:
+    """The values of a run: those given, checked, and the defaults of the others.
+
+    Raises:
+        ParameterError: unknown or missing parameters, and values that do not fit, all of them.
+    """
+    faults = [
+        Fault(f"no parameter '{name}'", pipeline, tuple(parameters), did_you_mean(name, parameters))
+        for name in given
+        if name not in parameters
+    ]
+    values: dict[str, Any] = {}
+    for name, item in parameters.items():
+        if name in given:
+            values[name] = whole_numbers(given[name], item.schema)
+            faults.extend(value_faults(values[name], dict(item.schema), f"{pipeline}.{name}"))
+        elif item.required:
+            hint = f"give it with -p {name}=..."
+            faults.append(Fault(f"parameter '{name}' has no value and no default", pipeline, hint=hint))
+        else:
+            values[name] = item.default
+    if faults:
+        raise ParameterError(faults)
+    return values
+
+
+def parse_value(text: str, schema: Mapping[str, Any]) -> Any:
+    """A value typed on a command line: text as it is where text is wanted, otherwise JSON."""
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if "string" in kinds and not ("null" in kinds and text == "null"):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False}.get(text, text) if "boolean" in kinds else text
+
+
+def _parameter(name: str, spec: InputParameterSpec, checks: Mapping[str, Any]) -> Parameter:
+    kind: str | list[str] = JSON_TYPES.get(spec.parameter_type, "string")
+    nullable = spec.is_optional and spec.default_value in (ABSENT, None)
+    schema: dict[str, Any] = {"type": ["null", kind] if nullable else kind}
+    if spec.literals:
+        choices = [whole_numbers(item, schema) for item in spec.literals]
+        schema["enum"] = [*choices, None] if nullable else choices
+    schema |= checks
+    has_default = spec.default_value is not ABSENT
+    default = whole_numbers(spec.default_value, schema) if has_default else None
+    required = not spec.is_optional and not has_default
+    return Parameter(name, schema, required, default, spec.description)

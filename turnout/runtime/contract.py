@@ -1,0 +1,167 @@
+"""The contract of a running step: KFP's ExecutorInput and executor output, and the record of its outcome.
+
+Source: `ExecutorInput`, `ExecutorOutput`, `RuntimeArtifact` and `PipelineStateEnum` in KFP's
+`pipeline_spec.proto`; in JSON, as KFP's launcher hands them to the executor.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.spec.deployment_spec import PipelineContainerSpec
+from turnout.spec.pipeline_spec import ComponentSpec
+
+
+class State(enum.StrEnum):
+    """States of steps and runs, by KFP's names (`PipelineTaskState`)."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING_EXECUTOR"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    NOT_TRIGGERED = "NOT_TRIGGERED"
+    """An upstream step failed."""
+    CANCELLED = "CANCELLED"
+
+    @property
+    def finished(self) -> bool:
+        return self not in (State.PENDING, State.RUNNING)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A reference to data: small, and all that ever travels between steps."""
+
+    name: str
+    type: str
+    uri: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "type": self.type, "uri": self.uri, "metadata": dict(self.metadata)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Artifact:
+        return cls(data["name"], data["type"], data["uri"], data.get("metadata", {}))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a pipeline; times are ISO 8601 in UTC."""
+
+    pipeline: str
+    run_id: str
+    create_time: str
+    schedule_time: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A step with all its inputs known: what a launcher launches.
+
+    Attributes:
+        parameters: values by name; an optional parameter that is not given is absent.
+        artifacts: lists of artifacts by name, of length one for an input that is not a list.
+        attempt: from 1.
+    """
+
+    run: Run
+    path: str
+    component: ComponentSpec
+    container: PipelineContainerSpec
+    parameters: Mapping[str, Any]
+    artifacts: Mapping[str, tuple[Artifact, ...]]
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step ended, written last and atomically: what is not in it has not happened.
+
+    Attributes:
+        artifacts: by output name. Those of a failed step, such as a validation report, are for people
+            to look at; no step ever takes them.
+        started, ended: ISO 8601 in UTC.
+        log: URI of the log of the attempt.
+    """
+
+    state: State
+    attempt: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    started: str = ""
+    ended: str = ""
+    error: str = ""
+    log: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "state": self.state.value,
+            "attempt": self.attempt,
+            "parameters": dict(self.parameters),
+            "artifacts": {name: artifact.to_dict() for name, artifact in self.artifacts.items()},
+            "started": self.started,
+            "ended": self.ended,
+            "error": self.error,
+            "log": self.log,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Outcome:
+        artifacts = {name: Artifact.from_dict(item) for name, item in data["artifacts"].items()}
+        return cls(**{**data, "state": State(data["state"]), "artifacts": artifacts})
+
+
+def executor_input(
+    task: Task, local_inputs: Mapping[str, str], outputs: Mapping[str, tuple[str, str]], workdir: str
+) -> dict[str, Any]:
+    """KFP's ExecutorInput for a task.
+
+    Args:
+        local_inputs: where each input artifact is on this machine, by its URI.
+        outputs: URI and local path of each output artifact, by name.
+        workdir: local directory for the output parameters and the executor output.
+    """
+    declared = task.component.output_definitions
+    return {
+        "inputs": {
+            "parameterValues": dict(task.parameters),
+            "artifacts": {
+                name: {"artifacts": [_runtime_artifact(item, local_inputs[item.uri]) for item in items]}
+                for name, items in task.artifacts.items()
+            },
+        },
+        "outputs": {
+            "parameters": {name: {"outputFile": f"{workdir}/.launcher/parameters/{name}"} for name in declared.parameters}
+            if declared
+            else {},
+            "artifacts": {
+                name: {"artifacts": [_runtime_artifact(Artifact(name, output_type(task, name), uri, {}), path)]}
+                for name, (uri, path) in outputs.items()
+            },
+            "outputFile": f"{workdir}/.launcher/executor_output.json",
+        },
+    }
+
+
+def output_type(task: Task, name: str) -> str:
+    """The schema title of an output artifact, such as `system.Dataset`."""
+    declared = task.component.output_definitions
+    kind = declared.artifacts[name].artifact_type if declared else None
+    return (kind.schema_title if kind else None) or "system.Artifact"
+
+
+def _runtime_artifact(artifact: Artifact, path: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": artifact.name,
+        "type": {"schemaTitle": artifact.type, "schemaVersion": "0.0.1"},
+        "uri": artifact.uri,
+        "metadata": dict(artifact.metadata),
+    }
+    if path != artifact.uri:
+        entry["customPath"] = path
+    return entry

@@ -1,0 +1,42 @@
+"""Parameter values against JSON Schema: one check for the command line, Airflow's form and the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.errors import Fault, did_you_mean
+
+
+def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
+    """What is wrong with a value, by its JSON Schema (with the formats `date` and `date-time`)."""
+    from jsonschema import Draft202012Validator, FormatChecker
+
+    validator = Draft202012Validator(schema, format_checker=FormatChecker())
+    faults = []
+    for error in validator.iter_errors(value):
+        at = "".join(f"[{part!r}]" for part in error.absolute_path)
+        choices = tuple(map(str, schema["enum"])) if error.validator == "enum" else ()
+        what = f"{value!r} is not one of the choices" if choices else error.message
+        faults.append(Fault(what, where + at, choices, did_you_mean(str(value), choices)))
+    return faults
+
+
+def whole_numbers(value: Any, schema: Mapping[str, Any] | None = None) -> Any:
+    """The value with whole floats as ints, except where a float is what the schema asks for.
+
+    KFP keeps all numbers as doubles: a struct's `{"n_estimators": 300}` comes back as `300.0`.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return value if schema is not None and "number" in _kinds(schema) else int(value)
+    if isinstance(value, list):
+        items = schema.get("items") if schema else None
+        return [whole_numbers(item, items) for item in value]
+    if isinstance(value, dict):
+        return {key: whole_numbers(item) for key, item in value.items()}
+    return value
+
+
+def _kinds(schema: Mapping[str, Any]) -> list[str]:
+    kinds = schema.get("type", [])
+    return kinds if isinstance(kinds, list) else [kinds]
