@@ -25,14 +25,14 @@ if TYPE_CHECKING:
         PipelineTaskFinalStatus,
     )
 
-    from turnout.component import component
-    from turnout.pipeline import pipeline
+    from turnout.authoring.component import component
+    from turnout.authoring.pipeline import pipeline
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "component": "turnout.component",
-    "pipeline": "turnout.pipeline",
+    "component": "turnout.authoring.component",
+    "pipeline": "turnout.authoring.pipeline",
     **dict.fromkeys(
         (
             "HTML",

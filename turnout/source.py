@@ -28,7 +28,7 @@ def load(source: str) -> Document:
     target, _, name = source.partition(":")
     module = _import_file(Path(target)) if target.endswith(".py") else _import(target, source)
 
-    from turnout.pipeline import compile_pipeline, is_pipeline
+    from turnout.authoring.pipeline import compile_pipeline, is_pipeline
 
     found = {key: value for key, value in vars(module).items() if is_pipeline(value)}
     if name and name not in found:

@@ -50,7 +50,7 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
             return artifact
 
     if code_digest:
-        from turnout.code_digest import code_digest as current
+        from turnout.authoring.code_digest import code_digest as current
 
         module = target.partition(":")[0]
         if current(module) != code_digest:

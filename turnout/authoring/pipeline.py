@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from turnout.component import SIGNATURES
+from turnout.authoring.component import SIGNATURES
 from turnout.errors import DefinitionError, Fault
-from turnout.signature import Signature, read_signature
+from turnout.authoring.signature import Signature, read_signature
 from turnout.spec.deployment_spec import PipelineDeploymentConfig
 from turnout.spec.document import Document, from_dict
 from turnout.spec.pipeline_spec import ComponentSpec

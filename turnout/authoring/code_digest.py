@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-_LAYERS = {"airflow", "cli", "component", "errors", "pipeline", "plan", "runtime", "signature", "spec", "tracks"}
+_LAYERS = {"airflow", "authoring", "cli", "errors", "plan", "runtime", "source", "spec", "tracks"}
 
 
 def code_digest(module: str) -> str:

@@ -1,0 +1,44 @@
+"""Bring a dataset into a run."""
+
+from typing import Literal
+
+from turnout import Dataset, Output, component
+
+
+@component
+def ingest(
+    source: str,
+    data: Output[Dataset],
+    revision: str = "",
+    format: Literal["auto", "parquet", "csv"] = "auto",
+    timestamps: list[str] = [],
+):
+    """Read a table from where it is kept, and record exactly what was read.
+
+    The artifact's metadata holds the source and its revision, the digest of the source's bytes, the
+    number of rows and the schema.
+
+    Args:
+        source: a path or URI (file, s3, gs, http) of a file or a directory of Parquet files; with a
+            revision, a path in the DVC repository here, or REPOSITORY#PATH.
+        data: the table, as Parquet.
+        revision: a git revision (commit, tag, branch) of the DVC repository to take the data from;
+            empty for the data as it is now.
+        format: the source's format; found from its content when auto.
+        timestamps: columns of a CSV source that hold times, to be read as UTC.
+    """
+    import tempfile
+    from pathlib import Path
+
+    from turnout import ComponentError
+    from turnout.tables import content_digest, fetch, read_table, write_table
+
+    with tempfile.TemporaryDirectory() as directory:
+        fetched = fetch(source, revision, Path(directory))
+        table, found = read_table(fetched.path, format, timestamps)
+        if table.empty:
+            raise ComponentError("the dataset has no rows", where=source)
+        digest = content_digest(fetched.path)
+    data.metadata.update(write_table(table, data.path))
+    data.metadata.update(source=source, source_format=found, revision=fetched.revision, data_digest=digest)
+    print(f"{len(table):,} rows and {table.shape[1]} columns from {source} ({found}, {digest[:19]})")

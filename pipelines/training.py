@@ -1,0 +1,125 @@
+"""Train a model on a table, judge it, and if it is better than the champion put it into service."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Lt
+from kfp import dsl
+
+from turnout import pipeline
+from turnout.components.deploy import deploy
+from turnout.components.evaluate import evaluate
+from turnout.components.featurise import featurise
+from turnout.components.ingest import ingest
+from turnout.components.register import register
+from turnout.components.split import split
+from turnout.components.train import train
+from turnout.components.validate import validate
+
+
+@pipeline(name="flight-delay-training", display_name="Training", tags=["training", "example"], max_active_runs=1)
+def training(
+    source: str = "data/flights/flights.parquet",
+    revision: str = "",
+    timestamps: list[str] = [],
+    suite: str = "expectations/flights.json",
+    feature_service: str = "flight_delay",
+    feature_repository: str = "feature_repo",
+    feature_sources: str = "data/flights",
+    target: str = "late",
+    task: Literal["classification", "regression"] = "classification",
+    ignore: list[str] = ["flight_id", "event_timestamp"],
+    timestamp: str = "event_timestamp",
+    test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
+    gap_hours: Annotated[float, Ge(0)] = 24.0,
+    estimator: str = "lightgbm.LGBMClassifier",
+    hyperparameters: dict = {"n_estimators": 300, "learning_rate": 0.05, "colsample_bytree": 0.7, "min_child_samples": 100},
+    seed: int = 0,
+    metric: Literal[
+        "roc_auc",
+        "average_precision",
+        "neg_brier_score",
+        "neg_log_loss",
+        "accuracy",
+        "f1",
+        "r2",
+        "neg_mean_absolute_error",
+        "neg_root_mean_squared_error",
+    ] = "roc_auc",
+    minimum_improvement: Annotated[float, Ge(0)] = 0.0,
+    slices: list[str] = ["carrier", "origin"],
+    require_champion: bool = False,
+    registered_model: str = "flight-delay",
+    experiment: str = "flight-delay",
+):
+    """Train a model on a table, judge it, and if it is better than the champion put it into service.
+
+    The defaults train on the flights that left New York in 2013: will a flight arrive more than 15
+    minutes late, judged at the start of the hour in which it should depart? Other parameters make it
+    the training of any other table with two classes or a number to predict.
+
+    Args:
+        source: Path or URI of the table; with a revision, its path in the DVC repository.
+        revision: Git revision of the DVC repository to train on; empty for the data as it is now.
+        timestamps: Columns of a CSV source that hold times.
+        suite: Path or URI of the Great Expectations suite the table must pass; empty for none.
+        feature_service: Feast feature service to join; empty for none.
+        feature_repository: Path of the Feast repository.
+        feature_sources: Path, URI or DVC path of the features' source tables.
+        target: Column to predict.
+        task: What kind of prediction it is.
+        ignore: Columns that are not for learning.
+        timestamp: Column with each row's time, to test on the last part; empty to split at random.
+        test_fraction: Share of the rows to test on.
+        gap_hours: Hours before the test rows that are left out of training.
+        estimator: Dotted path of an estimator with scikit-learn's API.
+        hyperparameters: Arguments of the estimator.
+        seed: Seed of the estimator and of a random split.
+        metric: What decides whether the model is better; higher is better.
+        minimum_improvement: How much better than the champion it must be.
+        slices: Columns by whose values the score is shown.
+        require_champion: Fail when there is no champion to compare with.
+        registered_model: Name in the MLflow registry.
+        experiment: MLflow experiment to log to.
+    """
+    ingested = ingest(source=source, revision=revision, timestamps=timestamps)
+    validated = validate(data=ingested.outputs["data"], suite=suite)
+    featurised = featurise(
+        entities=ingested.outputs["data"],
+        feature_service=feature_service,
+        repository=feature_repository,
+        sources=feature_sources,
+        revision=revision,
+    ).after(validated)
+    parts = split(
+        data=featurised.outputs["features"],
+        timestamp=timestamp,
+        test_fraction=test_fraction,
+        gap_hours=gap_hours,
+        seed=seed,
+    )
+    trained = train(
+        data=parts.outputs["train"],
+        target=target,
+        task=task,
+        estimator=estimator,
+        hyperparameters=hyperparameters,
+        ignore=ignore,
+        seed=seed,
+        experiment=experiment,
+    )
+    evaluated = evaluate(
+        model=trained.outputs["model"],
+        data=parts.outputs["test"],
+        registered_model=registered_model,
+        metric=metric,
+        minimum_improvement=minimum_improvement,
+        slices=slices,
+        require_champion=require_champion,
+    )
+    with dsl.If(evaluated.outputs["promote"] == True, name="promote"):  # noqa: E712 - KFP reads the comparison
+        registered = register(model=trained.outputs["model"], registered_model=registered_model)
+        deploy(
+            sample=parts.outputs["test"],
+            registered_model=registered_model,
+            version=registered.outputs["version"],
+        )

@@ -1,0 +1,1 @@
+"""Authoring: the only package that imports kfp."""

@@ -1,0 +1,153 @@
+"""Tables for components: where they come from, what is in them, and what they descend from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from turnout.errors import ComponentError, did_you_mean
+
+Format = Literal["auto", "parquet", "csv"]
+_PARQUET_MAGIC = b"PAR1"
+_LINEAGE = ("source", "revision", "data_digest", "features_digest")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Data on this machine.
+
+    Attributes:
+        revision: the full git commit it was taken from, for data of a DVC repository.
+    """
+
+    path: Path
+    revision: str = ""
+
+
+def fetch(source: str, revision: str, directory: Path) -> Fetched:
+    """Bring a file or directory to this machine; what is here already stays where it is.
+
+    Args:
+        source: a path, a URI that fsspec opens (file, s3, gs, http, ...); with a revision, a path in the
+            DVC repository of the working directory, or `REPOSITORY#PATH` in another.
+        revision: a git revision of the DVC repository; the data as it is now when empty.
+        directory: where to put what must be copied.
+
+    Raises:
+        ComponentError: there is no such data, or it cannot be reached.
+    """
+    if revision:
+        return _fetch_revision(source, revision, directory)
+    from upath import UPath
+
+    try:
+        remote = UPath(source)
+        if not remote.exists():
+            raise ComponentError("no such data", where=source, hint="give a path, a URI, or a DVC path with a revision")
+        if remote.protocol in ("", "file", "local"):
+            return Fetched(Path(remote.path))
+        target = directory / (remote.name or "data")
+        if remote.is_dir():
+            remote.fs.get(remote.path.rstrip("/") + "/", str(target) + "/", recursive=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            remote.fs.get_file(remote.path if "http" not in remote.protocol else source, str(target))
+    except ComponentError:
+        raise
+    except Exception as error:  # every protocol has its own
+        hint = "check the address and the credentials in the environment"
+        raise ComponentError(f"the data cannot be fetched: {error}", where=source, hint=hint) from error
+    return Fetched(target)
+
+
+def _fetch_revision(source: str, revision: str, directory: Path) -> Fetched:
+    from dvc.api import DVCFileSystem
+
+    repository, _, path = source.rpartition("#")
+    try:
+        files = DVCFileSystem(repository or ".", rev=revision)
+        commit = files.repo.scm.resolve_rev(revision) if files.repo.scm else ""
+        if not files.exists(path):
+            raise ComponentError(f"no such data at revision {revision}", where=path, hint="is its .dvc file committed there?")
+        target = directory / Path(path).name
+        directory.mkdir(parents=True, exist_ok=True)
+        files.get(path, str(target), recursive=files.isdir(path))
+    except ComponentError:
+        raise
+    except Exception as error:
+        hint = "is this a DVC repository, and has the data been pushed to its remote?"
+        raise ComponentError(f"DVC cannot give the data at revision {revision}: {error}", where=path, hint=hint) from error
+    return Fetched(target, commit)
+
+
+def read_table(path: Path, form: Format = "auto", timestamps: Iterable[str] = ()) -> tuple[pd.DataFrame, str]:
+    """A table, and the format it was in.
+
+    Args:
+        path: a file, or a directory of Parquet files.
+        form: the format; found from the content when `auto`.
+        timestamps: columns of a CSV file that hold times; read as UTC.
+
+    Raises:
+        ComponentError: the content is not in that format.
+    """
+    found = form if form != "auto" else detect_format(path)
+    try:
+        if found == "parquet":
+            return pd.read_parquet(path), found
+        table = pd.read_csv(path, compression="infer")
+    except Exception as error:  # pyarrow's and pandas' own
+        raise ComponentError(f"not readable as {found}: {error}", where=path.name, hint="set the format") from error
+    for column in timestamps:
+        require(table, [column], path.name)
+        table[column] = pd.to_datetime(table[column], utc=True)
+    return table, found
+
+
+def detect_format(path: Path) -> str:
+    """`parquet` or `csv`, by the first bytes, not by the name."""
+    if path.is_dir():
+        return "parquet"
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if start.startswith(_PARQUET_MAGIC):
+        return "parquet"
+    if b"\0" in start and not path.suffix in (".gz", ".zip", ".bz2", ".xz", ".zst"):
+        raise ComponentError("neither Parquet nor CSV", where=path.name, hint="convert it to Parquet")
+    return "csv"
+
+
+def content_digest(path: Path) -> str:
+    """The digest of a file's bytes, or of a directory's names and bytes: `sha256:` and hexadecimal digits."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    hasher = hashlib.sha256()
+    for file in sorted(item for item in path.rglob("*") if item.is_file()):
+        hasher.update(f"{file.relative_to(path).as_posix()}\0{content_digest(file)}\0".encode())
+    return "sha256:" + hasher.hexdigest()
+
+
+def write_table(table: pd.DataFrame, path: str) -> dict[str, Any]:
+    """Write a table as Parquet; what its artifact's metadata says of it."""
+    table.to_parquet(path, index=False)
+    return {"format": "parquet", "rows": len(table), "schema": {name: str(kind) for name, kind in table.dtypes.items()}}
+
+
+def lineage(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an artifact's metadata that its descendants keep: where the data came from."""
+    return {key: metadata[key] for key in _LINEAGE if metadata.get(key)}
+
+
+def require(table: pd.DataFrame, columns: Iterable[str], where: str) -> None:
+    """Raise ComponentError unless the table has all these columns."""
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        names = [str(name) for name in table.columns]
+        raise ComponentError(f"no column {', '.join(map(repr, missing))}", where=where, available=names,
+                             hint=did_you_mean(missing[0], names))  # fmt: skip
