@@ -16,7 +16,7 @@ from typing import Any
 
 from turnout.errors import StepError, TurnoutError
 from turnout.runtime.contract import Artifact, Outcome, State, Task, executor_input, output_type
-from turnout.runtime.placeholders import resolve_command, run_values
+from turnout.runtime.placeholders import resolve_command, task_values
 from turnout.runtime.process import ProcessRuntime
 from turnout.runtime.store import ArtifactStore
 from turnout.spec.values import ParameterType
@@ -80,7 +80,7 @@ def _attempt(
     command = [*task.container.command, *task.container.args]
     if not command:
         raise StepError(f"the image's own command cannot be run here; the component of '{task.path}' names none")
-    resolved = resolve_command(command, contract, run_values(task, str(store.root)))
+    resolved = resolve_command(command, contract, task_values(task, str(store.root)))
     error_file = workdir / ".launcher" / "error.txt"
     environment = {item.name: item.value for item in task.container.env} | {ERROR_FILE: str(error_file)}
     status = runtime.run(resolved, environment, log, on_line)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from turnout.errors import StepError
-from turnout.runtime.contract import Task
+from turnout.runtime.contract import Run, Task
 
 _PLACEHOLDER = re.compile(r"\{\{\$(?P<reference>(?:\.[^{}]*)?)\}\}")
 _KEYED = re.compile(
@@ -21,9 +21,8 @@ _KEYED = re.compile(
 )
 
 
-def run_values(task: Task, pipeline_root: str) -> dict[str, str]:
+def run_values(run: Run, pipeline_root: str) -> dict[str, str]:
     """The placeholders that stand for facts of the run."""
-    run = task.run
     return {
         ".pipeline_job_name": f"{run.pipeline}-{run.run_id}",
         ".pipeline_job_uuid": run.run_id,
@@ -31,8 +30,15 @@ def run_values(task: Task, pipeline_root: str) -> dict[str, str]:
         ".pipeline_job_create_time_utc": run.create_time,
         ".pipeline_job_schedule_time_utc": run.schedule_time or run.create_time,
         ".pipeline_root": pipeline_root,
+    }
+
+
+def task_values(task: Task, pipeline_root: str) -> dict[str, str]:
+    """The placeholders that stand for facts of the run and of the task."""
+    return {
+        **run_values(task.run, pipeline_root),
         ".pipeline_task_name": task.path.rpartition(".")[2],
-        ".pipeline_task_uuid": f"{run.run_id}/{task.path}/{task.attempt}",
+        ".pipeline_task_uuid": f"{task.run.run_id}/{task.path}/{task.attempt}",
     }
 
 

@@ -13,13 +13,14 @@ from typing import Any
 from turnout.errors import StepError, TrackError
 from turnout.plan.model import Plan, Step
 from turnout.plan.order import Needs, holds, needs, resolve
-from turnout.runtime.contract import Artifact, Outcome, Run, State, Task
+from turnout.plan.retry import Backoff
+from turnout.plan.task import make_task
+from turnout.runtime.contract import Artifact, Outcome, Run, State
 from turnout.runtime.launcher import launch, now
 from turnout.runtime.placeholders import run_values
 from turnout.runtime.process import ProcessRuntime
 from turnout.runtime.store import ArtifactStore
 from turnout.spec.document import digest, write
-from turnout.spec.pipeline_spec import RetryPolicy
 from turnout.tracks.support import LAUNCHER, Support, lowered, refusals
 
 SUPPORT: dict[str, Support] = {
@@ -180,8 +181,8 @@ class _Runner:
         try:
             if before <= {State.SUCCEEDED}:
                 if all(holds(item, self._values(item.inputs)) for item in need.conditions):
-                    task = self._task(self.steps[path])
-                    running[pool.submit(self._launch, task, self.steps[path].retry)] = path
+                    step = self.steps[path]
+                    running[pool.submit(self._launch, step, self._values(step.inputs))] = path
                     return
                 state = State.SKIPPED
             else:
@@ -191,26 +192,13 @@ class _Runner:
             state = State.FAILED
         self._change(path, state)
 
-    def _task(self, step: Step) -> Task:
-        values = self._values(step.inputs)
-        artifacts = step.component.input_definitions.artifacts if step.component.input_definitions else {}
-        return Task(
-            self.info,
-            step.path,
-            step.component,
-            step.container,
-            {name: value for name, value in values.items() if name not in artifacts and value is not None},
-            {name: (value,) for name, value in values.items() if name in artifacts and isinstance(value, Artifact)},
-        )
-
     def _values(self, sources: Mapping[str, Any]) -> dict[str, Any]:
-        place = Task(self.info, "", None, None, {}, {})  # type: ignore[arg-type]
-        run = run_values(place, str(self.store.root))
+        run = run_values(self.info, str(self.store.root))
         return {name: resolve(source, self.parameters, self.outputs, run) for name, source in sources.items()}
 
-    def _launch(self, task: Task, retry: RetryPolicy | None) -> Outcome:
+    def _launch(self, step: Step, values: Mapping[str, Any]) -> Outcome:
         """All attempts of a step, in a thread of the pool."""
-        result = self.results[task.path]
+        result, retry = self.results[step.path], step.retry
         started = time.monotonic()
         attempts = 1 + (retry.max_retry_count if retry else 0)
         for attempt in range(1, attempts + 1):
@@ -218,18 +206,18 @@ class _Runner:
             with self.lock:
                 self.runtimes.add(runtime)
             result.attempts = attempt
-            self._change(task.path, State.RUNNING)
+            self._change(step.path, State.RUNNING)
             if self.stopping.is_set():
                 runtime.cancel()
-            again = Task(task.run, task.path, task.component, task.container, task.parameters, task.artifacts, attempt)
-            outcome = launch(again, self.store, runtime, lambda line: self.watch(result, line))
+            task = make_task(step, values, self.info, attempt)
+            outcome = launch(task, self.store, runtime, lambda line: self.watch(result, line))
             with self.lock:
                 self.runtimes.discard(runtime)
             result.duration_s = time.monotonic() - started
             if outcome.state is State.SUCCEEDED or self.stopping.is_set():
                 break
             if retry and attempt < attempts:
-                self.stopping.wait(backoff(retry, attempt))
+                self.stopping.wait(Backoff.of(retry).seconds(attempt))
         return outcome
 
     def _end(self, path: str, outcome: Outcome) -> None:
@@ -262,13 +250,3 @@ class _Runner:
                 continue
             outputs[name] = value.to_dict() if isinstance(value, Artifact) else value
         return outputs
-
-
-def backoff(retry: RetryPolicy, attempt: int) -> float:
-    """Seconds between an attempt (from 1) and the next. KFP's defaults: factor 2, at most an hour."""
-    first = _seconds(retry.backoff_duration, 0.0)
-    return min(first * (retry.backoff_factor or 2.0) ** (attempt - 1), _seconds(retry.backoff_max_duration, 3600.0))
-
-
-def _seconds(duration: str | None, default: float) -> float:
-    return float(duration.removesuffix("s")) if duration else default

@@ -1,0 +1,228 @@
+# Compiled by Turnout from the pipeline flight-delay-training: change that, not this file.
+
+from airflow.sdk import DAG, Param, TaskGroup
+
+from turnout.airflow import Step, When
+
+with DAG(
+    dag_id='flight-delay-training',
+    dag_display_name='Training',
+    doc_md=(
+        'Train a model on a table, judge it, and if it is better than the champion put it into service.\n'
+        'The defaults train on the flights that left New York in 2013: will a flight arrive more than 15\n'
+        'minutes late, judged at the start of the hour in which it should depart? Other parameters make it\n'
+        'the training of any other table with two classes or a number to predict.\n'
+    ),
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    tags=['example', 'training'],
+    params={
+        'source': Param(
+            'data/flights/flights.parquet',
+            type='string',
+            description='Path or URI of the table; with a revision, its path in the DVC repository.',
+        ),
+        'revision': Param(
+            '',
+            type='string',
+            description='Git revision of the DVC repository to train on; empty for the data as it is now.',
+        ),
+        'timestamps': Param(
+            [],
+            type='array',
+            items={'type': 'string'},
+            description='Columns of a CSV source that hold times.',
+        ),
+        'suite': Param(
+            'expectations/flights.json',
+            type='string',
+            description='Path or URI of the Great Expectations suite the table must pass; empty for none.',
+        ),
+        'feature_service': Param(
+            'flight_delay',
+            type='string',
+            description='Feast feature service to join; empty for none.',
+        ),
+        'feature_repository': Param(
+            'feature_repo',
+            type='string',
+            description='Path of the Feast repository.',
+        ),
+        'feature_sources': Param(
+            'data/flights',
+            type='string',
+            description="Path, URI or DVC path of the features' source tables.",
+        ),
+        'target': Param('late', type='string', description='Column to predict.'),
+        'task': Param(
+            'classification',
+            type='string',
+            enum=['classification', 'regression'],
+            description='What kind of prediction it is.',
+        ),
+        'ignore': Param(
+            ['flight_id', 'event_timestamp'],
+            type='array',
+            items={'type': 'string'},
+            description='Columns that are not for learning.',
+        ),
+        'timestamp': Param(
+            'event_timestamp',
+            type='string',
+            description="Column with each row's time, to test on the last part; empty to split at random.",
+        ),
+        'test_fraction': Param(
+            0.2,
+            type='number',
+            exclusiveMinimum=0,
+            exclusiveMaximum=1,
+            description='Share of the rows to test on.',
+        ),
+        'gap_hours': Param(
+            24.0,
+            type='number',
+            minimum=0,
+            description='Hours before the test rows that are left out of training.',
+        ),
+        'estimator': Param(
+            'lightgbm.LGBMClassifier',
+            type='string',
+            description="Dotted path of an estimator with scikit-learn's API.",
+        ),
+        'hyperparameters': Param(
+            {
+                'colsample_bytree': 0.7,
+                'learning_rate': 0.05,
+                'min_child_samples': 100,
+                'n_estimators': 300,
+            },
+            type='object',
+            description='Arguments of the estimator.',
+        ),
+        'seed': Param(
+            0,
+            type='integer',
+            description='Seed of the estimator and of a random split.',
+        ),
+        'metric': Param(
+            'roc_auc',
+            type='string',
+            enum=[
+                'roc_auc',
+                'average_precision',
+                'neg_brier_score',
+                'neg_log_loss',
+                'accuracy',
+                'f1',
+                'r2',
+                'neg_mean_absolute_error',
+                'neg_root_mean_squared_error',
+            ],
+            description='What decides whether the model is better; higher is better.',
+        ),
+        'minimum_improvement': Param(
+            0.0,
+            type='number',
+            minimum=0,
+            description='How much better than the champion it must be.',
+        ),
+        'slices': Param(
+            ['carrier', 'origin'],
+            type='array',
+            items={'type': 'string'},
+            description='Columns by whose values the score is shown.',
+        ),
+        'require_champion': Param(
+            False,
+            type='boolean',
+            description='Fail when there is no champion to compare with.',
+        ),
+        'registered_model': Param('flight-delay', type='string', description='Name in the MLflow registry.'),
+        'experiment': Param('flight-delay', type='string', description='MLflow experiment to log to.'),
+    },
+    default_args={
+        'spec': 'flight_delay_training.yaml',
+        'spec_digest': 'sha256:b69b95f6eb2f3e46ae5e6ee84dd07bd4c3673063695447dceb5e97be29dd640e',
+    },
+) as dag:
+    ingest = Step(
+        task_id='ingest',
+        inputs={
+            'revision': dag.param('revision'),
+            'source': dag.param('source'),
+            'timestamps': dag.param('timestamps'),
+        },
+    )
+    validate = Step(
+        task_id='validate',
+        inputs={'suite': dag.param('suite'), 'data': ingest.output['data']},
+    )
+    featurise = Step(
+        task_id='featurise',
+        inputs={
+            'feature_service': dag.param('feature_service'),
+            'repository': dag.param('feature_repository'),
+            'revision': dag.param('revision'),
+            'sources': dag.param('feature_sources'),
+            'entities': ingest.output['data'],
+        },
+    )
+    validate >> featurise
+    split = Step(
+        task_id='split',
+        inputs={
+            'gap_hours': dag.param('gap_hours'),
+            'seed': dag.param('seed'),
+            'test_fraction': dag.param('test_fraction'),
+            'timestamp': dag.param('timestamp'),
+            'data': featurise.output['features'],
+        },
+    )
+    train = Step(
+        task_id='train',
+        inputs={
+            'estimator': dag.param('estimator'),
+            'experiment': dag.param('experiment'),
+            'hyperparameters': dag.param('hyperparameters'),
+            'ignore': dag.param('ignore'),
+            'seed': dag.param('seed'),
+            'target': dag.param('target'),
+            'task': dag.param('task'),
+            'data': split.output['train'],
+        },
+    )
+    evaluate = Step(
+        task_id='evaluate',
+        inputs={
+            'metric': dag.param('metric'),
+            'minimum_improvement': dag.param('minimum_improvement'),
+            'registered_model': dag.param('registered_model'),
+            'require_champion': dag.param('require_champion'),
+            'slices': dag.param('slices'),
+            'data': split.output['test'],
+            'model': train.output['model'],
+        },
+    )
+    condition_1_when = When(
+        task_id='condition-1-when',
+        condition='evaluate_promote == true',
+        inputs={'evaluate_promote': evaluate.output['promote']},
+    )
+    with TaskGroup('condition-1') as condition_1:
+        register = Step(
+            task_id='register',
+            inputs={
+                'registered_model': dag.param('registered_model'),
+                'model': train.output['model'],
+            },
+        )
+        deploy = Step(
+            task_id='deploy',
+            inputs={
+                'registered_model': dag.param('registered_model'),
+                'version': register.output['version'],
+                'sample': split.output['test'],
+            },
+        )
+    condition_1_when >> condition_1

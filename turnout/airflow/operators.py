@@ -1,0 +1,156 @@
+"""The operators of compiled DAG files: `Step` runs a step of the pipeline, `When` guards a group of them."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, SkipMixin, conf
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from turnout.airflow.provider import SECTION
+from turnout.errors import Fault, TurnoutError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from turnout.plan.model import Plan
+    from turnout.runtime.process import ProcessRuntime
+
+XCOM_LIMIT = 48 * 1024
+"""Bytes of JSON that an output may have in XCom, which is the scheduler's database."""
+
+
+class _Values(BaseOperator):
+    """An operator whose `inputs` are values or references to values, never Jinja templates.
+
+    What a user types, or a step returns, is data: it is passed on as it is, whatever braces it holds.
+    """
+
+    template_fields: Sequence[str] = ("inputs",)
+
+    def __init__(self, *, inputs: Mapping[str, Any] | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.inputs = dict(inputs or {})
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        return content if isinstance(content, str) else super().render_template(content, *args, **kwargs)
+
+
+class Step(_Values):
+    """A step of a compiled pipeline.
+
+    Its outputs are XComs by their names: parameters as they are, artifacts as references.
+
+    Args:
+        inputs: values, parameters of the run (`dag.param("name")`) and outputs of other steps
+            (`other.output["name"]`), by input name.
+        texts: inputs that are texts with KFP placeholders in them, filled in from `inputs`.
+        spec: name of the pipeline's YAML file beside the DAG file.
+        spec_digest: digest of the YAML that the DAG file was compiled with.
+    """
+
+    ui_color = "#e8eef7"
+
+    def __init__(self, *, spec: str, spec_digest: str, texts: Mapping[str, str] | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.spec, self.spec_digest, self.texts = spec, spec_digest, dict(texts or {})
+        self._runtime: ProcessRuntime | None = None
+
+    def execute(self, context: Context) -> None:
+        from turnout.plan.task import make_task
+        from turnout.runtime.contract import Run, State
+        from turnout.runtime.launcher import launch
+        from turnout.runtime.placeholders import resolve_text, run_values
+        from turnout.runtime.process import ProcessRuntime
+        from turnout.runtime.store import ArtifactStore
+
+        try:
+            plan = _plan(str(Path(self.dag.fileloc).parent / self.spec), self.spec_digest)
+            steps = {step.path: step for step in plan.steps()}
+            if self.task_id not in steps:
+                raise TurnoutError(str(Fault(f"no step '{self.task_id}'", self.spec, tuple(steps))))
+            store = ArtifactStore(_setting("root"))
+            dag_run, instance = context["dag_run"], context["ti"]
+            logical_date = getattr(dag_run, "logical_date", None)
+            run = Run(
+                plan.name,
+                context["run_id"],
+                dag_run.run_after.isoformat(),
+                logical_date.isoformat() if logical_date else "",
+            )
+            facts = run_values(run, str(store.root))
+            values = self.inputs | {name: resolve_text(text, self.inputs, facts) for name, text in self.texts.items()}
+            task = make_task(steps[self.task_id], values, run, instance.try_number)
+            self._runtime = ProcessRuntime(_setting("python"), _setting("directory", required=False) or None)
+        except TurnoutError as error:
+            # The same attempt would fail the same way: no retry.
+            raise AirflowFailException(str(error)) from error
+        outcome = launch(task, store, self._runtime, self.log.info)
+        if outcome.state is not State.SUCCEEDED:
+            raise AirflowException(outcome.error)
+        artifacts = {name: artifact.to_dict() for name, artifact in outcome.artifacts.items()}
+        for name, value in {**outcome.parameters, **artifacts}.items():
+            size = len(json.dumps(value))
+            if size > XCOM_LIMIT:
+                what = f"output '{name}' has {size:,} bytes of JSON, more than the {XCOM_LIMIT:,} that XCom should hold"
+                raise AirflowFailException(str(Fault(what, self.task_id, (), "return it as an artifact")))
+            instance.xcom_push(key=name, value=value)
+
+    def on_kill(self) -> None:
+        if self._runtime is not None:
+            self._runtime.cancel()
+
+
+class When(_Values, SkipMixin):
+    """A gate: skips what follows unless a condition holds.
+
+    Args:
+        condition: a CEL expression over the names in `inputs`.
+    """
+
+    ui_color = "#f6efdb"
+
+    def __init__(self, *, condition: str, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.condition = condition
+
+    def execute(self, context: Context) -> None:
+        from turnout.plan.model import Condition
+        from turnout.plan.order import holds
+
+        try:
+            true = holds(Condition(self.condition, {}), self.inputs)
+        except (ValueError, RuntimeError) as error:
+            raise AirflowFailException(f"{error} @ {self.task_id}: {self.condition}") from error
+        self.log.info("%s is %s, with %s", self.condition, str(true).lower(), self.inputs)
+        if not true:
+            self.skip(ti=context["ti"], tasks=self.get_direct_relatives(upstream=False))
+
+
+@functools.lru_cache(maxsize=8)
+def _plan(path: str, digest: str) -> Plan:
+    from turnout.plan.link import link
+    from turnout.spec.document import digest as digest_of
+    from turnout.spec.document import read
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        hint = "deploy the .yaml together with the .py file"
+        raise TurnoutError(str(Fault(f"the pipeline cannot be read: {error.strerror}", path, (), hint))) from error
+    if digest_of(text) != digest:
+        hint = "run turnout compile, and deploy both files"
+        raise TurnoutError(str(Fault("not the pipeline that the DAG file was compiled with", path, (), hint)))
+    return link(read(text, where=path))
+
+
+def _setting(name: str, *, required: bool = True) -> str:
+    value = conf.get(SECTION, name, fallback="") or ""
+    if required and not value:
+        variable = f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
+        raise TurnoutError(str(Fault(f"[{SECTION}] {name} is not set", "the Airflow configuration", (), f"or set {variable}")))
+    return str(value)
