@@ -9,6 +9,7 @@ Any URI that fsspec opens will do: a local path, `s3://`, `gs://`, `memory://`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,7 +18,6 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from upath import UPath
 
@@ -25,7 +25,7 @@ from turnout.errors import Fault, StoreError
 from turnout.runtime.contract import Outcome, Run, Task
 
 _LOCAL = ("", "file", "local")
-_SEGMENT = re.compile(r"[^A-Za-z0-9_.=+@-]")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.=@-]")
 
 
 class ArtifactStore:
@@ -172,6 +172,11 @@ class ArtifactStore:
 
 
 def _segment(name: str) -> str:
-    """A name as one segment of a path, unlike that of any other name."""
-    safe = _SEGMENT.sub(lambda match: quote(match[0], safe=""), name)
-    return safe if safe.strip(".") else safe.replace(".", "%2E")
+    """A name as one segment of a path, unlike that of any other name.
+
+    No character that means something in a path or URI, and no percent sign: libraries decode those.
+    """
+    safe = _UNSAFE.sub("-", name)
+    if safe == name and safe.strip("."):
+        return name
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
