@@ -60,7 +60,7 @@ def deploy(
 
     client = mlflow.MlflowClient()
     before = version_by_alias(registered_model, CHAMPION)
-    if before is not None and before.version != version:
+    if before is not None and str(before.version) != str(version):
         client.set_registered_model_alias(registered_model, PREVIOUS, before.version)
     client.set_registered_model_alias(registered_model, CHAMPION, version)
     last = version_by_alias(registered_model, PREVIOUS)

@@ -143,7 +143,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:b69b95f6eb2f3e46ae5e6ee84dd07bd4c3673063695447dceb5e97be29dd640e',
+        'spec_digest': 'sha256:28d8d497a748833b377d3e76abd88fb35134f64f9edaa5d65c1f9b459270fb55',
     },
 ) as dag:
     ingest = Step(

@@ -125,11 +125,11 @@ class ArtifactStore:
         Raises:
             StoreError: the artifact cannot be read.
         """
-        source = UPath(uri)
-        if source.protocol in _LOCAL:
-            return source.path
-        target = directory / source.name
         try:
+            source = UPath(uri)
+            if source.protocol in _LOCAL:
+                return str(source.path)
+            target = directory / source.name
             directory.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
                 source.fs.get(source.path.rstrip("/") + "/", str(target) + "/", recursive=True)

@@ -1,0 +1,59 @@
+"""What the tests share: examples run on the local track, and a tracking server of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A `turnout` command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def step(self, name: str) -> dict[str, Any]:
+        return next(step for step in self.json["steps"] if step["name"] == name)
+
+
+@pytest.fixture
+def turnout(tmp_path: Path) -> Callable[..., Ran]:
+    """Run the command as a user does, in this project, with records and MLflow in a directory of the test's."""
+
+    def run(*arguments: str, directory: Path = PROJECT) -> Ran:
+        environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+        environment |= {"TURNOUT_ROOT": str(tmp_path / "runs"), "COLUMNS": "200"}
+        command = [str(Path(sys.executable).parent / "turnout"), *arguments]
+        done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=600)
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty MLflow of the test's own, for components called as functions."""
+    import mlflow
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(uri)
+    return uri

@@ -1,0 +1,142 @@
+"""`turnout compile` and `turnout check`: files, staleness, reports, hostile text."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnout.spec import deployment_spec, pipeline_spec, platform_spec, values
+from turnout.tracks import airflow, kfp, local
+from turnout.tracks.airflow import _literal
+
+SHAPES = "tests/examples/shapes.py"
+
+
+def test_files_that_are_checked_in_are_fresh(turnout) -> None:
+    ran = turnout("compile", "--check")
+    assert ran.status == 0, ran.out + ran.err
+
+
+def test_a_stale_file_is_shown_and_not_written(turnout, tmp_path: Path) -> None:
+    assert turnout("compile", f"{SHAPES}:branch", "--out", str(tmp_path)).status == 0
+    path = tmp_path / "branch.py"
+    path.write_text(path.read_text().replace("maximum=10", "maximum=11"))
+    stale = turnout("compile", f"{SHAPES}:branch", "--out", str(tmp_path), "--check")
+    assert stale.status == 1
+    assert "maximum=10" in stale.out
+    assert "1 of 2 files are stale" in stale.err
+    assert "maximum=11" in path.read_text()
+
+
+def test_compiling_is_deterministic(turnout, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert turnout("compile", f"{SHAPES}:nested", "--out", str(tmp_path / name)).status == 0
+    for file in ("nested.py", "nested.yaml"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_the_dag_file_passes_ruffs_airflow_rules(turnout, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    command = [str(Path(sys.executable).parent / "ruff"), "check", "--isolated", "--select", "AIR,F,E9", "dags"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_check_reports_what_each_track_does(turnout) -> None:
+    ran = turnout("check", f"{SHAPES}:flaky", "--json")
+    assert ran.status == 0, ran.err
+    assert ran.json["faults"] == []
+    facts = {entry["fact"]: entry for entry in ran.json["tracks"]["local"]["lowered"]}
+    assert "PipelineContainerSpec.image" in facts
+    assert ran.json["tracks"]["airflow"]["refused"] == []
+
+
+def test_a_refused_fact_is_an_error_with_its_place(turnout, tmp_path: Path) -> None:
+    path = tmp_path / "timed.py"
+    path.write_text(
+        "from kfp import dsl, kubernetes\n@dsl.container_component\ndef c():\n"
+        "    return dsl.ContainerSpec(image='a', command=['true'])\n"
+        "@dsl.pipeline\ndef timed():\n    kubernetes.set_timeout(c(), 20)\n"
+    )
+    ran = turnout("check", str(path), "--track", "local")
+    assert ran.status == 1
+    assert "kubernetes.activeDeadlineSeconds not supported by this track yet @ platforms.kubernetes.exec-c" in ran.out
+    assert turnout("run", str(path)).status == 1
+    assert turnout("compile", str(path), "--track", "airflow", "--out", str(tmp_path)).status == 1
+    assert turnout("compile", str(path), "--track", "kfp", "--out", str(tmp_path)).status == 0
+
+
+def test_a_scheduled_pipeline_needs_defaults(turnout, tmp_path: Path) -> None:
+    path = tmp_path / "scheduled.py"
+    path.write_text(
+        "from turnout import pipeline\nfrom kfp import dsl\n@dsl.container_component\ndef c(x: str):\n"
+        "    return dsl.ContainerSpec(image='a', command=['true'])\n"
+        '@pipeline(schedule="@daily")\ndef scheduled(x: str):\n    """Do.\n\n    Args:\n        x: a.\n    """\n    c(x=x)\n'
+    )
+    ran = turnout("compile", str(path), "--out", str(tmp_path))
+    assert ran.status == 1
+    assert "parameter 'x' of a scheduled pipeline has no default" in ran.err
+    assert not (tmp_path / "scheduled.yaml").exists()
+
+
+@pytest.mark.parametrize("track", [local, airflow, kfp])
+def test_every_field_of_the_spec_is_in_every_tracks_table(track) -> None:
+    modules = (pipeline_spec, deployment_spec, platform_spec, values)
+    kinds = {item for module in modules for item in vars(module).values() if dataclasses.is_dataclass(item)}
+    for kind in kinds:
+        for field in dataclasses.fields(kind):
+            assert f"{kind.__name__}.{field.name}" in track.SUPPORT or f"{kind.__name__}.*" in track.SUPPORT
+
+
+@pytest.mark.parametrize("track", [local, airflow, kfp])
+def test_tables_name_only_what_exists(track) -> None:
+    modules = (pipeline_spec, deployment_spec, platform_spec, values)
+    kinds = {item.__name__: item for module in modules for item in vars(module).values() if dataclasses.is_dataclass(item)}
+    for key in track.SUPPORT:
+        group, _, name = key.partition(".")
+        if group not in ("kubernetes", "airflow"):
+            assert group in kinds, key
+            assert name == "*" or name in {field.name for field in dataclasses.fields(kinds[group])}, key
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON, st.none() | st.integers(0, 4))
+def test_any_value_is_a_literal_in_the_generated_code(value, depth) -> None:
+    assert ast.literal_eval(_literal(value, depth)) == value
+
+
+@given(st.text(), st.text())
+def test_no_text_can_change_the_generated_code(description: str, default: str) -> None:
+    from turnout.plan.link import link
+    from turnout.source import load
+    from turnout.spec.document import Document
+
+    global BRANCH
+    BRANCH = globals().get("BRANCH") or load(f"{SHAPES}:branch")
+    root = BRANCH.pipeline.root
+    inputs = root.input_definitions
+    note = dataclasses.replace(inputs.parameters["note"], default_value=default, description=description)
+    inputs = dataclasses.replace(inputs, parameters={**inputs.parameters, "note": note})
+    info = dataclasses.replace(BRANCH.pipeline.pipeline_info, description=description)
+    spec = dataclasses.replace(BRANCH.pipeline, root=dataclasses.replace(root, input_definitions=inputs), pipeline_info=info)
+    document = Document(pipeline=spec, platform=BRANCH.platform)
+    assert link(document).parameters["note"].default == default
+    code = airflow.emit(document, "branch")[Path("branch.py")]
+    kinds = [type(node) for node in ast.walk(ast.parse(code))]
+    plain = airflow.emit(BRANCH, "branch")[Path("branch.py")]
+    calls = [type(node) for node in ast.walk(ast.parse(plain))]
+    assert kinds.count(ast.Call) == calls.count(ast.Call)
+    assert {*kinds} <= {*calls, ast.Tuple, ast.JoinedStr} - {ast.JoinedStr}

@@ -1,0 +1,142 @@
+"""Running pipelines with `turnout run`, as a user does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SHAPES = "tests/examples/shapes.py"
+
+
+def states(ran) -> dict[str, str]:
+    return {step["name"]: step["state"] for step in ran.json["steps"]}
+
+
+def test_a_run_succeeds_and_prints_its_outcome(turnout) -> None:
+    ran = turnout("run", f"{SHAPES}:branch", "-p", "rows=3", "-p", "note={{$.pipeline_root}} {{ jinja }} $(shell)", "--json")
+    assert ran.status == 0, ran.err
+    assert ran.json["state"] == "SUCCEEDED"
+    assert ran.json["outputs"] == {"Output": 3}
+    assert set(states(ran).values()) == {"SUCCEEDED"}
+    make = ran.step("make")
+    assert make["attempts"] == 1
+    assert make["iteration"] is None
+    assert make["outputs"]["rows"] == 3
+    assert make["outputs"]["data"]["metadata"] == {"rows": 3}
+    log = Path(make["outputs"]["data"]["uri"]).parents[2] / "count" / "attempt-1" / "log.txt"
+    assert log.read_text() == "note={{$.pipeline_root}} {{ jinja }} $(shell) on 2024-01-02 in a\n"
+
+
+def test_a_false_condition_skips(turnout) -> None:
+    ran = turnout("run", f"{SHAPES}:branch", "-p", "rows=1", "--json")
+    assert ran.status == 0
+    assert states(ran) == {"make": "SUCCEEDED", "count": "SUCCEEDED", "condition-1.count-2": "SKIPPED"}
+
+
+def test_a_failure_is_told_stops_what_depends_on_it_and_nothing_else(turnout) -> None:
+    ran = turnout("run", f"{SHAPES}:failing", "-p", "reason=out of luck", "--json")
+    assert ran.status == 1
+    assert ran.json["state"] == "FAILED"
+    assert states(ran) == {"fail": "FAILED", "count": "NOT_TRIGGERED", "make": "SUCCEEDED", "count-2": "SUCCEEDED"}
+    assert ran.step("fail")["error"] == "out of luck @ here\n  hint: do better"
+    assert Path(ran.step("fail")["outputs"]["report"]["uri"]).read_text() == "why"
+    shown = turnout("run", f"{SHAPES}:failing")
+    assert "no good @ here" in shown.out
+    assert "hint: do better" in shown.out
+
+
+def test_retries_come_after_a_wait(turnout, tmp_path: Path) -> None:
+    ran = turnout("run", f"{SHAPES}:flaky", "-p", f"marker={tmp_path}/marker", "--json")
+    assert ran.status == 0, ran.err
+    assert ran.step("fail-once")["attempts"] == 2
+    assert ran.step("fail-once")["duration_s"] > 1
+    assert ran.json["outputs"] == {"Output": "second time"}
+
+
+def test_nested_pipelines_and_whole_numbers(turnout) -> None:
+    ran = turnout("run", f"{SHAPES}:nested", "--json")
+    assert ran.status == 0, ran.err
+    assert states(ran)["condition-1.inner-2.count"] == "SUCCEEDED"
+    assert states(ran)["condition-2.inner-3.make"] == "SKIPPED"
+    assert json.loads(ran.step("echo")["outputs"]["Output"]) == {"a": [1, 2.5], "b": {"c": "d"}}
+
+
+def test_a_compiled_file_runs_like_its_source(turnout, tmp_path: Path) -> None:
+    assert turnout("compile", f"{SHAPES}:branch", "--track", "kfp", "--out", str(tmp_path)).status == 0
+    environment = {"PYTHONPATH": "tests/examples"}
+    os.environ.update(environment)
+    try:
+        ran = turnout("run", str(tmp_path / "branch.yaml"), "--json")
+    finally:
+        del os.environ["PYTHONPATH"]
+    assert ran.json["outputs"] == {"Output": 3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "rows=11"], "11 is greater than the maximum of 10 @ branch.rows"),
+        (["-p", "row=1"], "did you mean rows?"),
+        (["-p", "mode=c"], "available here: a, b"),
+        (["-p", "day=soon"], "'soon' is not a 'date' @ branch.day"),
+        (["-p", "rows"], "is not NAME=VALUE"),
+        (["--root", "/dev/null/root"], "the artifact store cannot be written"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_runs(turnout, tmp_path: Path, arguments: list[str], message: str) -> None:
+    ran = turnout("run", f"{SHAPES}:branch", *arguments)
+    assert ran.status == 1
+    assert message in ran.err
+    assert ran.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("no_such_module:p", "no module 'no_such_module'"),
+        ("no/such/file.py", "no such file"),
+        (f"{SHAPES}:brnch", "did you mean branch?"),
+        (SHAPES, "more than one pipeline here"),
+        ("README.md:x", "no module"),
+        ("no.yaml", "cannot read the pipeline"),
+    ],
+)
+def test_a_source_that_is_not_there(turnout, source: str, message: str) -> None:
+    ran = turnout("run", source)
+    assert ran.status == 1
+    assert message in ran.err
+
+
+def test_a_run_id_is_used_once(turnout) -> None:
+    assert turnout("run", f"{SHAPES}:branch", "--run-id", "mine").status == 0
+    again = turnout("run", f"{SHAPES}:branch", "--run-id", "mine")
+    assert again.status == 1
+    assert "there is a run 'mine' already" in again.err
+
+
+def test_interrupting_cancels_the_steps(tmp_path: Path) -> None:
+    source = tmp_path / "slow.py"
+    source.write_text(
+        "from kfp import dsl\n"
+        "@dsl.container_component\n"
+        f"def wait():\n    return dsl.ContainerSpec(image='a', command=['sh', '-c', 'sleep 60; touch {tmp_path}/done'])\n"
+        "@dsl.pipeline\ndef slow():\n    wait()\n"
+    )
+    command = [str(Path(sys.executable).parent / "turnout"), "run", str(source), "--root", str(tmp_path / "runs"), "--run-id", "r"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "runs/slow/r/wait/attempt-1/log.txt").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "cancelled" in err
+    assert json.loads((tmp_path / "runs/slow/r/run.json").read_text())["state"] == "CANCELLED"
