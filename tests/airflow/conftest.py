@@ -1,0 +1,42 @@
+"""A real Airflow: its database migrated once, its DAG folder this project's and the tests' own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+COMPONENTS = PROJECT / ".venv" / "bin"
+HOME = Path(tempfile.mkdtemp(prefix="turnout-airflow-"))
+DAGS = HOME / "dags"
+
+# Airflow reads its configuration when it is first imported.
+os.environ.update(
+    AIRFLOW_HOME=str(HOME),
+    AIRFLOW__CORE__DAGS_FOLDER=str(DAGS),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__TURNOUT__ROOT=str(HOME / "root"),
+    AIRFLOW__TURNOUT__PYTHON=str(COMPONENTS / "python"),
+    AIRFLOW__TURNOUT__DIRECTORY=str(PROJECT),
+    MLFLOW_TRACKING_URI=f"sqlite:///{HOME}/mlflow.db",
+    PYTHONPATH=str(PROJECT / "tests" / "examples"),
+)
+
+import pytest  # noqa: E402 - after the configuration
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow() -> Iterator[Path]:
+    """Compile the tests' pipelines, and make a database."""
+    shutil.copytree(PROJECT / "dags", DAGS, ignore=shutil.ignore_patterns("__pycache__"))
+    shapes = [f"tests/examples/shapes.py:{name}" for name in ("branch", "failing", "flaky", "nested")]
+    subprocess.run([COMPONENTS / "turnout", "compile", *shapes, "--out", DAGS], cwd=PROJECT, check=True)
+    subprocess.run([Path(sys.executable).parent / "airflow", "db", "migrate"], check=True, capture_output=True)
+    yield DAGS
+    shutil.rmtree(HOME, ignore_errors=True)

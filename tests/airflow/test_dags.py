@@ -1,0 +1,169 @@
+"""Compiled DAG files in a real Airflow."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import COMPONENTS, DAGS, HOME, PROJECT
+
+
+@pytest.fixture(scope="module")
+def bag() -> Any:
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(str(DAGS), bundle_name="dags-folder")
+
+
+def ended(bag: Any, name: str, conf: dict[str, Any] | None = None) -> tuple[str, dict[str, str], Any]:
+    """State of a test run, states of its tasks, and the run."""
+    run = bag.dags[name].test(run_conf=conf or {})
+    return str(run.state), {item.task_id: str(item.state) for item in run.get_task_instances()}, run
+
+
+def pulled(run: Any, task: str, key: str) -> Any:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    query = XComModel.get_many(run_id=run.run_id, dag_ids=run.dag_id, task_ids=task, key=key)
+    with create_session() as session:
+        return session.scalars(query).first().value
+
+
+def local(*arguments: str) -> dict[str, Any]:
+    environment = {**os.environ, "TURNOUT_ROOT": str(HOME / "local"), "MLFLOW_TRACKING_URI": f"sqlite:///{HOME}/local.db"}
+    command = [str(COMPONENTS / "turnout"), "run", *arguments, "--json"]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
+    return json.loads(done.stdout)
+
+
+def test_this_environment_has_neither_kfp_nor_science() -> None:
+    installed = {item.name.lower() for item in importlib.metadata.distributions()}
+    assert installed.isdisjoint({"kfp", "mlflow", "scikit-learn", "feast", "lightgbm", "great-expectations", "dvc"})
+
+
+def test_every_file_loads_without_error(bag: Any) -> None:
+    assert bag.import_errors == {}
+    assert {"flight-delay-training", "branch", "failing", "flaky", "nested"} <= set(bag.dags)
+
+
+def test_every_dag_serializes_the_same_way_each_time(bag: Any) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    for dag in bag.dags.values():
+        once, again = (json.dumps(DagSerialization.to_dict(dag), sort_keys=True, default=str) for _ in range(2))
+        assert once == again
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in (PROJECT / "dags").glob("*.py")))
+def test_files_pass_airflows_version_inflation_checker(file: str) -> None:
+    from airflow.utils.dag_version_inflation_checker import check_dag_file_stability
+
+    assert not check_dag_file_stability(str(DAGS / file)).warnings
+
+
+def test_parsing_a_file_opens_no_other_file_and_imports_no_core(bag: Any) -> None:
+    code = (
+        "import sys, airflow.sdk, turnout.airflow\n"
+        "before = set(sys.modules); opened = []\n"
+        "sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == 'open' else None)\n"
+        f"exec(compile(open({str(DAGS / 'branch.py')!r}).read(), 'branch.py', 'exec'))\n"
+        "print([name for name in opened if name.endswith('.yaml')])\n"
+        "print([name for name in set(sys.modules) - before if name.startswith(('turnout.plan', 'turnout.spec', 'yaml'))])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["[]", "[]"]
+
+
+def test_parameters_are_the_form(bag: Any) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = bag.dags["branch"].params
+    assert list(params) == ["rows", "mode", "day", "note"]
+    assert params.get_param("rows").schema == {"type": "integer", "minimum": 1, "maximum": 10}
+    assert params.get_param("mode").schema["enum"] == ["a", "b"]
+    assert params.get_param("day").schema["format"] == "date"
+    with pytest.raises(ParamValidationError):
+        params.get_param("rows").__copy__().resolve(11)
+
+
+def test_a_run_ends_as_on_the_local_track(bag: Any) -> None:
+    note = "{{ 1 + 1 }} {{$.pipeline_root}} $(shell) \"'"
+    state, tasks, run = ended(bag, "branch", {"rows": 3, "note": note})
+    assert state == "success"
+    assert set(tasks.values()) == {"success"}
+    assert pulled(run, "count", "Output") == 3
+    assert pulled(run, "make", "data")["metadata"] == {"rows": 3}
+    (log,) = (HOME / "root" / "branch").glob("*/count/attempt-*/log.txt")
+    assert log.read_text() == f"note={note} on 2024-01-02 in a\n"
+
+
+def test_a_false_condition_skips_its_group(bag: Any) -> None:
+    state, tasks, _ = ended(bag, "branch", {"rows": 1})
+    assert state == "success"
+    assert tasks == {
+        "make": "success",
+        "count": "success",
+        "condition-1-when": "success",
+        "condition-1.count-2": "skipped",
+    }
+
+
+def test_a_failure_stops_what_depends_on_it(bag: Any) -> None:
+    state, tasks, _ = ended(bag, "failing")
+    assert state == "failed"
+    assert tasks == {"fail": "failed", "count": "upstream_failed", "make": "success", "count-2": "success"}
+
+
+def test_nested_pipelines_and_numbers(bag: Any) -> None:
+    state, tasks, run = ended(bag, "nested")
+    assert state == "success"
+    assert tasks["condition-1.inner-2.count"] == "success"
+    assert tasks["condition-2.inner-3.make"] == "skipped"
+    assert json.loads(pulled(run, "echo", "Output")) == {"a": [1, 2.5], "b": {"c": "d"}}
+
+
+def test_retries_are_the_pipelines(bag: Any) -> None:
+    task = bag.dags["flaky"].get_task("fail-once")
+    assert task.retries == 2
+    assert task.retry_delay.total_seconds() == 1
+    assert task.retry_exponential_backoff == 2.0
+
+
+def test_another_yaml_than_the_file_was_compiled_with_is_refused(bag: Any) -> None:
+    path = DAGS / "nested.yaml"
+    text = path.read_text()
+    path.write_text(text + "\n")
+    from turnout.airflow import operators
+
+    operators._plan.cache_clear()
+    try:
+        state, tasks, _ = ended(bag, "nested")
+    finally:
+        path.write_text(text)
+        operators._plan.cache_clear()
+    assert state == "failed"
+    assert tasks["inner.make"] == "failed"
+
+
+def test_training_reaches_the_metrics_of_the_local_run(bag: Any) -> None:
+    january = HOME / "january.parquet"
+    code = (
+        "import pandas; t = pandas.read_parquet('data/flights/flights.parquet')\n"
+        f"t[t['event_timestamp'] < '2013-02-01'].to_parquet({str(january)!r})"
+    )
+    subprocess.run([COMPONENTS / "python", "-c", code], cwd=PROJECT, check=True)
+    state, tasks, run = ended(bag, "flight-delay-training", {"source": str(january), "hyperparameters": {"n_estimators": 20}})
+    assert state == "success", tasks
+    assert set(tasks.values()) == {"success"}
+    ours = local("pipelines/training.py", "-p", f"source={january}", "-p", 'hyperparameters={"n_estimators": 20}')
+    (evaluated,) = [step for step in ours["steps"] if step["name"] == "evaluate"]
+    assert pulled(run, "evaluate", "score") == evaluated["outputs"]["score"]
+    assert pulled(run, "condition-1.deploy", "version") == "1"
+    assert Path(pulled(run, "evaluate", "report")["uri"]).is_file()

