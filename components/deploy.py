@@ -56,7 +56,9 @@ def deploy(
     except Exception as error:
         raise ComponentError(f"the model fails on sample rows: {error}", where=where) from error
     if len(found) != len(table) or pd.isna(found).any():
-        raise ComponentError(f"{len(found)} predictions, {pd.isna(found).sum()} of them null, for {len(table)} rows", where=where)
+        raise ComponentError(
+            f"{len(found)} predictions, {pd.isna(found).sum()} of them null, for {len(table)} rows", where=where
+        )
 
     client = mlflow.MlflowClient()
     before = version_by_alias(registered_model, CHAMPION)

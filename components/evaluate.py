@@ -99,8 +99,8 @@ def evaluate(
         promote = compared.value > minimum_improvement
         reasons = [f"{metric} {scores[metric]:.4f} against {champion_scores[metric]:.4f} of the champion (version "
                    f"{version.version}), on the same {len(labels):,} rows",
-                   f"the difference {compared.value:+.4f} (95 % interval {compared.low:+.4f} to {compared.high:+.4f}) is "
-                   f"{'more' if promote else 'not more'} than the {minimum_improvement:g} asked for"]  # fmt: skip
+                   f"the difference {compared.value:+.4f} (95 % interval {compared.low:+.4f} to {compared.high:+.4f}) "
+                   f"is {'more' if promote else 'not more'} than the {minimum_improvement:g} asked for"]  # fmt: skip
     for name, value in scores.items():
         metrics.log_metric(name, value)
     for name, value in champion_scores.items():

@@ -41,5 +41,8 @@ def register(model: Input[Model], registered_model: str, alias: str = "challenge
         source, registered_model, tags={key: value for key, value in tags.items() if value}
     )  # fmt: skip
     client.set_registered_model_alias(registered_model, alias, version.version)
-    print(f"{registered_model} version {version.version} is the {alias}" + (" (it was registered before)" if known else ""))
+    print(
+        f"{registered_model} version {version.version} is the {alias}"
+        + (" (it was registered before)" if known else "")
+    )
     return Registered(str(version.version))

@@ -50,6 +50,8 @@ def split(
         told = {"seed": seed}
     for artifact, rows in ((train, before), (test, later)):
         if not rows.any():
-            raise ComponentError(f"nothing is left to {artifact.name}", where="data", hint="change test_fraction or the gap")
+            raise ComponentError(
+                f"nothing is left to {artifact.name}", where="data", hint="change test_fraction or the gap"
+            )
         artifact.metadata.update(lineage(data.metadata) | write_table(table[rows], artifact.path) | told)
     print(f"{before.sum():,} rows to train, {later.sum():,} to test ({told})")

@@ -69,8 +69,12 @@ def train(
         fitted.fit(inputs, labels)
         seconds = time.monotonic() - started
         found = predictions(fitted, inputs, task)
-        told = {f"training_{DEFAULT_METRIC[task]}": score(DEFAULT_METRIC[task], labels, found), "training_rows": len(inputs),
-                "training_seconds": round(seconds, 3)}  # fmt: skip
+        metric = DEFAULT_METRIC[task]
+        told = {
+            f"training_{metric}": score(metric, labels, found),
+            "training_rows": len(inputs),
+            "training_seconds": round(seconds, 3),
+        }
         mlflow.log_metrics(told)
         example = inputs.head(5)
         logged = mlflow.sklearn.log_model(

@@ -71,7 +71,9 @@ def validate(data: Input[Dataset], report: Output[HTML], suite: str = ""):
             failures.append(f"{name}({', '.join(filter(None, [column, wanted]))}): {what}")
     rows.sort(key=lambda row: row[0])
     columns = ["result", "column", "expectation", "wanted", "rows that fail", "found"]
-    verdict = f"{len(failures)} of {len(rows)} expectations failed" if failures else f"All {len(rows)} expectations hold"
+    verdict = (
+        f"{len(failures)} of {len(rows)} expectations failed" if failures else f"All {len(rows)} expectations hold"
+    )
     section = Section(f"Suite {definition['name']}", f"{len(table):,} rows, {table.shape[1]} columns", columns, rows,
                       frozenset(range(len(failures))))  # fmt: skip
     Path(report.path).write_text(page("Validation", [section], verdict=verdict, good=not failures, reasons=failures))

@@ -143,7 +143,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:28d8d497a748833b377d3e76abd88fb35134f64f9edaa5d65c1f9b459270fb55',
+        'spec_digest': 'sha256:c60df42eeeb455b6eaeaa99c983ee1cacfed907b5499f7bec29787073483ba21',
     },
 ) as dag:
     ingest = Step(

@@ -57,7 +57,11 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     local = table["event_timestamp"].dt.tz_convert("America/New_York")
     return pd.DataFrame(
         {
-            "flight_id": table["carrier"] + table["flight"].astype(str) + "-" + local.dt.strftime("%Y%m%d") + table["origin"],
+            "flight_id": table["carrier"]
+            + table["flight"].astype(str)
+            + "-"
+            + local.dt.strftime("%Y%m%d")
+            + table["origin"],
             "event_timestamp": table["event_timestamp"],
             "carrier": table["carrier"],
             "origin": table["origin"],

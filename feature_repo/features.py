@@ -25,7 +25,9 @@ def numbers(*names: str) -> list[Field]:
 
 origin = Entity(name="origin", join_keys=["origin"], value_type=ValueType.STRING, description="IATA code of departure")
 dest = Entity(name="dest", join_keys=["dest"], value_type=ValueType.STRING, description="IATA code of arrival")
-carrier = Entity(name="carrier", join_keys=["carrier"], value_type=ValueType.STRING, description="IATA code of the carrier")
+carrier = Entity(
+    name="carrier", join_keys=["carrier"], value_type=ValueType.STRING, description="IATA code of the carrier"
+)
 
 weather = FeatureView(
     name="weather",

@@ -32,7 +32,12 @@ def training(
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
     gap_hours: Annotated[float, Ge(0)] = 24.0,
     estimator: str = "lightgbm.LGBMClassifier",
-    hyperparameters: dict = {"n_estimators": 300, "learning_rate": 0.05, "colsample_bytree": 0.7, "min_child_samples": 100},
+    hyperparameters: dict = {
+        "n_estimators": 300,
+        "learning_rate": 0.05,
+        "colsample_bytree": 0.7,
+        "min_child_samples": 100,
+    },
     seed: int = 0,
     metric: Literal[
         "roc_auc",

@@ -24,7 +24,9 @@ SHAPES = str(Path(__file__).parent / "examples" / "shapes.py")
 
 def define(tmp_path: Path, source: str, name: str = "defined") -> Any:
     path = tmp_path / f"{name}.py"
-    path.write_text("from typing import *\nfrom annotated_types import *\nfrom turnout import *\n" + textwrap.dedent(source))
+    path.write_text(
+        "from typing import *\nfrom annotated_types import *\nfrom turnout import *\n" + textwrap.dedent(source)
+    )
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -111,7 +113,11 @@ def test_a_function_that_cannot_be_written_down_is_refused_when_it_is_defined(
     tmp_path: Path, case: str, decorator: str
 ) -> None:
     head, doc, message = WRONG[case]
-    source = f'@{decorator}\n{head}\n    """Do.\n\n    Args:\n        {doc}\n    """\n' if doc else f"@{decorator}\n{head}\n    pass\n"
+    source = (
+        f'@{decorator}\n{head}\n    """Do.\n\n    Args:\n        {doc}\n    """\n'
+        if doc
+        else f"@{decorator}\n{head}\n    pass\n"
+    )
     with pytest.raises(DefinitionError) as raised:
         define(tmp_path, source)
     assert message in str(raised.value)

@@ -78,7 +78,8 @@ def test_a_scheduled_pipeline_needs_defaults(turnout, tmp_path: Path) -> None:
     path.write_text(
         "from turnout import pipeline\nfrom kfp import dsl\n@dsl.container_component\ndef c(x: str):\n"
         "    return dsl.ContainerSpec(image='a', command=['true'])\n"
-        '@pipeline(schedule="@daily")\ndef scheduled(x: str):\n    """Do.\n\n    Args:\n        x: a.\n    """\n    c(x=x)\n'
+        '@pipeline(schedule="@daily")\ndef scheduled(x: str):\n'
+        '    """Do.\n\n    Args:\n        x: a.\n    """\n    c(x=x)\n'
     )
     ran = turnout("compile", str(path), "--out", str(tmp_path))
     assert ran.status == 1
@@ -98,7 +99,9 @@ def test_every_field_of_the_spec_is_in_every_tracks_table(track) -> None:
 @pytest.mark.parametrize("track", [local, airflow, kfp])
 def test_tables_name_only_what_exists(track) -> None:
     modules = (pipeline_spec, deployment_spec, platform_spec, values)
-    kinds = {item.__name__: item for module in modules for item in vars(module).values() if dataclasses.is_dataclass(item)}
+    kinds = {
+        item.__name__: item for module in modules for item in vars(module).values() if dataclasses.is_dataclass(item)
+    }
     for key in track.SUPPORT:
         group, _, name = key.partition(".")
         if group not in ("kubernetes", "airflow"):
@@ -131,7 +134,9 @@ def test_no_text_can_change_the_generated_code(description: str, default: str) -
     note = dataclasses.replace(inputs.parameters["note"], default_value=default, description=description)
     inputs = dataclasses.replace(inputs, parameters={**inputs.parameters, "note": note})
     info = dataclasses.replace(BRANCH.pipeline.pipeline_info, description=description)
-    spec = dataclasses.replace(BRANCH.pipeline, root=dataclasses.replace(root, input_definitions=inputs), pipeline_info=info)
+    spec = dataclasses.replace(
+        BRANCH.pipeline, root=dataclasses.replace(root, input_definitions=inputs), pipeline_info=info
+    )
     document = Document(pipeline=spec, platform=BRANCH.platform)
     assert link(document).parameters["note"].default == default
     code = airflow.emit(document, "branch")[Path("branch.py")]

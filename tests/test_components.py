@@ -105,7 +105,11 @@ def test_ingest_refuses_what_is_not_a_table(artifact, tmp_path: Path) -> None:
     data = artifact(Dataset, "data")
     (tmp_path / "binary").write_bytes(b"\0\1\2" * 100)
     (tmp_path / "empty.csv").write_text("a,b\n")
-    for source, message in {"binary": "neither Parquet nor CSV", "empty.csv": "no rows", "none": "no such data"}.items():
+    for source, message in {
+        "binary": "neither Parquet nor CSV",
+        "empty.csv": "no rows",
+        "none": "no such data",
+    }.items():
         with pytest.raises(ComponentError, match=message):
             ingest.python_func(source=str(tmp_path / source), data=data)
 
@@ -172,7 +176,9 @@ def test_a_suite_that_fails_says_which_expectation_how_many_rows_and_examples(ar
     report = artifact(HTML, "report")
     count, nulls = (table["kind"] == "c").sum(), table["number"].isna().sum()
     with pytest.raises(ComponentError) as raised:
-        validate.python_func(data=artifact(Dataset, "data", table), suite=suite(tmp_path, NOT_NULL, KINDS, ROWS), report=report)
+        validate.python_func(
+            data=artifact(Dataset, "data", table), suite=suite(tmp_path, NOT_NULL, KINDS, ROWS), report=report
+        )
     text = str(raised.value)
     assert "2 of 3 expectations failed" in text
     assert f"expect_column_values_to_be_in_set(kind, value_set=['a', 'b']): {count} of 600 rows, such as 'c'" in text
@@ -186,8 +192,14 @@ def test_a_missing_column_fails_by_name(artifact, table, tmp_path: Path) -> None
         validate.python_func(data=data, suite=suite(tmp_path, NOT_NULL), report=artifact(HTML, "report"))
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "no such expectation suite"), ("{", "not JSON"),
-                                                  ('{"name": "a", "expectations": [{"type": "expect_magic"}]}', "suite")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such expectation suite"),
+        ("{", "not JSON"),
+        ('{"name": "a", "expectations": [{"type": "expect_magic"}]}', "suite"),
+    ],
+)
 def test_a_suite_that_is_none(artifact, table, tmp_path: Path, content: str | None, message: str) -> None:  # fmt: skip
     path = tmp_path / "suite.json"
     if content:
@@ -213,10 +225,13 @@ def test_features_are_as_they_were_at_each_rows_time(artifact, tmp_path: Path, m
     }
     for name, columns in tables.items():
         frame = pd.DataFrame({**columns, "event_timestamp": hours})
-        frame.astype({column: float for column in frame if column not in ("origin", "dest", "carrier", "event_timestamp")}
-                     ).to_parquet(sources / f"{name}.parquet")  # fmt: skip
+        keys = ("origin", "dest", "carrier", "event_timestamp")
+        numbers = {column: float for column in frame if column not in keys}
+        frame.astype(numbers).to_parquet(sources / f"{name}.parquet")
     asked = pd.to_datetime(["2013-05-01T10:30Z", "2013-05-01T10:00Z", "2013-04-30T00:00Z", "2013-05-03T04:59Z"])
-    entities = pd.DataFrame({"event_timestamp": asked, "carrier": "AA", "origin": "JFK", "dest": "LAX", "id": [3, 1, 2, 0]})
+    entities = pd.DataFrame(
+        {"event_timestamp": asked, "carrier": "AA", "origin": "JFK", "dest": "LAX", "id": [3, 1, 2, 0]}
+    )
     features = artifact(Dataset, "features")
     data = artifact(Dataset, "data", entities, data_digest="sha256:data")
     featurise.python_func(entities=data, features=features, feature_service="flight_delay",
@@ -243,7 +258,9 @@ def test_an_unknown_feature_service_is_told(artifact) -> None:
 def test_nothing_of_the_future_is_in_training(artifact, table) -> None:
     shuffled = table.sample(frac=1, random_state=1)
     parts = artifact(Dataset, "train"), artifact(Dataset, "test")
-    split.python_func(data=artifact(Dataset, "data", shuffled), train=parts[0], test=parts[1], timestamp="when", gap_hours=5.0)
+    split.python_func(
+        data=artifact(Dataset, "data", shuffled), train=parts[0], test=parts[1], timestamp="when", gap_hours=5.0
+    )
     before, after = (pd.read_parquet(part.path)["when"] for part in parts)
     assert after.min() - before.max() > pd.Timedelta(hours=5)
     assert len(after) == pytest.approx(120, abs=1)
@@ -265,7 +282,11 @@ def test_a_table_without_time_is_split_at_random_the_same_way_each_time(artifact
 
 def trained(artifact, table, **parameters: Any) -> Model:
     model = artifact(Model, f"model-{len(parameters)}-{parameters.get('seed', 0)}")
-    arguments = {"target": "target", "ignore": ["when"], "estimator": "sklearn.linear_model.LogisticRegression"} | parameters
+    arguments = {
+        "target": "target",
+        "ignore": ["when"],
+        "estimator": "sklearn.linear_model.LogisticRegression",
+    } | parameters
     train.python_func(data=artifact(Dataset, "train", table, data_digest="sha256:data"), model=model,
                       metrics=artifact(Metrics, "metrics"), **arguments)  # fmt: skip
     return model
@@ -274,7 +295,9 @@ def trained(artifact, table, **parameters: Any) -> Model:
 def judged(artifact, model: Model, table, **parameters: Any) -> Any:
     outputs = {name: artifact(kind, name) for name, kind in
                {"metrics": Metrics, "classification": ClassificationMetrics, "report": HTML}.items()}  # fmt: skip
-    verdict = evaluate.python_func(model=model, data=artifact(Dataset, "test", table), registered_model="m", **outputs, **parameters)
+    verdict = evaluate.python_func(
+        model=model, data=artifact(Dataset, "test", table), registered_model="m", **outputs, **parameters
+    )
     return verdict, outputs
 
 
@@ -304,7 +327,9 @@ def test_any_estimator_is_fitted_with_its_preprocessing_and_logged(
     run = mlflow.get_run(model.metadata["mlflow_run_id"])
     assert run.data.tags["turnout.data"] == "sha256:data"
     assert run.data.tags["turnout.code"]
-    assert {key: run.data.params[key] for key in hyperparameters} == {key: str(value) for key, value in hyperparameters.items()}
+    assert {key: run.data.params[key] for key in hyperparameters} == {
+        key: str(value) for key, value in hyperparameters.items()
+    }
     assert loaded.metadata.get_input_schema() is not None
     assert loaded.metadata.saved_input_example_info
     assert (Path(model.path) / "MLmodel").is_file()
@@ -323,7 +348,9 @@ BAD_TRAINING = [
 
 
 @pytest.mark.parametrize(("parameters", "message"), BAD_TRAINING)
-def test_what_cannot_be_trained_is_told_and_nothing_is_logged(artifact, table, tracking, parameters, message: str) -> None:
+def test_what_cannot_be_trained_is_told_and_nothing_is_logged(
+    artifact, table, tracking, parameters, message: str
+) -> None:
     import mlflow
 
     with pytest.raises(ComponentError, match=message):
@@ -404,8 +431,12 @@ def test_deploying_remembers_the_previous_champion(artifact, table, tracking) ->
     import mlflow
 
     sample = artifact(Dataset, "sample", table)
-    versions = [register.python_func(model=trained(artifact, table, seed=seed), registered_model="m").version for seed in (1, 2)]
-    told = [deploy.python_func(sample=sample, registered_model="m", version=version) for version in (*versions, versions[1])]
+    versions = [
+        register.python_func(model=trained(artifact, table, seed=seed), registered_model="m").version for seed in (1, 2)
+    ]
+    told = [
+        deploy.python_func(sample=sample, registered_model="m", version=version) for version in (*versions, versions[1])
+    ]
     assert [(item.version, item.previous) for item in told] == [("1", ""), ("2", "1"), ("2", "1")]
     client = mlflow.MlflowClient()
     assert str(client.get_model_version_by_alias("m", "champion").version) == "2"
@@ -417,7 +448,9 @@ def test_a_model_that_fails_on_sample_rows_is_not_deployed(artifact, table, trac
 
     version = register.python_func(model=trained(artifact, table), registered_model="m").version
     with pytest.raises(ComponentError, match="no column 'number'"):
-        deploy.python_func(sample=artifact(Dataset, "sample", table.drop(columns="number")), registered_model="m", version=version)
+        deploy.python_func(
+            sample=artifact(Dataset, "sample", table.drop(columns="number")), registered_model="m", version=version
+        )
     with pytest.raises(ComponentError, match="cannot be loaded"):
         deploy.python_func(sample=artifact(Dataset, "sample", table), registered_model="m", version="9")
     assert version_by_alias("m", "champion") is None

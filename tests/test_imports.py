@@ -28,7 +28,9 @@ CORE = [
 def loaded_by(module: str) -> set[str]:
     code = f"import sys; before = set(sys.modules); import {module}; print(*(set(sys.modules) - before))"
     if module.startswith("turnout.airflow."):  # beside operators, which need Airflow
-        code = code.replace(f"import {module};", f"import runpy; runpy.run_path('turnout/{module[8:].replace('.', '/')}.py');")
+        code = code.replace(
+            f"import {module};", f"import runpy; runpy.run_path('turnout/{module[8:].replace('.', '/')}.py');"
+        )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return {name.partition(".")[0] for name in done.stdout.split()}
 

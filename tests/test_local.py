@@ -20,7 +20,9 @@ def states(ran) -> dict[str, str]:
 
 
 def test_a_run_succeeds_and_prints_its_outcome(turnout) -> None:
-    ran = turnout("run", f"{SHAPES}:branch", "-p", "rows=3", "-p", "note={{$.pipeline_root}} {{ jinja }} $(shell)", "--json")
+    ran = turnout(
+        "run", f"{SHAPES}:branch", "-p", "rows=3", "-p", "note={{$.pipeline_root}} {{ jinja }} $(shell)", "--json"
+    )
     assert ran.status == 0, ran.err
     assert ran.json["state"] == "SUCCEEDED"
     assert ran.json["outputs"] == {"Output": 3}
@@ -127,10 +129,19 @@ def test_interrupting_cancels_the_steps(tmp_path: Path) -> None:
     source.write_text(
         "from kfp import dsl\n"
         "@dsl.container_component\n"
-        f"def wait():\n    return dsl.ContainerSpec(image='a', command=['sh', '-c', 'sleep 60; touch {tmp_path}/done'])\n"
+        "def wait():\n"
+        f"    return dsl.ContainerSpec(image='a', command=['sh', '-c', 'sleep 60; touch {tmp_path}/done'])\n"
         "@dsl.pipeline\ndef slow():\n    wait()\n"
     )
-    command = [str(Path(sys.executable).parent / "turnout"), "run", str(source), "--root", str(tmp_path / "runs"), "--run-id", "r"]
+    command = [
+        str(Path(sys.executable).parent / "turnout"),
+        "run",
+        str(source),
+        "--root",
+        str(tmp_path / "runs"),
+        "--run-id",
+        "r",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while not (tmp_path / "runs/slow/r/wait/attempt-1/log.txt").exists() and time.monotonic() < deadline:

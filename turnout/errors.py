@@ -1,16 +1,16 @@
 """Every error that Turnout raises on purpose.
 
-    TurnoutError               the base: a message for the person who can act on it
-    ├── FaultsError            several faults found together, each `what @ where`
-    │   ├── DefinitionError    a component or pipeline function cannot be written down
-    │   ├── SpecError          a document is not a KFP pipeline
-    │   ├── PlanError          a pipeline cannot be linked
-    │   ├── TrackError         a track cannot run something the pipeline asks for
-    │   └── ParameterError     values given for a run are not what the pipeline takes
-    ├── SourceError            the pipeline named on the command line cannot be found
-    ├── StoreError             the artifact store cannot be read or written
-    ├── StepError              a step's command failed, or broke its contract
-    └── ComponentError         a component says why it cannot do what it was asked to
+TurnoutError               the base: a message for the person who can act on it
+├── FaultsError            several faults found together, each `what @ where`
+│   ├── DefinitionError    a component or pipeline function cannot be written down
+│   ├── SpecError          a document is not a KFP pipeline
+│   ├── PlanError          a pipeline cannot be linked
+│   ├── TrackError         a track cannot run something the pipeline asks for
+│   └── ParameterError     values given for a run are not what the pipeline takes
+├── SourceError            the pipeline named on the command line cannot be found
+├── StoreError             the artifact store cannot be read or written
+├── StepError              a step's command failed, or broke its contract
+└── ComponentError         a component says why it cannot do what it was asked to
 """
 
 from __future__ import annotations

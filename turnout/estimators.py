@@ -35,15 +35,17 @@ def make_estimator(path: str, hyperparameters: Mapping[str, Any], seed: int, tas
     """
     module, _, name = path.rpartition(".")
     try:
-        kind = getattr(importlib.import_module(module), name)
+        kind: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ComponentError(f"no estimator: {error}", where=path, hint="such as sklearn.linear_model.Ridge") from error
-    if not (inspect.isclass(kind) and hasattr(kind, "fit") and hasattr(kind, "predict") and hasattr(kind, "get_params")):
+    if not (all(hasattr(kind, method) for method in ("fit", "predict", "get_params")) and isinstance(kind, type)):
         raise ComponentError("not an estimator with scikit-learn's API", where=path)
-    known = list(kind().get_params())
+    known: list[str] = list(kind().get_params())
     open_ended = any(item.kind is item.VAR_KEYWORD for item in inspect.signature(kind).parameters.values())
     for unknown in (item for item in hyperparameters if item not in known and not open_ended):
-        raise ComponentError(f"no hyperparameter '{unknown}'", where=path, available=known, hint=did_you_mean(unknown, known))
+        raise ComponentError(
+            f"no hyperparameter '{unknown}'", where=path, available=known, hint=did_you_mean(unknown, known)
+        )
     defaults = {"random_state": seed} if "random_state" in known else {}
     if module.partition(".")[0] == "lightgbm":
         # Repeatable to the last bit, which its parallel histograms are not by themselves.
@@ -64,13 +66,15 @@ def split_columns(table: pd.DataFrame, target: str, ignore: Iterable[str]) -> tu
     """
     require(table, [target, *ignore], "data")
     inputs = table.drop(columns=[target, *ignore])
-    times = [name for name in inputs if pd.api.types.is_datetime64_any_dtype(inputs[name])]
+    times = [str(name) for name in inputs if pd.api.types.is_datetime64_any_dtype(inputs[name])]
     if times:
         raise ComponentError(f"a time cannot be learned from: {', '.join(times)}", where="data",
                              hint="name it in ignore, or derive features from it")  # fmt: skip
     if table[target].isna().any():
         count = int(table[target].isna().sum())
-        raise ComponentError(f"the target is null in {count:,} rows", where=f"data.{target}", hint="leave them out at the source")
+        raise ComponentError(
+            f"the target is null in {count:,} rows", where=f"data.{target}", hint="leave them out at the source"
+        )
     return plain_types(inputs), table[target]
 
 
@@ -83,7 +87,9 @@ def plain_types(inputs: pd.DataFrame) -> pd.DataFrame:
         {
             name: column.astype("float64")
             if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
-            else column.astype(object).where(column.notna(), None).map(lambda value: None if value is None else str(value))
+            else column.astype(object)
+            .where(column.notna(), None)
+            .map(lambda value: None if value is None else str(value))
             for name, column in inputs.items()
         },
         index=inputs.index,

@@ -54,7 +54,11 @@ def evaluation_page(
     truth = found.truth(labels)
     text = f"{len(labels):,} rows; higher is better. Predicting the mean for every row has {metric} {baseline:.4g}."
     sections = [Section("Scores", text, columns, rows)]
-    plots = _classification_plots(truth, found.values) if task == "classification" else _regression_plots(truth, found.values)
+    plots = (
+        _classification_plots(truth, found.values)
+        if task == "classification"
+        else _regression_plots(truth, found.values)
+    )
     sections.extend(plots)
     if slices:
         by_slice = slice_scores(metric, table, slices, labels, found)
@@ -88,8 +92,12 @@ def _classification_plots(truth: np.ndarray, values: np.ndarray) -> list[Section
     histogram, bars = _axes("predicted probability", "rows")
     bars.hist([values[truth == 0], values[truth == 1]], bins=30, stacked=True, color=["#9db8d2", "#d9822b"])
     bars.legend(["negative", "positive"], frameon=False)
-    text = f"Expected calibration error {calibration_error(truth, values):.4f}: how far, on average, a predicted probability "
-    figures = [(svg(calibration), "Ten groups of equal size; dashed: perfect."), (svg(histogram), "How sure the model is.")]
+    error = calibration_error(truth, values)
+    text = f"Expected calibration error {error:.4f}: how far, on average, a predicted probability "
+    figures = [
+        (svg(calibration), "Ten groups of equal size; dashed: perfect."),
+        (svg(histogram), "How sure the model is."),
+    ]
     sections.append(Section("Calibration", text + "is from the share that was observed.", figures=figures))
     return sections
 

@@ -51,16 +51,23 @@ def historical_features(entities: pd.DataFrame, repository: Path, service_name: 
     require(entities, [TIMESTAMP], "entities")
     with tempfile.TemporaryDirectory() as directory:
         definition = yaml.safe_load(settings.read_text())
-        definition |= {"registry": f"{directory}/registry.db", "online_store": {"type": "sqlite", "path": f"{directory}/online.db"}}
+        definition |= {
+            "registry": f"{directory}/registry.db",
+            "online_store": {"type": "sqlite", "path": f"{directory}/online.db"},
+        }
         config = RepoConfig(**definition)
         config.repo_path = repository.absolute()
         content = _parse(repository.absolute(), parse_repo)
         services = [service.name for service in content.feature_services]
         if service_name not in services:
             hint = did_you_mean(service_name, services)
-            raise ComponentError(f"no feature service '{service_name}'", where=str(repository), available=services, hint=hint)
+            raise ComponentError(
+                f"no feature service '{service_name}'", where=str(repository), available=services, hint=hint
+            )
         store = FeatureStore(config=config)
-        store.apply([*content.entities, *content.feature_views, *content.feature_services, *content.on_demand_feature_views])
+        store.apply(
+            [*content.entities, *content.feature_views, *content.feature_services, *content.on_demand_feature_views]
+        )
         service = store.get_feature_service(service_name)
         if content.on_demand_feature_views:
             joined = store.get_historical_features(entity_df=entities, features=service).to_df()

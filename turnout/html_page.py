@@ -32,12 +32,18 @@ figcaption, .note { color: #888; font-size: .9rem; }
 {% for section in sections %}<section><h2>{{ section.heading }}</h2>
 {% if section.text %}<p>{{ section.text }}</p>{% endif %}
 {% if section.rows %}<div class="scroll"><table><thead><tr>
-{% for column in section.columns %}<th class="{{ 'number' if section.numeric(loop.index0) }}">{{ column }}</th>{% endfor %}
+{% for column in section.columns -%}
+<th class="{{ 'number' if section.numeric(loop.index0) }}">{{ column }}</th>
+{%- endfor %}
 </tr></thead><tbody>
 {% for row in section.rows %}<tr class="{{ 'bad' if loop.index0 in section.bad }}">
-{% for cell in row %}<td class="{{ 'number' if section.numeric(loop.index0) }}">{{ section.show(cell) }}</td>{% endfor %}</tr>
+{% for cell in row -%}
+<td class="{{ 'number' if section.numeric(loop.index0) }}">{{ section.show(cell) }}</td>
+{%- endfor %}</tr>
 {% endfor %}</tbody></table></div>{% endif %}
-{% for svg, caption in section.figures %}<figure>{{ svg | safe }}<figcaption>{{ caption }}</figcaption></figure>{% endfor %}
+{% for svg, caption in section.figures -%}
+<figure>{{ svg | safe }}<figcaption>{{ caption }}</figcaption></figure>
+{%- endfor %}
 </section>{% endfor %}
 </body></html>
 """
@@ -65,7 +71,9 @@ class Section:
         return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
 
 
-def page(title: str, sections: Sequence[Section], *, verdict: str = "", good: bool = True, reasons: Sequence[str] = ()) -> str:
+def page(
+    title: str, sections: Sequence[Section], *, verdict: str = "", good: bool = True, reasons: Sequence[str] = ()
+) -> str:
     """An HTML page; all text is escaped."""
     return _TEMPLATE.render(title=title, sections=sections, verdict=verdict, good=good, reasons=reasons)
 

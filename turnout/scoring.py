@@ -143,7 +143,9 @@ def calibration_error(truth: np.ndarray, values: np.ndarray, bins: int = 10) -> 
     """
     order = np.argsort(values, kind="stable")
     parts = np.array_split(order, bins)
-    return float(sum(len(part) * abs(truth[part].mean() - values[part].mean()) for part in parts if len(part)) / len(values))
+    return float(
+        sum(len(part) * abs(truth[part].mean() - values[part].mean()) for part in parts if len(part)) / len(values)
+    )
 
 
 def slice_scores(

@@ -73,7 +73,9 @@ def _fetch_revision(source: str, revision: str, directory: Path) -> Fetched:
         files = DVCFileSystem(repository or ".", rev=revision)
         commit = files.repo.scm.resolve_rev(revision) if files.repo.scm else ""
         if not files.exists(path):
-            raise ComponentError(f"no such data at revision {revision}", where=path, hint="is its .dvc file committed there?")
+            raise ComponentError(
+                f"no such data at revision {revision}", where=path, hint="is its .dvc file committed there?"
+            )
         target = directory / Path(path).name
         directory.mkdir(parents=True, exist_ok=True)
         files.get(path, str(target), recursive=files.isdir(path))
@@ -81,7 +83,9 @@ def _fetch_revision(source: str, revision: str, directory: Path) -> Fetched:
         raise
     except Exception as error:
         hint = "is this a DVC repository, and has the data been pushed to its remote?"
-        raise ComponentError(f"DVC cannot give the data at revision {revision}: {error}", where=path, hint=hint) from error
+        raise ComponentError(
+            f"DVC cannot give the data at revision {revision}: {error}", where=path, hint=hint
+        ) from error
     return Fetched(target, commit)
 
 
@@ -117,7 +121,7 @@ def detect_format(path: Path) -> str:
         start = file.read(4096)
     if start.startswith(_PARQUET_MAGIC):
         return "parquet"
-    if b"\0" in start and not path.suffix in (".gz", ".zip", ".bz2", ".xz", ".zst"):
+    if b"\0" in start and path.suffix not in (".gz", ".zip", ".bz2", ".xz", ".zst"):
         raise ComponentError("neither Parquet nor CSV", where=path.name, hint="convert it to Parquet")
     return "csv"
 
@@ -125,8 +129,8 @@ def detect_format(path: Path) -> str:
 def content_digest(path: Path) -> str:
     """The digest of a file's bytes, or of a directory's names and bytes: `sha256:` and hexadecimal digits."""
     if path.is_file():
-        with path.open("rb") as file:
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        with path.open("rb") as opened:
+            return "sha256:" + hashlib.file_digest(opened, "sha256").hexdigest()
     hasher = hashlib.sha256()
     for file in sorted(item for item in path.rglob("*") if item.is_file()):
         hasher.update(f"{file.relative_to(path).as_posix()}\0{content_digest(file)}\0".encode())

@@ -24,7 +24,7 @@ XCOM_LIMIT = 48 * 1024
 """Bytes of JSON that an output may have in XCom, which is the scheduler's database."""
 
 
-class _Values(BaseOperator):
+class _Values(BaseOperator):  # type: ignore[misc]
     """An operator whose `inputs` are values or references to values, never Jinja templates.
 
     What a user types, or a step returns, is data: it is passed on as it is, whatever braces it holds.
@@ -105,7 +105,7 @@ class Step(_Values):
             self._runtime.cancel()
 
 
-class When(_Values, SkipMixin):
+class When(_Values, SkipMixin):  # type: ignore[misc]
     """A gate: skips what follows unless a condition holds.
 
     Args:
@@ -152,5 +152,7 @@ def _setting(name: str, *, required: bool = True) -> str:
     value = conf.get(SECTION, name, fallback="") or ""
     if required and not value:
         variable = f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
-        raise TurnoutError(str(Fault(f"[{SECTION}] {name} is not set", "the Airflow configuration", (), f"or set {variable}")))
+        raise TurnoutError(
+            str(Fault(f"[{SECTION}] {name} is not set", "the Airflow configuration", (), f"or set {variable}"))
+        )
     return str(value)

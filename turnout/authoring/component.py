@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from turnout import __version__
 from turnout.authoring.code_digest import code_digest
-from turnout.errors import DefinitionError, Fault
 from turnout.authoring.signature import Signature, read_signature
+from turnout.errors import DefinitionError, Fault
 
 if TYPE_CHECKING:
     from kfp.dsl.python_component import PythonComponent
@@ -30,7 +31,7 @@ class RunningComponent:
 
 
 @overload
-def component(function: _Function) -> PythonComponent: ...
+def component(function: _Function, *, image: str | None = None) -> PythonComponent: ...
 @overload
 def component(*, image: str | None = None) -> Callable[[_Function], PythonComponent]: ...
 def component(function: Callable[..., Any] | None = None, *, image: str | None = None) -> Any:
@@ -49,7 +50,7 @@ def component(function: Callable[..., Any] | None = None, *, image: str | None =
         DefinitionError: the function cannot be a component, with every reason.
     """
     if function is None:
-        return lambda function: component(function, image=image)
+        return functools.partial(component, image=image)
     where = f"{function.__module__}.{function.__qualname__}"
     if function.__module__ == "__main__" or "." in function.__qualname__ or function.__name__ == "<lambda>":
         hint = "put it at the top of a module: a step imports it by `module:function`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import inspect
 import json
 import os
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from turnout.authoring.component import SIGNATURES
-from turnout.errors import DefinitionError, Fault
 from turnout.authoring.signature import Signature, read_signature
+from turnout.errors import DefinitionError, Fault
 from turnout.spec.deployment_spec import PipelineDeploymentConfig
 from turnout.spec.document import Document, from_dict
 from turnout.spec.pipeline_spec import ComponentSpec
@@ -86,8 +87,8 @@ def pipeline(
         DefinitionError: the function cannot be a pipeline, with every reason.
     """
     if function is None:
-        return lambda function: pipeline(
-            function,  # type: ignore[call-overload]
+        return functools.partial(
+            pipeline,
             name=name,
             description=description,
             display_name=display_name,

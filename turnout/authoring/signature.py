@@ -59,7 +59,9 @@ class Signature:
         """A copy of the function with annotations and defaults that KFP understands."""
         function = self.function
         assert isinstance(function, types.FunctionType)
-        copy = types.FunctionType(function.__code__, function.__globals__, function.__name__, None, function.__closure__)
+        copy = types.FunctionType(
+            function.__code__, function.__globals__, function.__name__, None, function.__closure__
+        )
         copy.__doc__, copy.__module__, copy.__qualname__ = function.__doc__, function.__module__, function.__qualname__
         names = list(inspect.signature(function).parameters)
         positional = [name for name in names if _kind(function, name) is not inspect.Parameter.KEYWORD_ONLY]
@@ -156,7 +158,9 @@ def _plain(annotation: Any, *, dates: bool) -> tuple[Any, dict[str, Any] | None]
     if origin is typing.Literal:
         kinds = {type(choice) for choice in arguments}
         if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
-            raise _UnsupportedError("the choices of a Literal must be all text, all whole numbers, or all of one such type")
+            raise _UnsupportedError(
+                "the choices of a Literal must be all text, all whole numbers, or all of one such type"
+            )
         (kind,) = kinds
         return kind, {"type": _JSON_TYPES[kind], "enum": list(arguments)}
     if origin in (typing.Union, types.UnionType) and len(arguments) == 2 and type(None) in arguments:

@@ -22,7 +22,9 @@ app = typer.Typer(
     help="Write a machine-learning pipeline once; run it locally, on Airflow and on KFP.",
 )
 
-Source = Annotated[str, typer.Argument(metavar="SOURCE", help="module:pipeline, path.py[:name], or a compiled KFP YAML")]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="module:pipeline, path.py[:name], or a compiled KFP YAML")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 
 
@@ -44,7 +46,9 @@ def run(
     source: Source,
     parameter: Annotated[
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
-        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter; text, or JSON where JSON is wanted."),
+        typer.Option(
+            "-p", "--parameter", metavar="NAME=VALUE", help="A parameter; text, or JSON where JSON is wanted."
+        ),
     ] = None,
     root: Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="URI under which runs are kept.")] = ".turnout",
     run_id: Annotated[str, typer.Option(help="The run's id; made from the time when not given.")] = "",
@@ -87,7 +91,9 @@ def compile_(
     ] = None,
     track: Annotated[str, typer.Option(help="airflow (a DAG file beside the YAML) or kfp (the YAML).")] = "airflow",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("dags"),
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is stale.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is stale.")
+    ] = False,
 ) -> None:
     """Compile pipelines to files that are checked in."""
     from turnout.source import load
@@ -96,7 +102,7 @@ def compile_(
     with _errors():
         if track not in TRACKS:
             raise TurnoutError(f"no track '{track}' to compile to\n  available here: {', '.join(TRACKS)}")
-        files = {}
+        files: dict[Path, str] = {}
         for source in sources or _all_pipelines():
             files |= emit(load(source), track)
         if check:

@@ -86,7 +86,7 @@ def _where_to_look(result: RunResult) -> Iterator[str]:
     for step, name, artifact in artifacts:
         if artifact.type == "system.HTML":
             yield f"{step}.{name}: {artifact.uri}"
-    trackers = {artifact.metadata.get("mlflow_tracking_uri") for _, _, artifact in artifacts} - {None}
+    trackers = {str(uri) for _, _, artifact in artifacts if (uri := artifact.metadata.get("mlflow_tracking_uri"))}
     for uri in sorted(trackers):
         yield f"MLflow: mlflow ui --backend-store-uri {uri}"
 

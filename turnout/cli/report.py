@@ -35,7 +35,8 @@ def checked(document: Document, track: str | None) -> dict[str, Any]:
         sorted_out = report(document, TABLES[name])
         tracks[name] = {
             verdict: [
-                {"fact": fact.kind, "where": fact.where, **({"how": how.how} if how.how else {})} for fact, how in entries
+                {"fact": fact.kind, "where": fact.where, **({"how": how.how} if how.how else {})}
+                for fact, how in entries
             ]
             for verdict, entries in sorted_out.items()
         }
@@ -58,7 +59,9 @@ def show_check(outcome: dict[str, Any]) -> None:
         if rows:
             table = Table("", "fact", "places", "how")
             for (verdict, fact, how), places in rows.items():
-                table.add_row(Text(verdict, style="red" if verdict == "refused" else "yellow"), fact, str(len(places)), how)
+                table.add_row(
+                    Text(verdict, style="red" if verdict == "refused" else "yellow"), fact, str(len(places)), how
+                )
             console.print(table)
     for fault in outcome["faults"]:
         console.print(Text(f"fault: {fault}", style="red"))

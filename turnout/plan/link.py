@@ -30,6 +30,8 @@ from turnout.spec.pipeline_spec import (
     ComponentInputsSpec,
     ComponentSpec,
     DagSpec,
+    InputArtifactSpec,
+    InputParameterSpec,
     PipelineTaskSpec,
     TaskInputArtifactSpec,
     TaskInputParameterSpec,
@@ -92,7 +94,9 @@ class _Linker:
         self.faults: list[Fault] = []
 
     def fault(self, what: str, where: str, available: tuple[str, ...] = (), hint: str = "") -> None:
-        self.faults.append(Fault(what, f"{self.document.name}.{where}" if where else self.document.name, available, hint))
+        self.faults.append(
+            Fault(what, f"{self.document.name}.{where}" if where else self.document.name, available, hint)
+        )
 
     def region(
         self, component: ComponentSpec, scope: _Scope, after: tuple[str, ...] = (), condition: Condition | None = None
@@ -137,7 +141,7 @@ class _Linker:
             self.fault(f"{what} cannot be linked yet", path)
         declared = component.input_definitions or ComponentInputsSpec()
         inputs = self._inputs(path, task, dag, scope)
-        names = {**declared.parameters, **declared.artifacts}
+        names: dict[str, InputParameterSpec | InputArtifactSpec] = {**declared.parameters, **declared.artifacts}
         given = {*task.inputs.parameters, *task.inputs.artifacts} if task.inputs else set()
         if task.parameter_iterator or task.artifact_iterator:
             given = set(names)  # the loop gives its body the item
@@ -224,7 +228,9 @@ class _Linker:
     def _input(self, name: str, where: str, scope: _Scope) -> Source | None:
         """A dag's input by name; None when it is optional and was not given (`_task` saw to the others)."""
         if name not in scope.inputs and not scope.path:
-            self.fault(f"the pipeline has no input '{name}'", where, tuple(scope.inputs), did_you_mean(name, scope.inputs))
+            self.fault(
+                f"the pipeline has no input '{name}'", where, tuple(scope.inputs), did_you_mean(name, scope.inputs)
+            )
         return scope.inputs.get(name)
 
     def _outputs(self, dag: DagSpec, scope: _Scope) -> Iterator[tuple[str, Source]]:

@@ -18,7 +18,9 @@ class Backoff:
     @classmethod
     def of(cls, retry: RetryPolicy) -> Backoff:
         return cls(
-            _seconds(retry.backoff_duration, 0.0), retry.backoff_factor or 2.0, _seconds(retry.backoff_max_duration, 3600.0)
+            _seconds(retry.backoff_duration, 0.0),
+            retry.backoff_factor or 2.0,
+            _seconds(retry.backoff_max_duration, 3600.0),
         )
 
     def seconds(self, attempt: int) -> float:

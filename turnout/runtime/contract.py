@@ -136,7 +136,9 @@ def executor_input(
             },
         },
         "outputs": {
-            "parameters": {name: {"outputFile": f"{workdir}/.launcher/parameters/{name}"} for name in declared.parameters}
+            "parameters": {
+                name: {"outputFile": f"{workdir}/.launcher/parameters/{name}"} for name in declared.parameters
+            }
             if declared
             else {},
             "artifacts": {

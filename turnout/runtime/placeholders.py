@@ -58,16 +58,16 @@ def resolve_text(text: str, parameters: Mapping[str, Any], run: Mapping[str, str
     return _substitute(text, value)
 
 
-def resolve_command(
-    command: Sequence[str], executor_input: Mapping[str, Any], run: Mapping[str, str]
-) -> list[str]:
+def resolve_command(command: Sequence[str], executor_input: Mapping[str, Any], run: Mapping[str, str]) -> list[str]:
     """A container's command with all its placeholders filled in; `IfPresent` may add or drop elements.
 
     Raises:
         StepError: a placeholder that nothing stands for.
     """
     inputs, outputs = executor_input["inputs"], executor_input["outputs"]
-    present = {name for name, value in inputs["parameterValues"].items() if value is not None} | set(inputs["artifacts"])
+    present = {name for name, value in inputs["parameterValues"].items() if value is not None} | set(
+        inputs["artifacts"]
+    )
 
     def value(reference: str) -> str:
         if reference == "":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +27,9 @@ class ProcessRuntime:
     def __init__(self, python: str = sys.executable, directory: str | None = None):
         if not Path(python).is_file():
             hint = "name an existing python3, such as .venv/bin/python"
-            raise StepError(str(Fault("the interpreter of the components' environment does not exist", python, (), hint)))
+            raise StepError(
+                str(Fault("the interpreter of the components' environment does not exist", python, (), hint))
+            )
         # Not resolved: a virtual environment's interpreter is a link, and its place is the environment.
         self.python = Path(python).absolute()
         self.directory = directory
@@ -86,8 +90,6 @@ class ProcessRuntime:
 
     @staticmethod
     def _located(command: Sequence[str], path: str) -> list[str]:
-        import shutil
-
         return [shutil.which(command[0], path=path) or command[0], *command[1:]]
 
     @staticmethod
@@ -96,10 +98,8 @@ class ProcessRuntime:
         try:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
-                try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=grace)
-                except subprocess.TimeoutExpired:
-                    pass
             os.killpg(process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass

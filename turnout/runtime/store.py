@@ -56,7 +56,9 @@ class ArtifactStore:
             probe.unlink()
         except Exception as error:  # every protocol has its own
             hint = "give another place with --root, or make this one writable"
-            raise StoreError(str(Fault(f"the artifact store cannot be written: {error}", str(self.root), (), hint))) from error
+            raise StoreError(
+                str(Fault(f"the artifact store cannot be written: {error}", str(self.root), (), hint))
+            ) from error
 
     def run_path(self, run: Run) -> UPath:
         return self.root / _segment(run.pipeline) / _segment(run.run_id)

@@ -20,7 +20,6 @@ from turnout.errors import Fault, SpecError
 from turnout.spec.pipeline_spec import PipelineSpec
 from turnout.spec.platform_spec import PlatformSpec
 
-
 _Message = TypeVar("_Message")
 
 
@@ -114,10 +113,16 @@ def _structure(data: Any, kind: type[_Message], where: str, faults: list[Fault])
     try:
         return _CONVERTER.structure(data, kind)
     except cattrs.BaseValidationError as error:
-        faults.extend(Fault(*message.rsplit(" @ ", 1)) for message in cattrs.transform_error(error, where))
+        faults.extend(_fault(message) for message in cattrs.transform_error(error, where))
     except (TypeError, ValueError) as error:
         faults.append(Fault(str(error), where))
     return None
+
+
+def _fault(message: str) -> Fault:
+    """A fault from cattrs' own `what @ where`."""
+    what, _, where = message.rpartition(" @ ")
+    return Fault(what, where)
 
 
 def _camel(name: str) -> str:

@@ -18,7 +18,6 @@ from turnout.plan.retry import Backoff
 from turnout.spec.document import Document, digest, write
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
-from turnout.spec.values import ABSENT
 from turnout.tracks.support import KEPT, LAUNCHER, Support, refusals
 
 SUPPORT: dict[str, Support] = {
@@ -60,7 +59,9 @@ def faults(document: Document) -> list[Fault]:
     found = refusals(document, SUPPORT)
     for key in [plan.name, *(step.path for step in plan.steps())]:
         if not _KEY.fullmatch(key):
-            found.append(Fault(f"'{key}' cannot be an Airflow id", plan.name, (), "letters, digits, '-', '_', '.'; at most 250"))
+            found.append(
+                Fault(f"'{key}' cannot be an Airflow id", plan.name, (), "letters, digits, '-', '_', '.'; at most 250")
+            )
     if document.platform_config("airflow").get("schedule"):
         hint = "give it a default: nobody fills in the form of a scheduled run"
         found.extend(
@@ -71,7 +72,9 @@ def faults(document: Document) -> list[Fault]:
     for step in plan.steps():
         for name, source in step.inputs.items():
             if isinstance(source, Template) and any(isinstance(inner, Template) for inner in source.inputs.values()):
-                found.append(Fault("a text made of texts is not supported by this track yet", f"{plan.name}.{step.path}.{name}"))
+                found.append(
+                    Fault("a text made of texts is not supported by this track yet", f"{plan.name}.{step.path}.{name}")
+                )
     return found
 
 
@@ -88,7 +91,9 @@ class _DagFile:
     def text(self) -> str:
         body = ["\n".join(self._region(self.plan.root, 1)) or "    pass"]
         dag = _call("DAG", self._dag_arguments(), 0)
-        imports = [f"from airflow.sdk import {', '.join(sorted(self.uses - {'Step', 'When', 'timedelta', 'datetime'}))}"]
+        imports = [
+            f"from airflow.sdk import {', '.join(sorted(self.uses - {'Step', 'When', 'timedelta', 'datetime'}))}"
+        ]
         if operators := sorted(self.uses & {"Step", "When"}):
             imports += ["", f"from turnout.airflow import {', '.join(operators)}"]
         if times := sorted(self.uses & {"datetime", "timedelta"}):
