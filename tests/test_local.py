@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -142,7 +143,9 @@ def test_interrupting_cancels_the_steps(tmp_path: Path) -> None:
         "--run-id",
         "r",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell starts its background jobs, these tests perhaps among them, with interrupts ignored.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     deadline = time.monotonic() + 30
     while not (tmp_path / "runs/slow/r/wait/attempt-1/log.txt").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
