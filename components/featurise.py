@@ -29,7 +29,8 @@ def featurise(
 
     import pandas as pd
 
-    from turnout.tables import content_digest, fetch, lineage, write_table
+    from turnout.content import content_digest
+    from turnout.tables import fetch, lineage, write_table
 
     table = pd.read_parquet(entities.path)
     features.metadata.update(lineage(entities.metadata))

@@ -31,7 +31,8 @@ def ingest(
     from pathlib import Path
 
     from turnout import ComponentError
-    from turnout.tables import content_digest, fetch, read_table, write_table
+    from turnout.content import content_digest
+    from turnout.tables import fetch, read_table, write_table
 
     with tempfile.TemporaryDirectory() as directory:
         fetched = fetch(source, revision, Path(directory))

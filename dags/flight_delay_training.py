@@ -143,7 +143,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:c60df42eeeb455b6eaeaa99c983ee1cacfed907b5499f7bec29787073483ba21',
+        'spec_digest': 'sha256:1334edaff895bf4fefa3199d2e5e35632a3a4c3d27e4f7e76cfd052bce057e53',
     },
 ) as dag:
     ingest = Step(
@@ -225,4 +225,7 @@ with DAG(
                 'sample': split.output['test'],
             },
         )
+    evaluate >> condition_1_when
+    split >> condition_1_when
+    train >> condition_1_when
     condition_1_when >> condition_1

@@ -12,10 +12,10 @@ import pytest
 from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.python_component import PythonComponent
 
-from turnout.authoring.code_digest import code_digest
 from turnout.authoring.pipeline import compile_pipeline
 from turnout.errors import DefinitionError
 from turnout.plan.link import link
+from turnout.runtime.code_digest import code_digest
 from turnout.source import load
 from turnout.spec.document import Document, read, write
 
@@ -85,7 +85,7 @@ def test_the_code_digest_follows_imports_of_the_same_code_base_only(tmp_path: Pa
     (tmp_path / "mypackage" / "c.py").write_text("unrelated = 2")
     assert code_digest("mypackage.a") == before
     (tmp_path / "mypackage" / "b.py").write_text("x = 2")
-    from turnout.authoring import code_digest as module
+    from turnout.runtime import code_digest as module
 
     module._imports.cache_clear()
     assert code_digest("mypackage.a") != before

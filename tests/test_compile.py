@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.spec import deployment_spec, pipeline_spec, platform_spec, values
-from turnout.tracks import airflow, kfp, local
+from turnout.tracks import airflow
 from turnout.tracks.airflow import _literal
+from turnout.tracks.support import TABLES
 
 SHAPES = "tests/examples/shapes.py"
 
@@ -63,11 +64,12 @@ def test_a_refused_fact_is_an_error_with_its_place(turnout, tmp_path: Path) -> N
     path.write_text(
         "from kfp import dsl, kubernetes\n@dsl.container_component\ndef c():\n"
         "    return dsl.ContainerSpec(image='a', command=['true'])\n"
-        "@dsl.pipeline\ndef timed():\n    kubernetes.set_timeout(c(), 20)\n"
+        "@dsl.pipeline\ndef timed():\n    kubernetes.mount_pvc(c(), pvc_name='disk', mount_path='/data')\n"
     )
     ran = turnout("check", str(path), "--track", "local")
     assert ran.status == 1
-    assert "kubernetes.activeDeadlineSeconds not supported by this track yet @ platforms.kubernetes.exec-c" in ran.out
+    assert "kubernetes.pvcMount a process has no volumes" in ran.out
+    assert "@ platforms.kubernetes.exec-c" in ran.out
     assert turnout("run", str(path)).status == 1
     assert turnout("compile", str(path), "--track", "airflow", "--out", str(tmp_path)).status == 1
     assert turnout("compile", str(path), "--track", "kfp", "--out", str(tmp_path)).status == 0
@@ -87,22 +89,22 @@ def test_a_scheduled_pipeline_needs_defaults(turnout, tmp_path: Path) -> None:
     assert not (tmp_path / "scheduled.yaml").exists()
 
 
-@pytest.mark.parametrize("track", [local, airflow, kfp])
+@pytest.mark.parametrize("track", TABLES)
 def test_every_field_of_the_spec_is_in_every_tracks_table(track) -> None:
     modules = (pipeline_spec, deployment_spec, platform_spec, values)
     kinds = {item for module in modules for item in vars(module).values() if dataclasses.is_dataclass(item)}
     for kind in kinds:
         for field in dataclasses.fields(kind):
-            assert f"{kind.__name__}.{field.name}" in track.SUPPORT or f"{kind.__name__}.*" in track.SUPPORT
+            assert f"{kind.__name__}.{field.name}" in TABLES[track] or f"{kind.__name__}.*" in TABLES[track]
 
 
-@pytest.mark.parametrize("track", [local, airflow, kfp])
+@pytest.mark.parametrize("track", TABLES)
 def test_tables_name_only_what_exists(track) -> None:
     modules = (pipeline_spec, deployment_spec, platform_spec, values)
     kinds = {
         item.__name__: item for module in modules for item in vars(module).values() if dataclasses.is_dataclass(item)
     }
-    for key in track.SUPPORT:
+    for key in TABLES[track]:
         group, _, name = key.partition(".")
         if group not in ("kubernetes", "airflow"):
             assert group in kinds, key

@@ -9,11 +9,16 @@ import yaml
 
 from turnout.errors import ParameterError, PlanError
 from turnout.plan.link import link
-from turnout.plan.model import Condition, Constant, PipelineParameter, StepOutput, Template
-from turnout.plan.order import holds, needs
+from turnout.plan.model import Condition, Constant, PipelineParameter, Plan, Region, StepOutput, Template
 from turnout.plan.parameters import bind_parameters, parse_value
+from turnout.plan.values import holds
 from turnout.source import load
 from turnout.spec.document import read, write
+
+
+def region(plan: Plan, path: str) -> Region:
+    return next(item for item in plan.root.regions() if item.path == path)
+
 
 SHAPES = str(Path(__file__).parent / "examples" / "shapes.py")
 
@@ -33,7 +38,7 @@ def test_sources_of_constants_parameters_outputs_and_texts() -> None:
 
 def test_conditions_read_plain_names() -> None:
     plan = link(load(f"{SHAPES}:branch"))
-    (condition,) = needs(plan)["condition-1.count-2"].conditions
+    condition = region(plan, "condition-1").condition
     assert condition == Condition("make_many == true", {"make_many": StepOutput("make", "many")})
     assert holds(condition, {"make_many": True})
     assert not holds(condition, {"make_many": False})
@@ -44,9 +49,10 @@ def test_nested_pipelines_are_flattened_with_their_defaults() -> None:
     steps = {step.path: step for step in plan.steps()}
     assert steps["inner.make"].inputs["rows"] == Constant(4.0)
     assert steps["condition-1.inner-2.make"].inputs["rows"] == Constant(2.0)
-    (condition,) = needs(plan)["condition-1.inner-2.count"].conditions
-    assert condition.inputs == {"inner_Output": StepOutput("inner.count", "Output")}
-    assert needs(plan)["condition-1.inner-2.make"].steps == {"inner.make", "inner.count"}
+    inside = region(plan, "condition-1")
+    assert inside.condition is not None
+    assert inside.condition.inputs == {"inner_Output": StepOutput("inner.count", "Output")}
+    assert inside.after == ("inner",)
 
 
 def edited(name: str, edit) -> str:
@@ -90,31 +96,14 @@ def test_tasks_that_wait_for_each_other_are_a_fault() -> None:
         link(read(edited("branch", edit)))
 
 
-NOT_YET = {
-    "ParallelFor": "with dsl.ParallelFor([1, 2]) as i:\n        step(x=i)",
-    "exit handler": "with dsl.ExitHandler(step(x=0)):\n        step(x=1)",
-    "importer": "dsl.importer(artifact_uri='a', artifact_class=dsl.Dataset)",
-    "one of several": "a = step(x=1)\n    with dsl.If(a.output == 1):\n        b = step(x=1)\n    with dsl.Else():\n"
-    "        c = step(x=2)\n    step(x=dsl.OneOf(b.output, c.output))",
-}
-
-
-@pytest.mark.parametrize("what", NOT_YET)
-def test_what_is_not_linked_yet_is_refused_by_name(tmp_path: Path, what: str) -> None:
-    text = "from kfp import dsl\n@dsl.component(base_image='python')\ndef step(x: int) -> int: return x\n"
-    path = tmp_path / f"notyet_{abs(hash(what))}.py"
-    path.write_text(text + f"@dsl.pipeline\ndef p():\n    {NOT_YET[what]}\n")
-    with pytest.raises(PlanError, match=what):
-        link(load(str(path)))
-
-
 def test_a_condition_is_not_fooled_by_text_that_looks_like_a_reference() -> None:
     def edit(spec):
         policy = spec["root"]["dag"]["tasks"]["condition-1"]["triggerPolicy"]
         policy["condition"] += ' && \'inputs.parameter_values["x"]\' != ""'
 
     plan = link(read(edited("branch", edit)))
-    (condition,) = needs(plan)["condition-1.count-2"].conditions
+    condition = region(plan, "condition-1").condition
+    assert condition is not None
     assert "'inputs.parameter_values[\"x\"]'" in condition.expression
     assert holds(condition, {"make_many": True})
 

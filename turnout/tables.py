@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,17 +123,6 @@ def detect_format(path: Path) -> str:
     if b"\0" in start and path.suffix not in (".gz", ".zip", ".bz2", ".xz", ".zst"):
         raise ComponentError("neither Parquet nor CSV", where=path.name, hint="convert it to Parquet")
     return "csv"
-
-
-def content_digest(path: Path) -> str:
-    """The digest of a file's bytes, or of a directory's names and bytes: `sha256:` and hexadecimal digits."""
-    if path.is_file():
-        with path.open("rb") as opened:
-            return "sha256:" + hashlib.file_digest(opened, "sha256").hexdigest()
-    hasher = hashlib.sha256()
-    for file in sorted(item for item in path.rglob("*") if item.is_file()):
-        hasher.update(f"{file.relative_to(path).as_posix()}\0{content_digest(file)}\0".encode())
-    return "sha256:" + hasher.hexdigest()
 
 
 def write_table(table: pd.DataFrame, path: str) -> dict[str, Any]:

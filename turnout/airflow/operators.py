@@ -84,7 +84,7 @@ class Step(_Values):
             )
             facts = run_values(run, str(store.root))
             values = self.inputs | {name: resolve_text(text, self.inputs, facts) for name, text in self.texts.items()}
-            task = make_task(steps[self.task_id], values, run, instance.try_number)
+            task = make_task(steps[self.task_id], values, run, attempt=instance.try_number)
             self._runtime = ProcessRuntime(_setting("python"), _setting("directory", required=False) or None)
         except TurnoutError as error:
             # The same attempt would fail the same way: no retry.
@@ -120,12 +120,12 @@ class When(_Values, SkipMixin):  # type: ignore[misc]
 
     def execute(self, context: Context) -> None:
         from turnout.plan.model import Condition
-        from turnout.plan.order import holds
+        from turnout.plan.values import holds
 
         try:
             true = holds(Condition(self.condition, {}), self.inputs)
-        except (ValueError, RuntimeError) as error:
-            raise AirflowFailException(f"{error} @ {self.task_id}: {self.condition}") from error
+        except TurnoutError as error:
+            raise AirflowFailException(f"{error} @ {self.task_id}") from error
         self.log.info("%s is %s, with %s", self.condition, str(true).lower(), self.inputs)
         if not true:
             self.skip(ti=context["ti"], tasks=self.get_direct_relatives(upstream=False))

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from turnout import __version__
-from turnout.authoring.code_digest import code_digest
 from turnout.authoring.signature import Signature, read_signature
 from turnout.errors import DefinitionError, Fault
+from turnout.runtime.code_digest import code_digest
 
 if TYPE_CHECKING:
     from kfp.dsl.python_component import PythonComponent

@@ -6,6 +6,15 @@ its run or its check failed, 2 the command was not understood, 130 interrupted.
 
 from __future__ import annotations
 
-from turnout.cli.app import app
+import sys
 
-__all__ = ["app"]
+
+def main() -> None:
+    """The command line. `turnout exec` starts every step of a schedule, so it loads nothing else."""
+    if sys.argv[1:2] == ["exec"]:
+        from turnout.runtime.executor import main as run_component
+
+        sys.exit(run_component(sys.argv[2:]))
+    from turnout.cli.app import app
+
+    app()

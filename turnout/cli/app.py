@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import secrets
-import sys
+import secrets as secrets_module
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from turnout.errors import TurnoutError
+
+if TYPE_CHECKING:
+    from turnout.plan.model import Plan
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,9 +24,8 @@ app = typer.Typer(
     help="Write a machine-learning pipeline once; run it locally, on Airflow and on KFP.",
 )
 
-Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="module:pipeline, path.py[:name], or a compiled KFP YAML")
-]
+_SOURCE = "module:pipeline, path.py[:name], or a compiled KFP YAML"
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help=_SOURCE)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 
 
@@ -43,7 +44,7 @@ def _errors() -> Iterator[None]:
 
 @app.command()
 def run(
-    source: Source,
+    source: Annotated[str, typer.Argument(metavar="[SOURCE]", help=_SOURCE)] = "",
     parameter: Annotated[
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
         typer.Option(
@@ -52,35 +53,60 @@ def run(
     ] = None,
     root: Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="URI under which runs are kept.")] = ".turnout",
     run_id: Annotated[str, typer.Option(help="The run's id; made from the time when not given.")] = "",
+    resume: Annotated[
+        str, typer.Option(metavar="RUN_ID", help="Go on with a run that was interrupted or failed.")
+    ] = "",
     parallelism: Annotated[Optional[int], typer.Option(min=1, help="Steps at once; the number of cores.")] = None,  # noqa: UP045
+    cache: Annotated[bool, typer.Option(help="Take results of earlier steps with the same code and inputs.")] = True,
+    secrets: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(envvar="TURNOUT_SECRETS", metavar="FILE", help="YAML that stands for a cluster's secrets."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a pipeline on this machine. Exit 0 only when the run succeeded."""
     from turnout.cli.progress import show_result, watching
-    from turnout.plan.link import link
-    from turnout.plan.parameters import bind_parameters, parse_value
     from turnout.runtime.contract import State
+    from turnout.runtime.secrets import Secrets
     from turnout.runtime.store import ArtifactStore
-    from turnout.source import load
     from turnout.tracks import local
 
     with _errors():
-        plan = link(load(source))
-        given = dict(_pair(item) for item in parameter or [])
-        typed = {
-            name: parse_value(text, plan.parameters[name].schema) if name in plan.parameters else text
-            for name, text in given.items()
-        }
-        values = bind_parameters(plan.parameters, typed, plan.name)
+        options = local.Options(parallelism, cache, Secrets.read(secrets) if secrets else Secrets())
         store = ArtifactStore(root)
-        run_id = run_id or f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        with watching(plan, run_id) as watch:
-            result = local.run(plan, values, store, run_id, watch=watch, parallelism=parallelism)
+        if resume:
+            if source or parameter or run_id:
+                raise TurnoutError("a run that is resumed has its pipeline, parameters and id already @ --resume")
+            plan, _ = local.read_run(store, resume)
+            with watching(plan, resume) as watch:
+                result = local.resume(store, resume, options, watch)
+        else:
+            plan, values = _bound(source, parameter or [])
+            run_id = run_id or f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets_module.token_hex(2)}"
+            with watching(plan, run_id) as watch:
+                result = local.run(plan, values, store, run_id, options, watch)
     if as_json:
         print(json.dumps(result.to_dict(), indent=2, default=str))
     else:
         show_result(result)
     raise typer.Exit(0 if result.state is State.SUCCEEDED else 1)
+
+
+def _bound(source: str, parameters: list[str]) -> tuple[Plan, dict[str, Any]]:
+    """The plan of a source, and the values of a run."""
+    from turnout.plan.link import link
+    from turnout.plan.parameters import bind_parameters, parse_value
+    from turnout.source import load
+
+    if not source:
+        raise TurnoutError("no pipeline to run\n  hint: name a SOURCE, or a run with --resume")
+    plan = link(load(source))
+    given = dict(_pair(item) for item in parameters)
+    typed = {
+        name: parse_value(text, plan.parameters[name].schema) if name in plan.parameters else text
+        for name, text in given.items()
+    }
+    return plan, bind_parameters(plan.parameters, typed, plan.name)
 
 
 @app.command("compile")
@@ -135,22 +161,12 @@ def check_(
     raise typer.Exit(1 if outcome["faults"] else 0)
 
 
-@app.command("exec")
-def exec_(
-    target: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION")],
-    executor_input: Annotated[str, typer.Option(metavar="JSON", help="KFP's ExecutorInput.")],
-    code_digest: Annotated[str, typer.Option(help="Digest of the component's code at compile time.")] = "",
-    run_id: Annotated[str, typer.Option(help="The run's id.")] = "",
-    contract: Annotated[str, typer.Option(help="The contract this command speaks; for kfp.local to see.")] = "",
-) -> None:
+@app.command("exec", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+def exec_(arguments: Annotated[list[str], typer.Argument(metavar="MODULE:FUNCTION --executor-input JSON")]) -> None:
     """Run a component's function inside a step: the executor."""
-    from turnout.runtime.executor import execute, report
+    from turnout.runtime.executor import main
 
-    try:
-        execute(target, json.loads(executor_input), code_digest=code_digest, run_id=run_id)
-    except Exception as error:
-        report(error)
-        sys.exit(1)
+    raise typer.Exit(main(arguments))
 
 
 def _pair(text: str) -> tuple[str, str]:

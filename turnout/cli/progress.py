@@ -13,7 +13,7 @@ from rich.text import Text
 
 from turnout.plan.model import Plan
 from turnout.runtime.contract import State
-from turnout.tracks.local import RunResult, StepResult, Watch
+from turnout.tracks.results import RunResult, StepResult, Watch
 
 _STYLES = {
     State.SUCCEEDED: "green",

@@ -11,10 +11,8 @@ from rich.text import Text
 from turnout.errors import Fault, FaultsError, TurnoutError, did_you_mean
 from turnout.plan.link import link
 from turnout.spec.document import Document
-from turnout.tracks import airflow, kfp, local
-from turnout.tracks.support import report
-
-TABLES = {"local": local.SUPPORT, "airflow": airflow.SUPPORT, "kfp": kfp.SUPPORT}
+from turnout.tracks import airflow
+from turnout.tracks.support import TABLES, report
 
 
 def checked(document: Document, track: str | None) -> dict[str, Any]:

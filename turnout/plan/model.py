@@ -2,23 +2,24 @@
 
     Plan
     └── root: Region                    regions keep the nesting of KFP's dags
-        ├── Step                        one container execution
-        └── Region (kind, condition)    a nested pipeline, or the body of an If
-            └── ...
+        ├── Step                        one container execution, or one import of an artifact
+        └── Region                      a nested pipeline, an exit handler's body, the branches of an If
+            └── ...                     with a `condition`: the body of an If; with a `loop`: of a ParallelFor
 
 A path is the names from the root, joined by dots, such as `condition-1.register`; it is unique in a
-plan, the same on every track, and Airflow's task id.
+plan, the same on every track, and Airflow's task id. Inside loops a path stands for many executions,
+told apart by their iteration: one index for each loop around them, outermost first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from turnout.spec.deployment_spec import PipelineContainerSpec
+from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.document import Document
-from turnout.spec.pipeline_spec import ComponentSpec, RetryPolicy
+from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, RetryPolicy
 
 # --- where a value comes from -------------------------------------------------------------------------
 
@@ -39,7 +40,7 @@ class PipelineParameter:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """An output of another step, a parameter or an artifact."""
+    """An output of another step, a parameter or an artifact; in a loop, of the same iteration."""
 
     step: str
     output: str
@@ -53,7 +54,44 @@ class Template:
     inputs: Mapping[str, Source] = field(default_factory=dict)
 
 
-Source = Constant | PipelineParameter | StepOutput | Template
+@dataclass(frozen=True)
+class LoopItem:
+    """The item of a loop around the step, by the loop's path."""
+
+    loop: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field inside a struct: its keys, outermost first."""
+
+    source: Source
+    keys: tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The list of a source's values in all iterations of a loop, without those that have none."""
+
+    loop: str
+    item: Source
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The first of several sources that has a value: an output of whichever branch ran."""
+
+    options: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class FinalStatus:
+    """How a step or region ended: KFP's PipelineTaskFinalStatus."""
+
+    path: str
+
+
+Source = Constant | PipelineParameter | StepOutput | Template | LoopItem | Field | Collected | OneOf | FinalStatus
 
 
 # --- the graph ------------------------------------------------------------------------------------------
@@ -68,37 +106,64 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One execution of a component's container.
+class Loop:
+    """What a region is repeated over.
 
     Attributes:
-        inputs: sources of the component's inputs, parameters and artifacts alike. An optional input
-            that is not given is absent.
-        after: paths of steps and regions that must have succeeded before, beside those in `inputs`.
+        items: where the list comes from: of parameters, or of artifacts.
+        parallelism: how many iterations may be under way at once; 0: no limit.
+    """
+
+    items: Source
+    parallelism: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """What a region is made of.
+
+    Attributes:
+        after: paths of the nodes of the same region that must have ended before this one starts.
+        always: start also when one of them failed or was skipped.
     """
 
     path: str
-    component: ComponentSpec
-    container: PipelineContainerSpec
-    executor_label: str
-    inputs: Mapping[str, Source]
     after: tuple[str, ...] = ()
-    retry: RetryPolicy | None = None
+    always: bool = False
 
     @property
     def name(self) -> str:
         return self.path.rpartition(".")[2]
 
 
-@dataclass(frozen=True)
-class Region:
-    """Steps and regions that belong together: the whole pipeline, a nested one, or a condition's body."""
+@dataclass(frozen=True, kw_only=True)
+class Step(Node):
+    """One execution of a component: of its container, or an import of an artifact.
 
-    path: str
-    kind: Literal["pipeline", "condition"]
+    Attributes:
+        inputs: sources of the component's inputs, parameters and artifacts alike. An optional input
+            that is not given is absent.
+        title: its name for people.
+        kubernetes: kfp-kubernetes' settings of the step, with sources where they refer to values.
+    """
+
+    component: ComponentSpec
+    executor: PipelineContainerSpec | ImporterSpec
+    executor_label: str
+    inputs: Mapping[str, Source]
+    retry: RetryPolicy | None = None
+    caching: CachingOptions | None = None
+    title: str = ""
+    kubernetes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region(Node):
+    """Nodes that belong together. A condition is decided once, before the loop."""
+
     nodes: tuple[Step | Region, ...]
-    after: tuple[str, ...] = ()
     condition: Condition | None = None
+    loop: Loop | None = None
 
     def steps(self) -> Iterator[Step]:
         """All steps inside, in the order of the plan."""
@@ -107,6 +172,13 @@ class Region:
                 yield node
             else:
                 yield from node.steps()
+
+    def regions(self) -> Iterator[Region]:
+        """This region and all inside, outermost first."""
+        yield self
+        for node in self.nodes:
+            if isinstance(node, Region):
+                yield from node.regions()
 
 
 @dataclass(frozen=True)
@@ -140,11 +212,20 @@ class Plan:
 
 
 def references(source: Source) -> Iterator[Source]:
-    """A source and, for a template, what its placeholders refer to."""
+    """A source and all the sources that it is made from."""
     yield source
-    if isinstance(source, Template):
-        for inner in source.inputs.values():
-            yield from references(inner)
+    inner: tuple[Source, ...] = ()
+    match source:
+        case Template():
+            inner = tuple(source.inputs.values())
+        case Field():
+            inner = (source.source,)
+        case Collected():
+            inner = (source.item,)
+        case OneOf():
+            inner = source.options
+    for item in inner:
+        yield from references(item)
 
 
 def producers(sources: Mapping[str, Source]) -> list[str]:

@@ -2,30 +2,71 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from turnout.errors import Fault, StepError
 from turnout.plan.model import Step
 from turnout.plan.parameters import JSON_TYPES
 from turnout.runtime.contract import Artifact, Run, Task
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
-from turnout.spec.values import ABSENT
+from turnout.spec.values import ABSENT, ParameterType
 
 
-def make_task(step: Step, values: Mapping[str, Any], run: Run, attempt: int = 1) -> Task:
-    """A task from values by input name, artifacts as `Artifact` or as the dict of one.
+def make_task(step: Step, values: Mapping[str, Any], run: Run, **settings: Any) -> Task:
+    """A task from values by input name, artifacts as `Artifact` or as the dict of one, or lists of them.
 
     Inputs that are not given have the component's default; None is an optional input not given.
+
+    Args:
+        settings: further attributes of the task.
+
+    Raises:
+        StepError: an input that must have a value has none, or not one of its type.
     """
     declared = step.component.input_definitions or ComponentInputsSpec()
-    parameters = {}
+    parameters: dict[str, Any] = {}
+    artifacts: dict[str, tuple[Artifact, ...]] = {}
+    faults: list[Fault] = []
     for name, item in declared.parameters.items():
         value = values.get(name, None if item.default_value is ABSENT else item.default_value)
         if value is not None:
-            parameters[name] = whole_numbers(value, {"type": JSON_TYPES.get(item.parameter_type, "")})
-    given = {name: values[name] for name in declared.artifacts if values.get(name) is not None}
-    artifacts = {
-        name: (value if isinstance(value, Artifact) else Artifact.from_dict(value),) for name, value in given.items()
-    }
-    return Task(run, step.path, step.component, step.container, parameters, artifacts, attempt)
+            try:
+                parameters[name] = convert(value, item.parameter_type)
+            except ValueError as error:
+                faults.append(Fault(str(error), f"{step.path}.{name}"))
+        elif not item.is_optional and item.default_value is ABSENT:
+            faults.append(Fault(f"input '{name}' has no value", f"{step.path}.{name}"))
+    for name, spec in declared.artifacts.items():
+        given = values.get(name)
+        if given is not None:
+            artifacts[name] = tuple(_artifact(item) for item in (given if isinstance(given, list) else [given]))
+        elif not spec.is_optional:
+            faults.append(Fault(f"input '{name}' has no value", f"{step.path}.{name}"))
+    if faults:
+        hint = "what should have produced it did not run"
+        raise StepError("\n".join(str(fault) for fault in faults) + f"\n  hint: {hint}")
+    return Task(run, step.path, step.component, step.executor, parameters, artifacts, **settings)
+
+
+def convert(value: Any, kind: ParameterType) -> Any:
+    """A value as an input's type, as KFP's driver converts it: text takes anything as JSON, and gives it back.
+
+    Raises:
+        ValueError: text that is not JSON, for a type that is not text.
+    """
+    value = whole_numbers(value, {"type": JSON_TYPES.get(kind, "")})
+    if kind is ParameterType.STRING and not isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, str) and kind in JSON_TYPES and kind is not ParameterType.STRING:
+        try:
+            return whole_numbers(json.loads(value), {"type": JSON_TYPES[kind]})
+        except json.JSONDecodeError:
+            raise ValueError(f"{value[:80]!r} is not {kind.value}") from None
+    return value
+
+
+def _artifact(value: Artifact | Mapping[str, Any]) -> Artifact:
+    return value if isinstance(value, Artifact) else Artifact.from_dict(value)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from turnout.spec.deployment_spec import PipelineContainerSpec
+from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.pipeline_spec import ComponentSpec
 
 
@@ -34,29 +34,46 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A reference to data: small, and all that ever travels between steps."""
+    """A reference to data: small, and all that ever travels between steps.
+
+    Attributes:
+        digest: of the content when it was stored, `sha256:...`; another sign of it for what lives
+            elsewhere; empty when nothing was written.
+    """
 
     name: str
     type: str
     uri: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "type": self.type, "uri": self.uri, "metadata": dict(self.metadata)}
+        return {
+            "name": self.name,
+            "type": self.type,
+            "uri": self.uri,
+            "metadata": dict(self.metadata),
+            "digest": self.digest,
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Artifact:
-        return cls(data["name"], data["type"], data["uri"], data.get("metadata", {}))
+        return cls(data["name"], data["type"], data["uri"], data.get("metadata", {}), data.get("digest", ""))
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a pipeline; times are ISO 8601 in UTC."""
+    """One run of a pipeline; times are ISO 8601 in UTC.
+
+    Attributes:
+        workspace: local directory that the steps of the run share; empty when it has none.
+    """
 
     pipeline: str
     run_id: str
     create_time: str
     schedule_time: str = ""
+    workspace: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,16 +83,22 @@ class Task:
     Attributes:
         parameters: values by name; an optional parameter that is not given is absent.
         artifacts: lists of artifacts by name, of length one for an input that is not a list.
+        iteration: one index for each loop around the step, outermost first.
         attempt: from 1.
+        environment: variables beside those that the container names.
+        timeout: seconds that one attempt may take; None: no limit.
     """
 
     run: Run
     path: str
     component: ComponentSpec
-    container: PipelineContainerSpec
+    executor: PipelineContainerSpec | ImporterSpec
     parameters: Mapping[str, Any]
     artifacts: Mapping[str, tuple[Artifact, ...]]
+    iteration: tuple[int, ...] = ()
     attempt: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +110,7 @@ class Outcome:
             to look at; no step ever takes them.
         started, ended: ISO 8601 in UTC.
         log: URI of the log of the attempt.
+        cached: whether an earlier execution's results were taken.
     """
 
     state: State
@@ -97,6 +121,12 @@ class Outcome:
     ended: str = ""
     error: str = ""
     log: str = ""
+    cached: bool = False
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """Parameters and artifacts by name."""
+        return {**self.parameters, **self.artifacts}
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -108,6 +138,7 @@ class Outcome:
             "ended": self.ended,
             "error": self.error,
             "log": self.log,
+            "cached": self.cached,
         }
 
     @classmethod
@@ -127,6 +158,7 @@ def executor_input(
         workdir: local directory for the output parameters and the executor output.
     """
     declared = task.component.output_definitions
+    parameters = declared.parameters if declared else {}
     return {
         "inputs": {
             "parameterValues": dict(task.parameters),
@@ -136,11 +168,7 @@ def executor_input(
             },
         },
         "outputs": {
-            "parameters": {
-                name: {"outputFile": f"{workdir}/.launcher/parameters/{name}"} for name in declared.parameters
-            }
-            if declared
-            else {},
+            "parameters": {name: {"outputFile": f"{workdir}/.launcher/parameters/{name}"} for name in parameters},
             "artifacts": {
                 name: {"artifacts": [_runtime_artifact(Artifact(name, output_type(task, name), uri, {}), path)]}
                 for name, (uri, path) in outputs.items()

@@ -6,11 +6,13 @@ that lost their type on the way get it back, and an artifact's `customPath` is h
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import json
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
             return artifact
 
     if code_digest:
-        from turnout.authoring.code_digest import code_digest as current
+        from turnout.runtime.code_digest import code_digest as current
 
         module = target.partition(":")[0]
         if current(module) != code_digest:
@@ -58,6 +60,26 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
     inputs = executor_input.get("inputs", {})
     checked = {**executor_input, "inputs": {**inputs, "parameterValues": _check(component, inputs, target)}}
     _Executor(checked, component.python_func).execute()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`turnout exec`: run a component's function inside a step. Returns the exit status."""
+    parser = argparse.ArgumentParser("turnout exec", description="Run a component's function inside a step.")
+    parser.add_argument("target", metavar="MODULE:FUNCTION")
+    parser.add_argument("--executor-input", required=True, metavar="JSON", help="KFP's ExecutorInput, or @FILE")
+    parser.add_argument("--code-digest", default="", help="digest of the component's code at compile time")
+    parser.add_argument("--run-id", default="", help="the run's id")
+    parser.add_argument("--contract", help="the contract this command speaks; for kfp.local to see")
+    options = parser.parse_args(arguments)
+    text: str = options.executor_input
+    try:
+        if text.startswith("@"):
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        execute(options.target, json.loads(text), code_digest=options.code_digest, run_id=options.run_id)
+    except Exception as error:
+        report(error)
+        return 1
+    return 0
 
 
 def explain(error: BaseException) -> str:

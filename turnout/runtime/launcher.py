@@ -7,6 +7,7 @@ out, and commit the outcome as the last thing.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import json
 import tempfile
@@ -16,17 +17,22 @@ from typing import Any
 
 from turnout.errors import StepError, TurnoutError
 from turnout.runtime.contract import Artifact, Outcome, State, Task, executor_input, output_type
-from turnout.runtime.placeholders import resolve_command, task_values
-from turnout.runtime.process import ProcessRuntime
+from turnout.runtime.importer import import_artifact
+from turnout.runtime.placeholders import resolve_command, resolve_text, task_values
+from turnout.runtime.process import Runtime
 from turnout.runtime.store import ArtifactStore
+from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.values import ParameterType
 
 ERROR_FILE = "TURNOUT_ERROR_FILE"
 """Environment variable: where the executor writes what a person should know of a failure."""
 
+_LONGEST_ARGUMENT = 120_000
+"""Bytes; Linux refuses to start a command with an argument of more than 128 KiB."""
+
 
 def launch(
-    task: Task, store: ArtifactStore, runtime: ProcessRuntime, on_line: Callable[[str], None] = lambda line: None
+    task: Task, store: ArtifactStore, runtime: Runtime, on_line: Callable[[str], None] = lambda line: None
 ) -> Outcome:
     """Run one attempt of a step and commit its outcome.
 
@@ -36,16 +42,12 @@ def launch(
         The outcome as committed: SUCCEEDED or FAILED.
     """
     started = now()
-    outcome = Outcome(State.FAILED, task.attempt, started=started)
     try:
-        place = store.clear_attempt(task)
-        with _workdir(store, str(place)) as workdir:
-            log = workdir / "log.txt"
-            parameters, artifacts, error = _attempt(task, store, runtime, str(place), workdir, log, on_line)
-            if not store.is_local:
-                store.stage_out(log, str(place / "log.txt"))
-        state = State.FAILED if error else State.SUCCEEDED
-        outcome = Outcome(state, task.attempt, parameters, artifacts, started, now(), error, str(place / "log.txt"))
+        if isinstance(task.executor, ImporterSpec):
+            outcome = import_artifact(task, task.executor, store, task_values(task, str(store.root)))
+            outcome = dataclasses.replace(outcome, started=started, ended=now())
+        else:
+            outcome = _run(task, task.executor, store, runtime, on_line, started)
     except (TurnoutError, OSError) as error:
         outcome = Outcome(State.FAILED, task.attempt, started=started, ended=now(), error=str(error))
     store.commit(task, outcome)
@@ -57,44 +59,68 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def _attempt(
+def _run(
     task: Task,
+    container: PipelineContainerSpec,
     store: ArtifactStore,
-    runtime: ProcessRuntime,
-    place: str,
-    workdir: Path,
-    log: Path,
+    runtime: Runtime,
     on_line: Callable[[str], None],
-) -> tuple[dict[str, Any], dict[str, Artifact], str]:
-    """The step's output parameters and artifacts, and why it failed, or nothing."""
+    started: str,
+) -> Outcome:
+    """One attempt of a container, from its inputs to its outcome."""
+    place = store.clear_attempt(task)
+    with _workdir(store, str(place)) as workdir:
+        contract = _stage_in(task, store, str(place), workdir)
+        values = task_values(task, str(store.root))
+        log, error_file = workdir / "log.txt", workdir / ".launcher" / "error.txt"
+        try:
+            command = _command(container, contract, values, workdir)
+            environment = {item.name: resolve_text(item.value, task.parameters, values) for item in container.env}
+            environment |= {**task.environment, ERROR_FILE: str(error_file)}
+            status = runtime.run(command, environment, log, on_line, task.timeout)
+            error = _why(error_file, status, log) if status else ""
+        except StepError as failure:
+            error = str(failure)
+        parameters: dict[str, Any] = {}
+        artifacts: dict[str, Artifact] = {}
+        try:
+            output = _read_json(Path(contract["outputs"]["outputFile"]))
+            artifacts = dict(_output_artifacts(task, store, contract, output))
+            parameters = {} if error else _output_parameters(task, contract, output)
+        except StepError as failure:
+            error = error or str(failure)
+        if error:  # whatever it managed to write is kept for people to look at, such as a report that says why
+            artifacts = {name: item for name, item in artifacts.items() if item.digest}
+        if not store.is_local:
+            store.stage_out(log, str(place / "log.txt"))
+    state = State.FAILED if error else State.SUCCEEDED
+    return Outcome(state, task.attempt, parameters, artifacts, started, now(), error, str(place / "log.txt"))
+
+
+def _stage_in(task: Task, store: ArtifactStore, place: str, workdir: Path) -> dict[str, Any]:
+    """Fetch the input artifacts, and make the ExecutorInput."""
     local_inputs = {
         artifact.uri: store.stage_in(artifact.uri, workdir / ".launcher" / "inputs" / name / str(index))
         for name, artifacts in task.artifacts.items()
         for index, artifact in enumerate(artifacts)
     }
     declared = task.component.output_definitions
-    names = declared.artifacts if declared else {}
-    places = {name: (f"{place}/{name}", str(workdir / name)) for name in names}
-    contract = executor_input(task, local_inputs, places, str(workdir))
+    places = {name: (f"{place}/{name}", str(workdir / name)) for name in (declared.artifacts if declared else ())}
     (workdir / ".launcher" / "parameters").mkdir(parents=True, exist_ok=True)
-    command = [*task.container.command, *task.container.args]
-    if not command:
-        raise StepError(f"the image's own command cannot be run here; the component of '{task.path}' names none")
-    resolved = resolve_command(command, contract, task_values(task, str(store.root)))
-    error_file = workdir / ".launcher" / "error.txt"
-    environment = {item.name: item.value for item in task.container.env} | {ERROR_FILE: str(error_file)}
-    status = runtime.run(resolved, environment, log, on_line)
+    return executor_input(task, local_inputs, places, str(workdir))
 
-    output = _read_json(Path(contract["outputs"]["outputFile"]))
-    artifacts = dict(_output_artifacts(task, store, places, output))
-    if status != 0:
-        # Whatever it managed to write is kept for people to look at, such as a report that says why.
-        written = {name: item for name, item in artifacts.items() if Path(places[name][1]).exists()}
-        return {}, written, _why(error_file, status, log)
-    try:
-        return _output_parameters(task, contract, output), artifacts, ""
-    except StepError as error:
-        return {}, artifacts, str(error)
+
+def _command(
+    container: PipelineContainerSpec, contract: Mapping[str, Any], values: Mapping[str, str], workdir: Path
+) -> list[str]:
+    command = resolve_command([*container.command, *container.args], contract, values)
+    if not command:
+        raise StepError("the image's own command cannot be run here, and the component names none")
+    if command[:2] == ["turnout", "exec"] and len(command[-1].encode()) > _LONGEST_ARGUMENT:
+        file = workdir / ".launcher" / "executor_input.json"
+        file.write_text(command[-1])
+        return [*command[:-1], f"@{file}"]
+    return command
 
 
 @contextlib.contextmanager
@@ -118,15 +144,18 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _output_artifacts(
-    task: Task, store: ArtifactStore, places: Mapping[str, tuple[str, str]], output: Mapping[str, Any]
+    task: Task, store: ArtifactStore, contract: Mapping[str, Any], output: Mapping[str, Any]
 ) -> Iterator[tuple[str, Artifact]]:
-    for name, (uri, path) in places.items():
+    for name, entry in contract["outputs"]["artifacts"].items():
+        (asked,) = entry["artifacts"]
         told = (output.get("artifacts", {}).get(name, {}).get("artifacts") or [{}])[0]
         # A component may say that its data is elsewhere; then there is nothing to store.
-        final = told.get("uri") or uri
-        if final == uri:
-            store.stage_out(Path(path), uri)
-        yield name, Artifact(told.get("name") or name, output_type(task, name), final, told.get("metadata", {}))
+        uri, path = told.get("uri") or asked["uri"], Path(asked.get("customPath", asked["uri"]))
+        mine = uri == asked["uri"]
+        if mine:
+            store.stage_out(path, uri)
+        digest = store.digest(uri, path if mine else None)
+        yield name, Artifact(told.get("name") or name, output_type(task, name), uri, told.get("metadata", {}), digest)
 
 
 def _output_parameters(task: Task, contract: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:

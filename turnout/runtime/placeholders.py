@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from turnout.errors import StepError
 from turnout.runtime.contract import Run, Task
 
 _PLACEHOLDER = re.compile(r"\{\{\$(?P<reference>(?:\.[^{}]*)?)\}\}")
@@ -30,7 +29,7 @@ def run_values(run: Run, pipeline_root: str) -> dict[str, str]:
         ".pipeline_job_create_time_utc": run.create_time,
         ".pipeline_job_schedule_time_utc": run.schedule_time or run.create_time,
         ".pipeline_root": pipeline_root,
-    }
+    } | ({".workspace_path": run.workspace} if run.workspace else {})
 
 
 def task_values(task: Task, pipeline_root: str) -> dict[str, str]:
@@ -38,16 +37,12 @@ def task_values(task: Task, pipeline_root: str) -> dict[str, str]:
     return {
         **run_values(task.run, pipeline_root),
         ".pipeline_task_name": task.path.rpartition(".")[2],
-        ".pipeline_task_uuid": f"{task.run.run_id}/{task.path}/{task.attempt}",
+        ".pipeline_task_uuid": "/".join([task.run.run_id, task.path, *map(str, task.iteration), str(task.attempt)]),
     }
 
 
 def resolve_text(text: str, parameters: Mapping[str, Any], run: Mapping[str, str]) -> str:
-    """A constant's text with its placeholders filled in.
-
-    Raises:
-        StepError: a placeholder that nothing stands for.
-    """
+    """A constant's text with its placeholders filled in; what nothing stands for stays as it is."""
 
     def value(reference: str) -> str:
         match = _KEYED.fullmatch(reference)
@@ -59,10 +54,9 @@ def resolve_text(text: str, parameters: Mapping[str, Any], run: Mapping[str, str
 
 
 def resolve_command(command: Sequence[str], executor_input: Mapping[str, Any], run: Mapping[str, str]) -> list[str]:
-    """A container's command with all its placeholders filled in; `IfPresent` may add or drop elements.
+    """A container's command with its placeholders filled in; `IfPresent` may add or drop elements.
 
-    Raises:
-        StepError: a placeholder that nothing stands for.
+    As on KFP, text that only looks like a placeholder stays as it is.
     """
     inputs, outputs = executor_input["inputs"], executor_input["outputs"]
     present = {name for name, value in inputs["parameterValues"].items() if value is not None} | set(
@@ -118,7 +112,7 @@ def _substitute(text: str, value: Callable[[str], str]) -> str:
         try:
             return value(match["reference"])
         except KeyError:
-            raise StepError(f"nothing stands for the placeholder {match[0]}") from None
+            return match[0]
 
     return _PLACEHOLDER.sub(replace, text)
 

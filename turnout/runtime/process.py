@@ -4,19 +4,54 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from turnout.errors import Fault, StepError
 
+_POLL_S = 0.2
+
+
+class Runtime(Protocol):
+    """Runs one command at a time; another thread, or a signal handler, may cancel it."""
+
+    def run(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        on_line: Callable[[str], None],
+        timeout: float | None = None,
+    ) -> int:
+        """Run a command to its end.
+
+        Args:
+            environment: variables beside those of this process.
+            log: file that receives all the command prints.
+            on_line: called with each line, soon after it came.
+            timeout: seconds after which the command is ended.
+
+        Returns:
+            Its exit status; negative when a signal ended it.
+
+        Raises:
+            StepError: the command does not exist here, or took too long.
+        """
+
+    def cancel(self, grace: float = 5.0) -> None:
+        """End the command and all it started: SIGTERM, and SIGKILL after `grace` seconds."""
+
 
 class ProcessRuntime:
-    """Runs one command at a time; another thread, or a signal handler, may cancel it.
+    """Starts a process for each command.
 
     Args:
         python: the interpreter of the environment to run in. Its directory comes first on the PATH, so
@@ -25,81 +60,116 @@ class ProcessRuntime:
     """
 
     def __init__(self, python: str = sys.executable, directory: str | None = None):
-        if not Path(python).is_file():
-            hint = "name an existing python3, such as .venv/bin/python"
-            raise StepError(
-                str(Fault("the interpreter of the components' environment does not exist", python, (), hint))
-            )
-        # Not resolved: a virtual environment's interpreter is a link, and its place is the environment.
-        self.python = Path(python).absolute()
+        self.python = interpreter(python)
         self.directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self._cancelled = threading.Event()
 
     def run(
-        self, command: Sequence[str], environment: Mapping[str, str], log: Path, on_line: Callable[[str], None]
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        on_line: Callable[[str], None],
+        timeout: float | None = None,
     ) -> int:
-        """Run a command to its end.
-
-        Args:
-            environment: variables beside those of this process.
-            log: file that receives all the command prints.
-            on_line: called with each line, as it comes.
-
-        Returns:
-            Its exit status; negative when a signal ended it.
-
-        Raises:
-            StepError: the command does not exist here.
-        """
-        variables = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
-        variables["PATH"] = f"{self.python.parent}{os.pathsep}{variables.get('PATH', os.defpath)}"
+        variables = step_environment(self.python, {**os.environ, **environment})
+        located = locate(command, variables["PATH"], self.python)
         try:
-            process = subprocess.Popen(
-                self._located(command, variables["PATH"]),
-                env=variables,
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            with log.open("wb") as file:
+                process = subprocess.Popen(
+                    located,
+                    env=variables,
+                    cwd=self.directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
         except OSError as error:
-            hint = f"install it into the environment of {self.python}"
-            raise StepError(str(Fault(f"the command cannot be run: {error.strerror}", command[0], (), hint))) from error
+            what = f"the command cannot be run: {error.strerror}"
+            raise StepError(str(Fault(what, command[0]))) from error
         self._process = process
-        assert process.stdout is not None
         if self._cancelled.is_set():
             self.cancel()
+        ended = os.pidfd_open(process.pid)
         try:
-            with process.stdout, log.open("wb") as file:
-                for line in process.stdout:
-                    file.write(line)
-                    file.flush()
-                    on_line(line.decode(errors="replace").rstrip("\n"))
+            follow(log, ended, on_line, timeout)
             return process.wait()
         finally:
-            self._end(process, grace=0)
+            os.close(ended)
+            end_group(process.pid, lambda grace: _waited(process, grace), grace=0)
             self._process = None
 
     def cancel(self, grace: float = 5.0) -> None:
-        """End the command and all it started: SIGTERM, and SIGKILL after `grace` seconds."""
         self._cancelled.set()
-        if self._process is not None:
-            self._end(self._process, grace)
+        if (process := self._process) is not None:
+            end_group(process.pid, lambda seconds: _waited(process, seconds), grace)
 
-    @staticmethod
-    def _located(command: Sequence[str], path: str) -> list[str]:
-        return [shutil.which(command[0], path=path) or command[0], *command[1:]]
 
-    @staticmethod
-    def _end(process: subprocess.Popen[bytes], grace: float) -> None:
-        """Nothing of a step outlives it, also not what it left in the background."""
-        try:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=grace)
-            os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
+def interpreter(python: str) -> Path:
+    """The path of an environment's interpreter. Raises StepError when there is none."""
+    if not Path(python).is_file():
+        hint = "name an existing python3, such as .venv/bin/python"
+        raise StepError(str(Fault("the interpreter of the components' environment does not exist", python, (), hint)))
+    # Not resolved: a virtual environment's interpreter is a link, and its place is the environment.
+    return Path(python).absolute()
+
+
+def step_environment(python: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """A step's environment variables: the interpreter's directory comes first on the PATH."""
+    path = f"{python.parent}{os.pathsep}{variables.get('PATH', os.defpath)}"
+    return {**variables, "PYTHONUNBUFFERED": "1", "PATH": path}
+
+
+def locate(command: Sequence[str], path: str, python: Path) -> list[str]:
+    """The command with the full path of its program. Raises StepError when there is no such program."""
+    program = shutil.which(command[0], path=path)
+    if program is None:
+        hint = f"install it into the environment of {python}"
+        raise StepError(str(Fault("the command cannot be run: no such program", command[0], (), hint)))
+    return [program, *command[1:]]
+
+
+def follow(log: Path, ended: int, on_line: Callable[[str], None], timeout: float | None) -> None:
+    """Pass on the lines of a growing log until a descriptor becomes readable.
+
+    Raises:
+        StepError: that took longer than the timeout.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with log.open("rb") as file:
+        rest = b""
+        while True:
+            left = _POLL_S if deadline is None else max(0.0, min(_POLL_S, deadline - time.monotonic()))
+            readable, _, _ = select.select([ended], [], [], left)
+            *lines, rest = (rest + file.read()).split(b"\n")
+            for line in lines:
+                on_line(line.decode(errors="replace"))
+            if readable:
+                if rest:
+                    on_line(rest.decode(errors="replace"))
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                raise StepError(f"the step took longer than its time-out of {timeout:g} s, and was ended")
+
+
+def end_group(group: int, waited: Callable[[float], bool], grace: float) -> None:
+    """End a process group: nothing of a step outlives it, also not what it left in the background.
+
+    Args:
+        waited: waits so many seconds for the group's leader; whether it has ended.
+        grace: seconds between SIGTERM and SIGKILL.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if grace and not waited(0):
+            os.killpg(group, signal.SIGTERM)
+            waited(grace)
+        os.killpg(group, signal.SIGKILL)
+
+
+def _waited(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=seconds)
+        return True
+    return False

@@ -1,26 +1,33 @@
 """The artifact store: where runs keep their artifacts and records, under one root URI.
 
     ROOT/PIPELINE/RUN/run.json                       what was asked for, and how it ended
+    ROOT/PIPELINE/RUN/pipeline.yaml                  the pipeline that runs
     ROOT/PIPELINE/RUN/STEP/outcome.json              a step's outcome, written last
     ROOT/PIPELINE/RUN/STEP/attempt-1/OUTPUT          what an attempt wrote; log.txt beside it
+    ROOT/PIPELINE/RUN/STEP@0.2/...                   the same in a loop: an index for each loop around
+    ROOT/.cache/                                     outcomes by fingerprint: see `cache`
 
 Any URI that fsspec opens will do: a local path, `s3://`, `gs://`, `memory://`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from upath import UPath
 
+from turnout.content import content_digest
 from turnout.errors import Fault, StoreError
 from turnout.runtime.contract import Outcome, Run, Task
 
@@ -63,23 +70,25 @@ class ArtifactStore:
     def run_path(self, run: Run) -> UPath:
         return self.root / _segment(run.pipeline) / _segment(run.run_id)
 
-    def step_path(self, run: Run, step: str) -> UPath:
-        return self.run_path(run) / _segment(step)
+    def step_path(self, run: Run, step: str, iteration: tuple[int, ...] = ()) -> UPath:
+        index = f"@{'.'.join(map(str, iteration))}" if iteration else ""
+        return self.run_path(run) / f"{_segment(step)}{index}"
 
     def attempt_path(self, task: Task) -> UPath:
-        return self.step_path(task.run, task.path) / f"attempt-{task.attempt}"
+        return self.step_path(task.run, task.path, task.iteration) / f"attempt-{task.attempt}"
 
     def commit(self, task: Task, outcome: Outcome) -> None:
         """Make a step's outcome known, atomically."""
-        self.write_record(self.step_path(task.run, task.path) / "outcome.json", outcome.to_dict())
+        path = self.step_path(task.run, task.path, task.iteration)
+        self.write_record(path / "outcome.json", outcome.to_dict())
 
-    def outcome(self, run: Run, step: str) -> Outcome | None:
+    def outcome(self, run: Run, step: str, iteration: tuple[int, ...] = ()) -> Outcome | None:
         """The outcome of a step, or None when none was committed."""
-        record = self.read_record(self.step_path(run, step) / "outcome.json")
+        record = self.read_record(self.step_path(run, step, iteration) / "outcome.json")
         return Outcome.from_dict(record) if record else None
 
-    def claim(self, run: Run, record: Mapping[str, Any]) -> None:
-        """Begin a run under an id that no other run has.
+    def claim(self, run: Run, record: Mapping[str, Any], pipeline: str) -> None:
+        """Begin a run of a pipeline, given as its YAML, under an id that no other run has.
 
         Raises:
             StoreError: there is a run of that id.
@@ -92,10 +101,11 @@ class ArtifactStore:
         if not self.is_local and path.exists():
             raise taken
         try:
-            with path.open("x" if self.is_local else "w") as file:
-                json.dump(record, file)
+            with (path.parent / "pipeline.yaml").open("x" if self.is_local else "w") as file:
+                file.write(pipeline)
         except FileExistsError:
             raise taken from None
+        self.write_record(path, record)
 
     def write_record(self, path: UPath, record: Mapping[str, Any]) -> None:
         """Write JSON so that readers see all of it or what was there before.
@@ -115,11 +125,58 @@ class ArtifactStore:
         temporary.replace(str(path))
 
     def read_record(self, path: UPath) -> dict[str, Any] | None:
+        """A record; None when there is none, or only what a machine that lost power left of it."""
         try:
             record: dict[str, Any] = json.loads(path.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, json.JSONDecodeError):
             return None
         return record
+
+    @contextlib.contextmanager
+    def lock(self, run: Run, patience: float = 10.0) -> Iterator[int | None]:
+        """Be the only runner of a run, and after the last process of an earlier one has ended.
+
+        Gives the lock's descriptor, for the processes that act for the runner to hold too; None for a
+        store that is not a local directory, which knows no locks.
+
+        Raises:
+            StoreError: another runner has it, and keeps it for `patience` seconds.
+        """
+        if not self.is_local:
+            yield None
+            return
+        path = self.run_path(run)
+        self._make(path)
+        with Path(str(path / ".lock")).open("a") as file:
+            deadline = time.monotonic() + patience
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        what = f"the run '{run.run_id}' is still under way"
+                        raise StoreError(str(Fault(what, str(path), (), "let it end, or end it"))) from None
+                    time.sleep(0.05)
+            yield file.fileno()
+
+    def digest(self, uri: str, local: Path | None = None) -> str:
+        """A digest of an artifact's content; nothing when nothing is there.
+
+        Args:
+            local: where it is on this machine, if it is; otherwise what its file system tells of it
+                (version, size, time of change) stands for its content, or the URI if it tells nothing.
+        """
+        path = local_path(uri)
+        here = local or (Path(path) if path is not None else None)
+        if here is not None:
+            return content_digest(here) if here.exists() else ""
+        try:
+            target = UPath(uri)
+            sign = str(target.fs.checksum(target.path))
+        except Exception:  # whatever the protocol's own is; `models:/flight-delay/3` is no file at all
+            sign = ""
+        return "sign:" + hashlib.sha256(f"{uri}\0{sign}".encode()).hexdigest()
 
     def stage_in(self, uri: str, directory: Path) -> str:
         """The local path of an artifact; one that lives elsewhere is fetched into `directory`.
@@ -171,6 +228,15 @@ class ArtifactStore:
     def _make(self, path: UPath) -> None:
         if self.is_local:
             path.mkdir(parents=True, exist_ok=True)
+
+
+def local_path(uri: str) -> str | None:
+    """The path of a URI on this machine, or None when it is elsewhere."""
+    try:
+        target = UPath(uri)
+    except (ValueError, ImportError):
+        return None
+    return str(target.path) if target.protocol in _LOCAL else None
 
 
 def _segment(name: str) -> str:

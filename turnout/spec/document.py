@@ -19,6 +19,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from turnout.errors import Fault, SpecError
 from turnout.spec.pipeline_spec import PipelineSpec
 from turnout.spec.platform_spec import PlatformSpec
+from turnout.spec.values import ParameterType, PrimitiveType, TaskConfigPassthroughType, TriggerStrategy
 
 _Message = TypeVar("_Message")
 
@@ -145,6 +146,9 @@ def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter()
     converter.register_structure_hook(str, _exactly(str))
     converter.register_structure_hook(bool, _exactly(bool))
+    for kind in (ParameterType, PrimitiveType, TriggerStrategy, TaskConfigPassthroughType):
+        converter.register_structure_hook(kind, lambda value, kind: kind(value))
+        converter.register_unstructure_hook(kind, lambda value: value.value)
     # Protobuf's JSON form writes 64-bit integers as text, and YAML may write a whole number as 3.0.
     converter.register_structure_hook(int, _exactly(int, int, float, str))
     converter.register_structure_hook(float, _exactly(float, int, float))

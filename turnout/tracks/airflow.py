@@ -13,23 +13,25 @@ from typing import Any
 
 from turnout.errors import Fault, TrackError
 from turnout.plan.link import link
-from turnout.plan.model import Constant, Parameter, PipelineParameter, Plan, Region, Source, Step, StepOutput, Template
+from turnout.plan.model import (
+    Constant,
+    OneOf,
+    Parameter,
+    PipelineParameter,
+    Plan,
+    Region,
+    Source,
+    Step,
+    StepOutput,
+    Template,
+    producers,
+    references,
+)
 from turnout.plan.retry import Backoff
 from turnout.spec.document import Document, digest, write
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
-from turnout.tracks.support import KEPT, LAUNCHER, Support, refusals
-
-SUPPORT: dict[str, Support] = {
-    **LAUNCHER,
-    "airflow.schedule": KEPT,
-    "airflow.start_date": KEPT,
-    "airflow.catchup": KEPT,
-    "airflow.max_active_runs": KEPT,
-    "airflow.tags": KEPT,
-    "airflow.parameters": KEPT,
-    "airflow.parameter_order": KEPT,
-}
+from turnout.tracks.support import AIRFLOW, refusals
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,250}")
 _NAMES = {"DAG", "Param", "Step", "TaskGroup", "When", "dag", "datetime", "timedelta"}
@@ -56,7 +58,7 @@ def emit(document: Document, stem: str) -> dict[Path, str]:
 def faults(document: Document) -> list[Fault]:
     """What keeps a pipeline that can be linked from being a DAG."""
     plan = link(document)
-    found = refusals(document, SUPPORT)
+    found = refusals(document, AIRFLOW)
     for key in [plan.name, *(step.path for step in plan.steps())]:
         if not _KEY.fullmatch(key):
             found.append(
@@ -71,6 +73,10 @@ def faults(document: Document) -> list[Fault]:
         )
     for step in plan.steps():
         for name, source in step.inputs.items():
+            if any(isinstance(item, OneOf) for item in references(source)):
+                found.append(
+                    Fault("an output of one of several branches is not supported by this track yet", step.path)
+                )
             if isinstance(source, Template) and any(isinstance(inner, Template) for inner in source.inputs.values()):
                 found.append(
                     Fault("a text made of texts is not supported by this track yet", f"{plan.name}.{step.path}.{name}")
@@ -84,7 +90,7 @@ class _DagFile:
         self.facts = plan.document.platform_config("airflow")
         self.names: dict[str, str] = {}
         self.uses = {"DAG"}
-        for region in _regions(plan.root):
+        for region in plan.root.regions():
             for node in region.nodes:
                 self._name(node.path)
 
@@ -180,7 +186,8 @@ class _DagFile:
             arguments["retry_exponential_backoff"] = backoff.factor
             arguments["max_retry_delay"] = _Code(f"timedelta(seconds={backoff.most!r})")
         yield f"{indent}{name} = {_call('Step', arguments, depth)}"
-        for other in step.after:
+        implied = producers(step.inputs)
+        for other in (other for other in step.after if other not in implied):
             yield f"{indent}{self.names[other]} >> {name}"
 
     def _source(self, source: Source) -> Any:
@@ -205,13 +212,6 @@ class _DagFile:
         while name in taken:
             name += "_"
         self.names[path] = name
-
-
-def _regions(region: Region) -> Iterator[Region]:
-    yield region
-    for node in region.nodes:
-        if isinstance(node, Region):
-            yield from _regions(node)
 
 
 def _comment(text: str) -> str:

@@ -1,93 +1,62 @@
-"""The local track: runs a plan with processes of this machine, independent steps in parallel."""
+"""The local track: runs a plan on this machine, each step in a process of its own, independent ones in parallel."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import heapq
+import itertools
 import os
+import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
-from turnout.errors import StepError, TrackError
+from turnout.errors import Fault, StepError, StoreError, TrackError, TurnoutError
+from turnout.plan.link import link
 from turnout.plan.model import Plan, Step
-from turnout.plan.order import Needs, holds, needs, resolve
+from turnout.plan.progress import Execution, Progress
 from turnout.plan.retry import Backoff
 from turnout.plan.task import make_task
-from turnout.runtime.contract import Artifact, Outcome, Run, State
+from turnout.plan.values import Values
+from turnout.runtime.cache import Cache, fingerprint, is_kept
+from turnout.runtime.contract import Outcome, Run, State, Task
+from turnout.runtime.environments import prepare
 from turnout.runtime.launcher import launch, now
 from turnout.runtime.placeholders import run_values
-from turnout.runtime.process import ProcessRuntime
+from turnout.runtime.secrets import Secrets
 from turnout.runtime.store import ArtifactStore
-from turnout.spec.document import digest, write
-from turnout.tracks.support import LAUNCHER, Support, lowered, refusals
-
-SUPPORT: dict[str, Support] = {
-    **LAUNCHER,
-    "airflow.*": lowered("a local run is started by hand; parameters are checked as the facts say"),
-}
-
-
-@dataclass
-class StepResult:
-    """How far a step is, and how it ended. Durations are seconds, over all attempts."""
-
-    name: str
-    state: State = State.PENDING
-    attempts: int = 0
-    duration_s: float = 0.0
-    outcome: Outcome | None = None
-    error: str = ""
-
-    @property
-    def outputs(self) -> dict[str, Any]:
-        if self.outcome is None:
-            return {}
-        artifacts = {name: artifact.to_dict() for name, artifact in self.outcome.artifacts.items()}
-        return {**self.outcome.parameters, **artifacts}
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "iteration": None,
-            "state": self.state.value,
-            "attempts": self.attempts,
-            "cached": False,
-            "duration_s": round(self.duration_s, 3),
-            "outputs": self.outputs,
-            "error": self.error,
-        }
-
-
-@dataclass
-class RunResult:
-    """How a run ended."""
-
-    pipeline: str
-    run_id: str
-    state: State
-    steps: list[StepResult]
-    outputs: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "pipeline": self.pipeline,
-            "run_id": self.run_id,
-            "state": self.state.value,
-            "outputs": self.outputs,
-            "steps": [step.to_dict() for step in self.steps],
-        }
-
-
-Watch = Callable[[StepResult, str], None]
-"""Called with a step whenever its state changes, and with each line that it prints."""
+from turnout.runtime.workers import WorkerRuntime, Workers
+from turnout.spec.deployment_spec import PipelineContainerSpec
+from turnout.spec.document import digest, read, write
+from turnout.spec.platform_spec import PipelineConfig
+from turnout.spec.values import ABSENT
+from turnout.tracks.results import RunResult, StepResult, Watch, plain
+from turnout.tracks.support import LOCAL, refusals
 
 
 def check(plan: Plan) -> None:
     """Raises TrackError when the pipeline asks for what this track cannot do."""
-    if faults := refusals(plan.document, SUPPORT):
+    if faults := refusals(plan.document, LOCAL):
         raise TrackError(faults)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a run runs.
+
+    Attributes:
+        parallelism: how many steps may run at once; as many as there are cores when None.
+        use_cache: whether results of earlier steps are taken.
+        secrets: what stands for the cluster's secrets and config maps.
+    """
+
+    parallelism: int | None = None
+    use_cache: bool = True
+    secrets: Secrets = dataclasses.field(default_factory=Secrets)
 
 
 def run(
@@ -95,18 +64,14 @@ def run(
     parameters: Mapping[str, Any],
     store: ArtifactStore,
     run_id: str,
-    *,
+    options: Options = Options(),
     watch: Watch = lambda step, line: None,
-    parallelism: int | None = None,
-    make_runtime: Callable[[], ProcessRuntime] = ProcessRuntime,
 ) -> RunResult:
     """Run a plan to its end.
 
     Args:
         parameters: all of the run's, as `bind_parameters` gives them.
         run_id: an id that no run under the store's root has.
-        parallelism: how many steps may run at once; as many as there are cores when None.
-        make_runtime: what runs each step's command.
 
     Raises:
         TrackError: the pipeline asks for what this track cannot do.
@@ -115,23 +80,100 @@ def run(
     """
     check(plan)
     store.check_writable()
-    info = Run(plan.name, run_id, now())
+    info = _run_info(plan, store, run_id, now())
+    spec = write(plan.document)
     record = {
         "pipeline": plan.name,
         "run_id": run_id,
         "parameters": dict(parameters),
         "create_time": info.create_time,
-        "spec": digest(write(plan.document)),
+        "spec": digest(spec),
+        "state": State.RUNNING.value,
     }
-    store.claim(info, {**record, "state": State.RUNNING.value})
-    runner = _Runner(plan, parameters, store, info, watch, make_runtime)
-    try:
-        result = runner.run(parallelism or os.cpu_count() or 1)
-    except BaseException:
-        store.write_record(store.run_path(info) / "run.json", {**record, "state": State.CANCELLED.value})
-        raise
-    store.write_record(store.run_path(info) / "run.json", {**record, **result.to_dict(), "end_time": now()})
+    store.claim(info, record, spec)
+    return _run(plan, parameters, store, info, record, options, watch)
+
+
+def resume(
+    store: ArtifactStore,
+    run_id: str,
+    options: Options = Options(),
+    watch: Watch = lambda step, line: None,
+) -> RunResult:
+    """Go on with a run that was interrupted or failed: what has succeeded is taken, the rest runs.
+
+    Raises:
+        StoreError: there is no such run, it succeeded already, or it is still under way.
+    """
+    plan, record = read_run(store, run_id)
+    if record["state"] == State.SUCCEEDED:
+        raise StoreError(str(Fault(f"the run '{run_id}' has succeeded; there is nothing to resume", str(store.root))))
+    info = _run_info(plan, store, run_id, record["create_time"])
+    known = {"pipeline", "run_id", "parameters", "create_time", "spec"}
+    record = {key: value for key, value in record.items() if key in known} | {"state": State.RUNNING.value}
+    return _run(plan, record["parameters"], store, info, record, options, watch)
+
+
+def read_run(store: ArtifactStore, run_id: str) -> tuple[Plan, dict[str, Any]]:
+    """The plan and the record of a run. Raises StoreError when there is no such run."""
+    for path in find_runs(store):
+        if path["run_id"] == run_id:
+            run_path = store.run_path(Run(path["pipeline"], run_id, ""))
+            return link(read((run_path / "pipeline.yaml").read_text(encoding="utf-8"), where=run_id)), path
+    known = tuple(record["run_id"] for record in find_runs(store)[-5:])
+    raise StoreError(str(Fault(f"no run '{run_id}'", str(store.root), known, "turnout runs lists them")))
+
+
+def find_runs(store: ArtifactStore) -> list[dict[str, Any]]:
+    """The records of all runs under a root, by their time."""
+    found = (store.read_record(path) for path in store.root.glob("*/*/run.json"))
+    return sorted((record for record in found if record), key=lambda record: str(record["create_time"]))
+
+
+def _run_info(plan: Plan, store: ArtifactStore, run_id: str, create_time: str) -> Run:
+    info = Run(plan.name, run_id, create_time)
+    if _pipeline_config(plan).workspace is None:
+        return info
+    if not store.is_local:
+        what = "a pipeline with a workspace needs a root that is a directory of this machine"
+        raise TrackError([Fault(what, str(store.root))])
+    workspace = store.run_path(info) / "workspace"
+    return dataclasses.replace(info, workspace=str(workspace))
+
+
+def _pipeline_config(plan: Plan) -> PipelineConfig:
+    platform = plan.document.platform
+    single = platform.platforms.get("kubernetes") if platform else None
+    return (single.pipeline_config if single else None) or PipelineConfig()
+
+
+def _run(
+    plan: Plan,
+    parameters: Mapping[str, Any],
+    store: ArtifactStore,
+    info: Run,
+    record: Mapping[str, Any],
+    options: Options,
+    watch: Watch,
+) -> RunResult:
+    path = store.run_path(info) / "run.json"
+    with store.lock(info) as keep:
+        store.write_record(path, record)
+        if info.workspace:
+            Path(info.workspace).mkdir(parents=True, exist_ok=True)
+        runner = _Runner(plan, parameters, store, info, options, watch)
+        try:
+            with Workers(keep=keep) as workers:
+                result = runner.run(workers)
+        except BaseException:
+            ended = {"state": State.CANCELLED.value, "end_time": now()}
+            store.write_record(path, {**record, **runner.result(State.CANCELLED).to_dict(), **ended})
+            raise
+        store.write_record(path, {**record, **result.to_dict(), "end_time": now()})
     return result
+
+
+_Event = tuple[Execution, Task, Outcome]
 
 
 class _Runner:
@@ -140,96 +182,172 @@ class _Runner:
         plan: Plan,
         parameters: Mapping[str, Any],
         store: ArtifactStore,
-        run: Run,
+        info: Run,
+        options: Options,
         watch: Watch,
-        make_runtime: Callable[[], ProcessRuntime],
     ):
-        self.plan, self.parameters, self.store, self.info = plan, parameters, store, run
-        self.watch, self.make_runtime = watch, make_runtime
-        self.steps = {step.path: step for step in plan.steps()}
-        self.results = {path: StepResult(path) for path in self.steps}
-        self.outputs: dict[str, dict[str, Any]] = {}
-        self.runtimes: set[ProcessRuntime] = set()
+        self.plan, self.store, self.info, self.options, self.watch = plan, store, info, options, watch
+        self.results: dict[tuple[str, tuple[int, ...]], StepResult] = {}
+        self.started = time.monotonic()
+        self.values = Values(plan, parameters, run_values(info, str(store.root)))
+        self.progress = Progress(plan, self.values, self._changed)
+        self.cache = Cache(store)
+        self.events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self.retries: list[tuple[float, int, Execution, Task]] = []
+        self.runtimes: set[WorkerRuntime] = set()
         self.stopping = threading.Event()
         self.lock = threading.Lock()
+        self.errors: list[str] = []
+        self.order = itertools.count()
 
-    def run(self, parallelism: int) -> RunResult:
-        waiting = needs(self.plan)
-        running: dict[Future[Outcome], str] = {}
-        with ThreadPoolExecutor(parallelism) as pool:
+    def run(self, workers: Workers) -> RunResult:
+        limit = _pipeline_config(self.plan).active_deadline_seconds
+        deadline = self.started + limit if limit else None
+        with ThreadPoolExecutor(self.options.parallelism or os.cpu_count() or 1) as pool:
             try:
-                while waiting or running:
-                    for path in [path for path in waiting if self._ready(waiting[path])]:
-                        self._start(path, waiting.pop(path), pool, running)
-                    if running:
-                        ended, _ = wait(running, return_when=FIRST_COMPLETED)
-                        for future in ended:
-                            self._end(running.pop(future), future.result())
+                while not self.progress.finished:
+                    for execution in self.progress.ready():
+                        self._begin(execution, pool, workers)
+                    if self.progress.finished:
+                        break
+                    with contextlib.suppress(queue.Empty):
+                        self._end(*self.events.get(timeout=self._patience(deadline)))
+                    while self.retries and self.retries[0][0] <= time.monotonic():
+                        _, _, execution, task = heapq.heappop(self.retries)
+                        pool.submit(self._attempt, execution, task, workers)
+                    if deadline and time.monotonic() >= deadline:
+                        self.errors.append(f"the run took longer than its time-out of {limit} s, and was ended")
+                        self._cancel()
+                        return self.result(State.FAILED)
             except BaseException:
                 self._cancel()
                 raise
-        states = {result.state for result in self.results.values()}
-        state = State.SUCCEEDED if states <= {State.SUCCEEDED, State.SKIPPED} else State.FAILED
-        return RunResult(self.plan.name, self.info.run_id, state, list(self.results.values()), self._run_outputs())
+        return self.result(self.progress.root.state)
 
-    def _ready(self, need: Needs) -> bool:
-        return all(self.results[step].state.finished for step in need.steps)
+    def _patience(self, deadline: float | None) -> float | None:
+        """Seconds until something is to be done even if no step ends before."""
+        times = [when for when in (deadline, self.retries[0][0] if self.retries else None) if when is not None]
+        return max(0.0, min(times) - time.monotonic()) if times else None
 
-    def _start(self, path: str, need: Needs, pool: ThreadPoolExecutor, running: dict[Future[Outcome], str]) -> None:
-        """Start a step whose needs have ended, or decide that it does not run."""
-        before = {self.results[step].state for step in need.steps}
+    def result(self, state: State) -> RunResult:
+        """What there is so far."""
+        executions = list(self.progress.executions())
+        steps = [self._result(execution) for execution in executions if isinstance(execution.node, Step)]
+        errors = [
+            f"{execution.error} @ {execution.path}"
+            for execution in executions
+            if execution.error and not isinstance(execution.node, Step)
+        ]
+        found = {name: self.values.resolve(source, ()) for name, source in self.plan.outputs.items()}
+        outputs = {name: plain(value) for name, value in found.items() if value is not ABSENT}
+        path = str(self.store.run_path(self.info))
+        return RunResult(self.plan.name, self.info.run_id, state, steps, outputs, self.errors + errors, path)
+
+    def _begin(self, execution: Execution, pool: ThreadPoolExecutor, workers: Workers) -> None:
+        """Start a step whose time has come."""
+        step, iteration = execution.node, execution.iteration
+        assert isinstance(step, Step)
         try:
-            if before <= {State.SUCCEEDED}:
-                if all(holds(item, self._values(item.inputs)) for item in need.conditions):
-                    step = self.steps[path]
-                    running[pool.submit(self._launch, step, self._values(step.inputs))] = path
-                    return
-                state = State.SKIPPED
-            else:
-                state = State.SKIPPED if before <= {State.SUCCEEDED, State.SKIPPED} else State.NOT_TRIGGERED
-        except (StepError, ValueError, RuntimeError) as error:  # the last two are CEL's
-            self.results[path].error = f"the step cannot start: {error}"
-            state = State.FAILED
-        self._change(path, state)
+            values = self.values.resolve_all(step.inputs, iteration)
+            settings = self.values.settings(step.kubernetes, iteration)
+            timeout = settings.get("activeDeadlineSeconds")
+            task = make_task(
+                step,
+                values,
+                self.info,
+                iteration=iteration,
+                environment=self.options.secrets.environment(settings, step.path),
+                timeout=float(timeout) if timeout else None,
+            )
+        except StepError as error:
+            self._end(execution, None, Outcome(State.FAILED, 0, error=f"the step cannot start: {error}"))
+            return
+        pool.submit(self._attempt, execution, task, workers)
 
-    def _values(self, sources: Mapping[str, Any]) -> dict[str, Any]:
-        run = run_values(self.info, str(self.store.root))
-        return {name: resolve(source, self.parameters, self.outputs, run) for name, source in sources.items()}
+    def _attempt(self, execution: Execution, task: Task, workers: Workers) -> None:
+        """One attempt of a step, in a thread of the pool; what has been done already is taken."""
+        try:
+            outcome = self._known(execution, task) if task.attempt == 1 else None
+            if outcome is None:
+                outcome = self._launch(execution, task, workers)
+        except BaseException as error:  # whatever it is, the run must hear of it
+            outcome = Outcome(State.FAILED, task.attempt, error=f"{type(error).__name__}: {error}")
+        self.events.put((execution, task, outcome))
 
-    def _launch(self, step: Step, values: Mapping[str, Any]) -> Outcome:
-        """All attempts of a step, in a thread of the pool."""
-        result, retry = self.results[step.path], step.retry
-        started = time.monotonic()
-        attempts = 1 + (retry.max_retry_count if retry else 0)
-        for attempt in range(1, attempts + 1):
-            runtime = self.make_runtime()
-            with self.lock:
-                self.runtimes.add(runtime)
-            result.attempts = attempt
-            self._change(step.path, State.RUNNING)
-            if self.stopping.is_set():
-                runtime.cancel()
-            task = make_task(step, values, self.info, attempt)
+    def _known(self, execution: Execution, task: Task) -> Outcome | None:
+        """The outcome that an interrupted run of this id committed, or another run with the same inputs."""
+        outcome = self.store.outcome(self.info, task.path, task.iteration)
+        if outcome is not None and outcome.state is State.SUCCEEDED:
+            return outcome
+        assert isinstance(execution.node, Step)
+        key = fingerprint(task, execution.node.caching) if self.options.use_cache else None
+        if key and (outcome := self.cache.find(key)):
+            self.store.commit(task, outcome)
+        return outcome if outcome is not None and outcome.cached else None
+
+    def _launch(self, execution: Execution, task: Task, workers: Workers) -> Outcome:
+        assert isinstance(execution.node, Step)
+        result = self._result(execution)
+        result.attempts = task.attempt
+        result.start_s = result.start_s or time.monotonic() - self.started
+        self._show(result, State.RUNNING)
+        key = fingerprint(task, execution.node.caching)
+        try:
+            python, task = self._prepared(task, result)
+        except TurnoutError as error:
+            outcome = Outcome(State.FAILED, task.attempt, started=now(), ended=now(), error=str(error))
+            self.store.commit(task, outcome)
+            return outcome
+        runtime = workers.runtime(*([python] if python else []))
+        with self.lock:
+            self.runtimes.add(runtime)
+        if self.stopping.is_set():
+            runtime.cancel()
+        try:
             outcome = launch(task, self.store, runtime, lambda line: self.watch(result, line))
+        finally:
             with self.lock:
                 self.runtimes.discard(runtime)
-            result.duration_s = time.monotonic() - started
-            if outcome.state is State.SUCCEEDED or self.stopping.is_set():
-                break
-            if retry and attempt < attempts:
-                self.stopping.wait(Backoff.of(retry).seconds(attempt))
+        result.duration_s = time.monotonic() - self.started - result.start_s
+        if key and is_kept(outcome):
+            self.cache.keep(key, task, outcome)
         return outcome
 
-    def _end(self, path: str, outcome: Outcome) -> None:
-        result = self.results[path]
-        result.outcome, result.error = outcome, outcome.error
-        if outcome.state is State.SUCCEEDED:
-            self.outputs[path] = {**outcome.parameters, **outcome.artifacts}
-        self._change(path, outcome.state)
+    def _prepared(self, task: Task, result: StepResult) -> tuple[str, Task]:
+        """The interpreter of a task's environment, and the task without what is installed there already."""
+        container = task.executor
+        if not isinstance(container, PipelineContainerSpec):
+            return "", task
+        python, command = prepare([*container.command], lambda line: self.watch(result, line))
+        return python, dataclasses.replace(task, executor=dataclasses.replace(container, command=command))
 
-    def _change(self, path: str, state: State) -> None:
-        self.results[path].state = state
-        self.watch(self.results[path], "")
+    def _end(self, execution: Execution, task: Task | None, outcome: Outcome) -> None:
+        """An attempt of a step has ended: there is another, or the step has ended too."""
+        result = self._result(execution)
+        result.outcome, result.error, result.attempts = outcome, outcome.error, outcome.attempt
+        policy = execution.node.retry if isinstance(execution.node, Step) else None
+        if outcome.state is State.FAILED and policy and task and task.attempt <= policy.max_retry_count:
+            when = time.monotonic() + Backoff.of(policy).seconds(task.attempt)
+            task = dataclasses.replace(task, attempt=task.attempt + 1)
+            heapq.heappush(self.retries, (when, next(self.order), execution, task))
+            self._show(result, State.PENDING)
+        else:
+            self.progress.finish(execution, outcome.state, outcome.outputs, outcome.error)
+
+    def _result(self, execution: Execution) -> StepResult:
+        key = (execution.path, execution.iteration)
+        if key not in self.results:
+            title = execution.node.title if isinstance(execution.node, Step) else ""
+            self.results[key] = StepResult(*key, title=title)
+        return self.results[key]
+
+    def _changed(self, execution: Execution) -> None:
+        if isinstance(execution.node, Step):
+            self._show(self._result(execution), execution.state)
+
+    def _show(self, result: StepResult, state: State) -> None:
+        result.state = state
+        self.watch(result, "")
 
     def _cancel(self) -> None:
         self.stopping.set()
@@ -237,16 +355,4 @@ class _Runner:
             runtimes = list(self.runtimes)
         for runtime in runtimes:
             runtime.cancel()
-        for path, result in self.results.items():
-            if not result.state.finished:
-                self._change(path, State.CANCELLED)
-
-    def _run_outputs(self) -> dict[str, Any]:
-        outputs: dict[str, Any] = {}
-        for name, source in self.plan.outputs.items():
-            try:
-                value = self._values({name: source})[name]
-            except KeyError:  # its step did not run
-                continue
-            outputs[name] = value.to_dict() if isinstance(value, Artifact) else value
-        return outputs
+        self.progress.cancel()

@@ -109,30 +109,87 @@ STRUCTURE: dict[str, Support] = {
     "KubernetesWorkspaceConfig.*": KEPT,
 }
 
-# What neither of the two tracks with Turnout's own launcher does today.
-LAUNCHER: dict[str, Support] = {
+# What becomes of settings on both tracks with Turnout's own launcher.
+_LAUNCHER: dict[str, Support] = {
     **STRUCTURE,
     "PipelineSpec.default_pipeline_root": lowered("the root is the run's own"),
     "PipelineContainerSpec.image": lowered("the command runs in an environment of this machine"),
     "PipelineContainerSpec.lifecycle": _NOT_YET,
     "ResourceSpec.*": lowered("a process has the whole machine"),
     "AcceleratorConfig.*": lowered("a process has what accelerators the machine has"),
-    "CachingOptions.*": lowered("every step runs; results are not reused yet"),
     "ComponentSpec.single_platform_specs": _NOT_YET,
-    "ComponentSpec.task_config_passthroughs": _NOT_YET,
-    "ExecutorSpec.importer": _NOT_YET,
+    "ComponentSpec.task_config_passthroughs": refused("a process has no pod whose settings it could pass on"),
     "ExecutorSpec.resolver": refused("KFP itself has no resolver either; import the artifact by its URI"),
     "ExecutorSpec.custom_job": refused("a job of Vertex AI; compile with --track kfp and run it there"),
+}
+
+_NO_VOLUME = refused("a process has no volumes; pass data as artifacts, or use the pipeline's workspace")
+_NO_POD = lowered("says where a pod runs; the process runs here")
+
+LOCAL: dict[str, Support] = {
+    **_LAUNCHER,
+    "ImporterSpec.download_to_workspace": lowered("what a step takes is fetched to it, wherever it is"),
+    "PipelineConfig.resource_ttl_on_completion": lowered("a process leaves no resources behind"),
+    "PipelineConfig.resource_ttl_on_success": lowered("a process leaves no resources behind"),
+    "PipelineConfig.resource_ttl_on_failure": lowered("a process leaves no resources behind"),
+    "WorkspaceConfig.size": lowered("the workspace is a directory of the run"),
+    "WorkspaceConfig.kubernetes": lowered("the workspace is a directory of the run"),
+    "kubernetes.activeDeadlineSeconds": KEPT,
+    "kubernetes.secretAsEnv": lowered("from the file that --secrets names"),
+    "kubernetes.configMapAsEnv": lowered("from the file that --secrets names"),
+    "kubernetes.nodeSelector": _NO_POD,
+    "kubernetes.tolerations": _NO_POD,
+    "kubernetes.nodeAffinity": _NO_POD,
+    "kubernetes.podAffinity": _NO_POD,
+    "kubernetes.imagePullPolicy": lowered("no image is pulled"),
+    "kubernetes.imagePullSecret": lowered("no image is pulled"),
+    "kubernetes.podMetadata": lowered("a process has no labels"),
+    "kubernetes.securityContext": lowered("a process runs as the user who runs Turnout"),
+    "kubernetes.enabledSharedMemory": lowered("a process has the machine's shared memory"),
+    "kubernetes.secretAsVolume": _NO_VOLUME,
+    "kubernetes.configMapAsVolume": _NO_VOLUME,
+    "kubernetes.pvcMount": _NO_VOLUME,
+    "kubernetes.emptyDirMounts": _NO_VOLUME,
+    "kubernetes.genericEphemeralVolume": _NO_VOLUME,
+    "kubernetes.fieldPathAsEnv": refused("a process has no pod whose fields it could read"),
+    "airflow.*": lowered("a local run is started by hand; parameters are checked as the facts say"),
+}
+
+AIRFLOW: dict[str, Support] = {
+    **_LAUNCHER,
+    "CachingOptions.*": lowered("every step runs; results are not reused yet"),
+    "ExecutorSpec.importer": _NOT_YET,
     "InputArtifactSpec.is_artifact_list": _NOT_YET,
     "OutputArtifactSpec.is_artifact_list": _NOT_YET,
     "PipelineTaskSpec.parameter_iterator": _NOT_YET,
     "PipelineTaskSpec.artifact_iterator": _NOT_YET,
+    "TriggerPolicy.strategy": _NOT_YET,
     "DagOutputParameterSpec.value_from_oneof": _NOT_YET,
     "TaskInputParameterSpec.task_final_status": _NOT_YET,
     "TaskInputParameterSpec.parameter_expression_selector": _NOT_YET,
     "PipelineConfig.*": _NOT_YET,
     "kubernetes.*": _NOT_YET,
+    "airflow.schedule": KEPT,
+    "airflow.start_date": KEPT,
+    "airflow.catchup": KEPT,
+    "airflow.max_active_runs": KEPT,
+    "airflow.tags": KEPT,
+    "airflow.parameters": KEPT,
+    "airflow.parameter_order": KEPT,
 }
+
+
+KFP: dict[str, Support] = {
+    **STRUCTURE,
+    "kubernetes.*": KEPT,
+    "airflow.*": KEPT,  # a further key of the platform document, which KFP's server accepts
+    "airflow.schedule": lowered("KFP keeps schedules on its server: create a recurring run"),
+    "airflow.start_date": lowered("KFP keeps schedules on its server: create a recurring run"),
+    "airflow.catchup": lowered("KFP keeps schedules on its server: create a recurring run"),
+    "airflow.max_active_runs": lowered("KFP keeps schedules on its server: create a recurring run"),
+}
+
+TABLES = {"local": LOCAL, "airflow": AIRFLOW, "kfp": KFP}
 
 
 def facts(document: Document) -> Iterator[Fact]:

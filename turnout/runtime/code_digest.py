@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +24,26 @@ def code_digest(module: str) -> str:
     if not source:
         return ""
     path = Path(source)
-    root = path.absolute().parents[module.count(".") + (path.name == "__init__.py")]
+    root = _root(module, path)
     hasher = hashlib.sha256()
     for name, file in sorted(_reachable(module, root).items()):
         hasher.update(f"{name}\0".encode() + file.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return f"sha256:{hasher.hexdigest()}"
+
+
+def libraries(module: str) -> list[str]:
+    """The modules from outside its code base that a module's code imports, also inside functions."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.origin:
+        return []
+    files = _reachable(module, _root(module, Path(spec.origin)))
+    found = (item for name, file in sorted(files.items()) for item in _imports(file, name))
+    outside = (item for item in found if item not in files and item.rpartition(".")[0] not in files)
+    return list(dict.fromkeys(item for item in outside if item.partition(".")[0] not in {"__future__", "turnout"}))
+
+
+def _root(module: str, path: Path) -> Path:
+    return path.absolute().parents[module.count(".") + (path.name == "__init__.py")]
 
 
 def _reachable(module: str, root: Path) -> dict[str, Path]:

@@ -1,0 +1,257 @@
+"""Where values come from: the references of one dag, looked up in its scope.
+
+A scope says what the names inside one dag stand for. The dag's own inputs stand for the sources that
+its task was given, so the nesting of dags is gone once a reference is looked up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.errors import Fault, did_you_mean
+from turnout.plan.model import (
+    Condition,
+    Constant,
+    Field,
+    FinalStatus,
+    OneOf,
+    Source,
+    Template,
+    references,
+)
+from turnout.spec.pipeline_spec import (
+    DagOutputsSpec,
+    DagSpec,
+    PipelineTaskSpec,
+    TaskInputArtifactSpec,
+    TaskInputParameterSpec,
+    TaskOutputParameterSpec,
+)
+from turnout.spec.values import ABSENT
+
+_PLACEHOLDER = re.compile(r"\{\{\$(?:\.[^{}]*)?\}\}")
+_PARAMETER_PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\[(?:'([^']*)'|\"([^\"]*)\")\]\}\}")
+_SELECTOR = re.compile(r"parseJson\(string_value\)((?:\[(?:\"(?:\\.|[^\"\\])*\"|\d+)\])+)")
+_KEY = re.compile(r"\[(\"(?:\\.|[^\"\\])*\"|\d+)\]")
+# CEL's string literals, so that what merely looks like a reference inside one is left alone.
+_CEL_REFERENCE = re.compile(
+    r"""(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|inputs\.parameter_values\[(?P<quote>['"])(?P<name>.*?)(?P=quote)\]"""
+)
+_CEL_WORDS = {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"} | {
+    "import", "let", "loop", "package", "namespace", "return", "var", "void", "while", "int", "uint", "double",
+    "bool", "string", "bytes", "list", "map", "type", "size", "has", "all", "exists", "filter", "inputs",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A reference to nothing, which is a fault only where something uses it.
+
+    KFP's compiler passes inputs into exit handlers that stand for nothing and that nothing there reads.
+    """
+
+    fault: Fault
+
+
+@dataclass
+class Scope:
+    """What names stand for inside one dag.
+
+    Attributes:
+        outputs: per task linked so far, the sources of its outputs by name.
+        report: takes the faults that are found.
+    """
+
+    path: str
+    pipeline: str
+    dag: DagSpec
+    inputs: Mapping[str, Source | Broken]
+    report: Callable[[Fault], None]
+    outputs: dict[str, dict[str, Source]] = field(default_factory=dict)
+
+    def join(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+    def available(self) -> tuple[str, ...]:
+        return tuple(f"{task}.{name}" for task, outputs in self.outputs.items() for name in outputs)
+
+    def fault(self, what: str, where: str, available: tuple[str, ...] = (), hint: str = "") -> None:
+        self.report(Fault(what, f"{self.pipeline}.{where}" if where else self.pipeline, available, hint))
+
+    def task_inputs(self, name: str, task: PipelineTaskSpec) -> dict[str, Source | Broken]:
+        """The sources of all that a task is given."""
+        path = self.join(name)
+        inputs: dict[str, Source | Broken] = {}
+        texts: dict[str, str] = {}
+        given = task.inputs
+        items: dict[str, TaskInputParameterSpec | TaskInputArtifactSpec] = {}
+        if given:
+            items = {**given.parameters, **given.artifacts}
+        for key, item in items.items():
+            where = f"{path}.{key}"
+            if isinstance(item, TaskInputParameterSpec) and item.runtime_value is not None:
+                value = item.runtime_value.constant
+                if value is ABSENT:
+                    self.fault("a value that is neither a constant nor an output", where)
+                elif isinstance(value, str) and _PLACEHOLDER.search(value):
+                    texts[key] = value
+                else:
+                    inputs[key] = Constant(value)
+            else:
+                source = self._reference(item, where)
+                if source is not None:
+                    inputs[key] = source
+        for key, text in texts.items():
+            names = [single or double for single, double in _PARAMETER_PLACEHOLDER.findall(text)]
+            used = self.used({name: inputs[name] for name in names if name in inputs})
+            inputs[key] = Template(text, used)
+        return inputs
+
+    def settings(self, value: Any, where: str) -> Any:
+        """A platform's settings of a step, with the references in them as sources."""
+        if isinstance(value, list):
+            return [self.settings(item, where) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1 and value.keys() <= {"runtimeValue", "componentInputParameter", "taskOutputParameter"}:
+            if "runtimeValue" in value:
+                return Constant(value["runtimeValue"].get("constant"))
+            output = value.get("taskOutputParameter")
+            reference = TaskInputParameterSpec(
+                component_input_parameter=value.get("componentInputParameter"),
+                task_output_parameter=TaskOutputParameterSpec(
+                    producer_task=output["producerTask"], output_parameter_key=output["outputParameterKey"]
+                )
+                if output
+                else None,
+            )
+            source = self._reference(reference, where)
+            return Constant(None) if source is None else self.used({"": source}).get("")
+        return {key: self.settings(item, where) for key, item in value.items()}
+
+    def used(self, inputs: Mapping[str, Source | Broken]) -> dict[str, Source]:
+        """Sources that something reads: the broken among them are faults."""
+        sources = {}
+        for name, source in inputs.items():
+            if isinstance(source, Broken):
+                self.report(source.fault)
+            else:
+                sources[name] = source
+        return sources
+
+    def condition(self, name: str, task: PipelineTaskSpec, inputs: Mapping[str, Source | Broken]) -> Condition | None:
+        """A task's condition, over plain variables; an optional input that was not given is null."""
+        if task.trigger_policy is None or not task.trigger_policy.condition:
+            return None
+        names: dict[str, str] = {}
+        given = task.inputs.parameters if task.inputs else {}
+
+        def variable(match: re.Match[str]) -> str:
+            if match["text"]:
+                return match["text"]
+            return names.setdefault(match["name"], _variable(match["name"], set(names.values())))
+
+        expression = _CEL_REFERENCE.sub(variable, task.trigger_policy.condition)
+        inputs = {**{key: Constant(None) for key in given}, **inputs}
+        for key in names.keys() - inputs.keys():
+            self.fault(f"the condition reads '{key}', which it is not given", self.join(name), tuple(inputs),
+                       did_you_mean(key, inputs))  # fmt: skip
+        used = self.used({key: inputs[key] for key in names if key in inputs})
+        return Condition(expression, {names[key]: source for key, source in used.items()})
+
+    def dag_outputs(self, outputs: DagOutputsSpec) -> Iterator[tuple[str, Source]]:
+        """The sources of the dag's own outputs."""
+        for name, parameter in outputs.parameters.items():
+            if parameter.value_from_oneof:
+                choices = [
+                    (chosen.producer_subtask, chosen.output_parameter_key)
+                    for chosen in parameter.value_from_oneof.parameter_selectors
+                ]
+            elif parameter.value_from_parameter:
+                selector = parameter.value_from_parameter
+                choices = [(selector.producer_subtask, selector.output_parameter_key)]
+            else:
+                choices = []
+            yield from self._chosen(name, choices)
+        for name, artifact in outputs.artifacts.items():
+            yield from self._chosen(
+                name, [(chosen.producer_subtask, chosen.output_artifact_key) for chosen in artifact.artifact_selectors]
+            )
+
+    def _chosen(self, name: str, choices: list[tuple[str, str]]) -> Iterator[tuple[str, Source]]:
+        where = self.join(name)
+        if not choices:
+            self.fault("an output without a source", where)
+        sources = [source for task, key in choices if (source := self._output(task, key, where))]
+        if len(sources) == 1:
+            yield name, sources[0]
+        elif sources:
+            yield name, OneOf(tuple(sources))
+
+    def _reference(self, item: TaskInputParameterSpec | TaskInputArtifactSpec, where: str) -> Source | Broken | None:
+        source: Source | Broken | None = None
+        match item:
+            case TaskInputParameterSpec(task_final_status=status) if status is not None:
+                if status.producer_task in self.dag.tasks:
+                    source = FinalStatus(self.join(status.producer_task))
+                else:
+                    self.fault(f"no step '{status.producer_task}' here", where, tuple(self.dag.tasks))
+            case TaskInputParameterSpec(task_output_parameter=output) if output is not None:
+                source = self._output(output.producer_task, output.output_parameter_key, where)
+            case TaskInputArtifactSpec(task_output_artifact=output) if output is not None:
+                source = self._output(output.producer_task, output.output_artifact_key, where)
+            case TaskInputParameterSpec(component_input_parameter=name) if name is not None:
+                source = self._input(name, where)
+            case TaskInputArtifactSpec(component_input_artifact=name) if name is not None:
+                source = self._input(name, where)
+            case _:
+                self.fault("an input without a source", where)
+        selector = item.parameter_expression_selector if isinstance(item, TaskInputParameterSpec) else ""
+        if selector and source is not None and not isinstance(source, Broken):
+            match = _SELECTOR.fullmatch(selector)
+            if match is None:
+                self.fault(f"an expression that is not a field of a struct: {selector}", where)
+                return None
+            source = Field(source, tuple(json.loads(key) for key in _KEY.findall(match[1])))
+        return source
+
+    def _output(self, task: str, key: str, where: str) -> Source | None:
+        outputs = self.outputs.get(task)
+        if outputs is None:
+            if task not in self.dag.tasks:
+                self.fault(f"no step '{task}' here", where, self.available(), did_you_mean(task, list(self.dag.tasks)))
+            return None  # the producer's own fault is reported at the producer
+        if key not in outputs:
+            self.fault(f"'{task}' has no output '{key}'", where, tuple(f"{task}.{name}" for name in outputs),
+                       did_you_mean(key, outputs))  # fmt: skip
+            return None
+        return outputs[key]
+
+    def _input(self, name: str, where: str) -> Source | Broken | None:
+        """A dag's input by name; None when it is optional and was not given (`link` saw to the others)."""
+        if name not in self.inputs and not self.path:
+            known = tuple(self.inputs)
+            return Broken(
+                Fault(f"the pipeline has no input '{name}'", f"{self.pipeline}.{where}", known,
+                      did_you_mean(name, known))
+            )  # fmt: skip
+        return self.inputs.get(name)
+
+
+def is_final_status(sources: Mapping[str, Source]) -> bool:
+    """Whether the final status of something is among the sources."""
+    return any(isinstance(item, FinalStatus) for source in sources.values() for item in references(source))
+
+
+def _variable(reference: str, taken: set[str]) -> str:
+    """A readable CEL variable for an input such as `pipelinechannel--evaluate-promote`."""
+    name = re.sub(r"\W", "_", reference.removeprefix("pipelinechannel--"), flags=re.ASCII)
+    if not name or name[0].isdigit() or name in _CEL_WORDS:
+        name = f"value_{name}"
+    while name in taken:
+        name += "_"
+    return name

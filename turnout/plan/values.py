@@ -1,0 +1,159 @@
+"""The values of a plan's sources while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.errors import StepError
+from turnout.plan.model import (
+    Collected,
+    Condition,
+    Constant,
+    Field,
+    FinalStatus,
+    LoopItem,
+    OneOf,
+    PipelineParameter,
+    Plan,
+    Region,
+    Source,
+    StepOutput,
+)
+from turnout.runtime.contract import Artifact
+from turnout.runtime.placeholders import resolve_text
+from turnout.spec.json_schema import whole_numbers
+from turnout.spec.values import ABSENT
+
+Iteration = tuple[int, ...]
+"""One index for each loop around a node, outermost first."""
+
+
+@dataclass
+class Values:
+    """What is known in a run so far.
+
+    Attributes:
+        parameters: of the run, by name.
+        run: values of the run's placeholders.
+        outputs: of the steps that succeeded, by path and iteration.
+        items: of the loops that began, by path and iteration of the loop itself.
+        statuses: PipelineTaskFinalStatus of what ended, by path and iteration.
+    """
+
+    plan: Plan
+    parameters: Mapping[str, Any]
+    run: Mapping[str, str]
+    outputs: dict[tuple[str, Iteration], Mapping[str, Any]] = field(default_factory=dict)
+    items: dict[tuple[str, Iteration], list[Any]] = field(default_factory=dict)
+    statuses: dict[tuple[str, Iteration], Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._depths: dict[str, int] = {}
+        self._measure(self.plan.root, 0)
+
+    def _measure(self, region: Region, depth: int) -> None:
+        self._depths[region.path] = depth
+        for node in region.nodes:
+            if isinstance(node, Region):
+                self._measure(node, depth + bool(region.loop))
+            else:
+                self._depths[node.path] = depth + bool(region.loop)
+
+    def resolve(self, source: Source, iteration: Iteration) -> Any:
+        """The value of a source as seen from an iteration; ABSENT when nothing has produced it.
+
+        Raises:
+            StepError: a struct does not have the field that the pipeline reads.
+        """
+        match source:
+            case Constant(value):
+                return whole_numbers(value)
+            case PipelineParameter(name):
+                return self.parameters[name]
+            case StepOutput(step, output):
+                return self.outputs.get((step, iteration[: self._depths[step]]), {}).get(output, ABSENT)
+            case LoopItem(loop):
+                depth = self._depths[loop]
+                return self.items[loop, iteration[:depth]][iteration[depth]]
+            case Field(inner, keys):
+                return _field(self.resolve(inner, iteration), keys)
+            case Collected(loop, item):
+                outer = iteration[: self._depths[loop]]
+                count = len(self.items.get((loop, outer), ()))
+                values = (self.resolve(item, (*outer, index)) for index in range(count))
+                return [value for value in values if value is not ABSENT]
+            case OneOf(options):
+                found = (self.resolve(option, iteration) for option in options)
+                return next((value for value in found if value is not ABSENT), ABSENT)
+            case FinalStatus(path):
+                return self.statuses[path, iteration[: self._depths[path]]]
+            case _:
+                inputs = {name: self.resolve(inner, iteration) for name, inner in source.inputs.items()}
+                return resolve_text(source.text, {k: v for k, v in inputs.items() if v is not ABSENT}, self.run)
+
+    def resolve_all(self, sources: Mapping[str, Source], iteration: Iteration) -> dict[str, Any]:
+        """The values of several sources, without those that nothing has produced."""
+        values = {name: self.resolve(source, iteration) for name, source in sources.items()}
+        return {name: value for name, value in values.items() if value is not ABSENT}
+
+    def settings(self, value: Any, iteration: Iteration) -> Any:
+        """A step's settings with the sources in them resolved."""
+        if isinstance(value, list):
+            return [self.settings(item, iteration) for item in value]
+        if isinstance(value, dict):
+            return {key: self.settings(item, iteration) for key, item in value.items()}
+        if isinstance(value, Source):
+            return self.resolve(value, iteration)
+        return value
+
+    def holds(self, condition: Condition, iteration: Iteration) -> bool:
+        """Whether a condition is true.
+
+        Raises:
+            StepError: the expression cannot be evaluated with these values.
+        """
+        return holds(condition, self.resolve_all(condition.inputs, iteration))
+
+
+def holds(condition: Condition, values: Mapping[str, Any]) -> bool:
+    """Whether a condition is true, given the values of its inputs.
+
+    Raises:
+        StepError: CEL cannot read or evaluate the expression.
+    """
+    import cel
+
+    try:
+        return bool(cel.evaluate(condition.expression, dict(values)))
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise StepError(f"the condition {condition.expression} cannot be evaluated: {error}") from error
+
+
+def _field(value: Any, keys: tuple[str | int, ...]) -> Any:
+    for key in keys:
+        if isinstance(value, str):
+            value = _parsed(value)
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError) as error:
+            if value is ABSENT:
+                return ABSENT
+            available = f"\n  available here: {', '.join(map(str, value))}" if isinstance(value, dict) else ""
+            raise StepError(f"no field {key!r} in {_short(value)}{available}") from error
+    return value
+
+
+def _parsed(text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _short(value: Any) -> str:
+    text = value.uri if isinstance(value, Artifact) else repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"

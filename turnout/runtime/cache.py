@@ -1,0 +1,118 @@
+"""Results of earlier steps, found again by what went into them.
+
+A step's fingerprint covers what KFP's server covers in its cache key (image, command with its
+arguments, parameters, definitions of outputs), and beside that the variables it sets and the *content*
+and metadata of its input artifacts, by digest. The arguments of Turnout's components hold a digest of
+their code. So a step is taken from here if and only if nothing that it can see has changed, by
+whichever run and under whichever name the inputs were made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from upath import UPath
+
+from turnout.runtime.contract import Artifact, Outcome, State, Task
+from turnout.runtime.store import ArtifactStore, local_path
+from turnout.spec.deployment_spec import PipelineContainerSpec
+from turnout.spec.document import to_dict
+from turnout.spec.pipeline_spec import CachingOptions
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A result that is kept; `created` is ISO 8601 in UTC."""
+
+    fingerprint: str
+    pipeline: str
+    run_id: str
+    step: str
+    created: str
+
+
+class Cache:
+    """The results that are kept under a store's root."""
+
+    def __init__(self, store: ArtifactStore):
+        self.store = store
+        self.path = store.root / ".cache"
+
+    def find(self, key: str) -> Outcome | None:
+        """The outcome kept under a fingerprint, if all its artifacts are still there."""
+        record = self.store.read_record(self._place(key))
+        if record is None:
+            return None
+        outcome = Outcome.from_dict(record["outcome"])
+        if not all(_is_there(artifact) for artifact in outcome.artifacts.values()):
+            return None
+        return dataclasses.replace(outcome, cached=True)
+
+    def keep(self, key: str, task: Task, outcome: Outcome) -> None:
+        """Keep a step's outcome for later runs."""
+        entry = Entry(key, task.run.pipeline, task.run.run_id, task.path, outcome.ended)
+        record = {**dataclasses.asdict(entry), "outcome": outcome.to_dict()}
+        self.store.write_record(self._place(key), record)
+
+    def entries(self) -> Iterator[Entry]:
+        """All results that are kept."""
+        names = {item.name for item in dataclasses.fields(Entry)}
+        for path in sorted(self.path.glob("*/*.json"), key=str):
+            record = self.store.read_record(path)
+            if record is not None:
+                yield Entry(**{name: record[name] for name in names})
+
+    def prune(self, older_than: datetime.timedelta = datetime.timedelta()) -> int:
+        """Forget results that are older; how many there were. The runs that made them stay."""
+        limit = (datetime.datetime.now(datetime.UTC) - older_than).isoformat(timespec="milliseconds")
+        old = [entry for entry in self.entries() if entry.created <= limit]
+        for entry in old:
+            self._place(entry.fingerprint).unlink(missing_ok=True)
+        return len(old)
+
+    def _place(self, key: str) -> UPath:
+        return self.path / key[:2] / f"{key}.json"
+
+
+def fingerprint(task: Task, caching: CachingOptions | None) -> str | None:
+    """The fingerprint of a step with its inputs; None when its results are not to be kept.
+
+    A pipeline's own `cache_key` stands for everything else, as on KFP.
+    """
+    container = task.executor
+    if caching is None or not caching.enable_cache or not isinstance(container, PipelineContainerSpec):
+        return None
+    facts: Any = {
+        "image": container.image,
+        "command": [*container.command, *container.args],
+        "environment": [[item.name, item.value] for item in container.env] + sorted(task.environment.items()),
+        "parameters": dict(task.parameters),
+        "artifacts": {
+            name: [[artifact.type, dict(artifact.metadata), artifact.digest] for artifact in artifacts]
+            for name, artifacts in task.artifacts.items()
+        },
+        "outputs": to_dict(task.component.output_definitions) if task.component.output_definitions else {},
+    }
+    text = json.dumps(caching.cache_key or facts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_there(artifact: Artifact) -> bool:
+    if not artifact.digest:
+        return True
+    path = local_path(artifact.uri)
+    try:
+        return UPath(artifact.uri if path is None else path).exists()
+    except Exception:  # no file of any protocol, such as a model in a registry: its step vouches for it
+        return True
+
+
+def is_kept(outcome: Outcome) -> bool:
+    """Whether an outcome is one to keep: it succeeded, and was not itself taken from here."""
+    return outcome.state is State.SUCCEEDED and not outcome.cached

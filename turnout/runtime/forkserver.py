@@ -1,0 +1,212 @@
+"""Forks a process for each step from one that has the step's imports loaded already.
+
+Run as a script in the environment of the steps, with the descriptor of a socket, and others that are
+to stay open as long as something that it started lives. It needs nothing but
+Python's standard library, so that it runs in any environment. A request is a JSON object, its length
+before it, and a descriptor on which the answers go back, a line each: `{"pid": N}`, `{"status": N}`.
+
+The requests' keys: `program`, the way to run it (`command`: exec; `turnout`: a component of Turnout;
+`lightweight`: KFP's own executor on a function's source); `arguments`; `environment`; `directory`;
+`log`; `modules` to import before the fork. When the socket closes, or this process is told to end, it
+ends all that it started.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+Request = dict[str, Any]
+
+
+class Server:
+    def __init__(self, control: socket.socket, kept: list[int]):
+        self.control = control
+        self.kept = kept
+        self.children: dict[int, socket.socket] = {}
+        self.modules: set[str] = set()
+        wakeup, self.signalled = socket.socketpair()
+        wakeup.setblocking(False)
+        self.signalled.setblocking(False)
+        self.wakeup = wakeup
+        signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's interrupt is the runner's to handle
+        signal.signal(signal.SIGTERM, lambda *_: self.close())
+
+    def serve(self) -> None:
+        while True:
+            readable, _, _ = select.select([self.control, self.signalled], [], [])
+            if self.signalled in readable:
+                with contextlib.suppress(BlockingIOError):
+                    self.signalled.recv(4096)
+                self.reap()
+            if self.control in readable:
+                request = self.receive()
+                if request is None:
+                    self.close()
+                else:
+                    self.start(*request)
+
+    def receive(self) -> tuple[Request, socket.socket] | None:
+        try:
+            head, descriptors, _, _ = socket.recv_fds(self.control, 8, 1)
+        except ConnectionError:
+            return None
+        if len(head) < 8 or not descriptors:
+            return None
+        length, chunks = int.from_bytes(head, "big"), []
+        while length:
+            chunk = self.control.recv(min(length, 1 << 20))
+            if not chunk:
+                return None
+            chunks.append(chunk)
+            length -= len(chunk)
+        return json.loads(b"".join(chunks)), socket.socket(fileno=descriptors[0])
+
+    def start(self, request: Request, answers: socket.socket) -> None:
+        new = [module for module in request["modules"] if module not in self.modules]
+        for module in new:
+            self.modules.add(module)
+            load(module)
+        if new:
+            gc.collect()
+            gc.freeze()  # a step's collections then leave alone, and unshared, what was loaded here
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            for item in (self.control, self.signalled, self.wakeup, answers, *self.children.values()):
+                item.close()
+            for descriptor in self.kept:
+                os.close(descriptor)
+            child(request)
+        self.children[pid] = answers
+        self.answer(answers, {"pid": pid})
+
+    def reap(self) -> None:
+        while self.children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            answers = self.children.pop(pid, None)
+            if answers is not None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+                self.answer(answers, {"status": os.waitstatus_to_exitcode(status)})
+                answers.close()
+
+    @staticmethod
+    def answer(answers: socket.socket, message: dict[str, int]) -> None:
+        with contextlib.suppress(OSError):  # nobody waits for it any more
+            answers.sendall(json.dumps(message).encode() + b"\n")
+
+    def close(self) -> None:
+        for pid in self.children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        os._exit(0)
+
+
+def load(module: str) -> None:
+    """Import a module; one that cannot be imported says so in the step that needs it."""
+    before = os.environ.copy()
+    os.environ["_KFP_RUNTIME"] = "true"  # KFP's own switch: load what a running step needs, no compiler
+    try:
+        with Path(os.devnull).open("w") as quiet, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            importlib.import_module(module)
+    except BaseException:
+        for name in [name for name in sys.modules if name == module or name.startswith(f"{module}.")]:
+            del sys.modules[name]
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def child(request: Request) -> None:
+    """Become the step; never returns."""
+    status = 1
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((nothing, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        os.close(log)
+        os.close(nothing)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        os.chdir(request["directory"])
+        if request["program"] == "command":
+            os.execve(request["arguments"][0], request["arguments"], os.environ)
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        # Siblings must not draw the same numbers. Python's own generator sees to itself.
+        random.seed()
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed()
+        status = PROGRAMS[request["program"]](request["arguments"])
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        try:
+            threading._shutdown()  # type: ignore[attr-defined]
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+
+
+def turnout(arguments: list[str]) -> int:
+    """A component of Turnout: the arguments of `turnout exec`."""
+    from turnout.runtime.executor import main
+
+    sys.argv = ["turnout", "exec", *arguments]
+    sys.orig_argv = [sys.executable, "-c", "from turnout.cli import main; main()", "exec", *arguments]
+    return main(arguments)
+
+
+def lightweight(arguments: list[str]) -> int:
+    """A function's source, then the arguments of KFP's executor."""
+    source, *rest = arguments
+    with tempfile.TemporaryDirectory(prefix="turnout-") as directory:
+        path = Path(directory, "ephemeral_component.py")
+        path.write_text(source, encoding="utf-8")
+        os.environ["_KFP_RUNTIME"] = "true"
+        sys.argv = ["kfp", "--component_module_path", str(path), *rest]
+        from kfp.dsl.executor_main import executor_main
+
+        executor_main()
+    return 0
+
+
+PROGRAMS = {"turnout": turnout, "lightweight": lightweight}
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path.cwd())  # not the directory of this file
+    Server(socket.socket(fileno=int(sys.argv[1])), [int(item) for item in sys.argv[2:]]).serve()
