@@ -35,6 +35,8 @@ from turnout.spec.pipeline_spec import (
 )
 from turnout.spec.values import ABSENT, TriggerStrategy
 
+_CHANNEL = "pipelinechannel--"
+
 
 def link(document: Document) -> Plan:
     """Link a pipeline.
@@ -117,6 +119,10 @@ class _Linker:
         }
         condition = scope.condition(name, task, inputs)
         loop = self._loop(name, task, scope, inputs)
+        if loop or condition:
+            # KFP's compiler forgets to hand the item of an outer loop to the groups inside. Its names for
+            # such values are the same in the whole pipeline.
+            inputs = {key: item for key, item in scope.inputs.items() if key.startswith(_CHANNEL)} | inputs
         if loop:
             inputs[_item_input(task)] = LoopItem(path)
         self._defaults(name, task, component, scope, inputs)
@@ -170,18 +176,20 @@ class _Linker:
         scope: Scope,
         inputs: dict[str, Source | Broken],
     ) -> None:
-        """Add the defaults of inputs that a task does not give; one that has none must be optional."""
+        """Add the defaults of inputs that a task does not give; one that has none must be optional.
+
+        KFP's compiler declares as inputs of a loop the items of loops inside it, which nobody gives.
+        """
         declared = component.input_definitions or ComponentInputsSpec()
         names: dict[str, InputParameterSpec | InputArtifactSpec] = {**declared.parameters, **declared.artifacts}
         given = {*task.inputs.parameters, *task.inputs.artifacts} if task.inputs else set()
-        if task.parameter_iterator or task.artifact_iterator:
-            given = set(names)  # KFP's compiler declares items of inner loops, which these give themselves
+        loop = bool(task.parameter_iterator or task.artifact_iterator)
         for missing in (key for key in names if key not in inputs and key not in given):
             item = names[missing]
             default = getattr(item, "default_value", ABSENT)
             if default is not ABSENT:
                 inputs[missing] = Constant(default)
-            elif not item.is_optional:
+            elif not item.is_optional and not loop:
                 scope.fault(f"input '{missing}' of step '{name}' has no producer", f"{scope.join(name)}.{missing}",
                             scope.available(), did_you_mean(missing, scope.available()))  # fmt: skip
 

@@ -48,9 +48,9 @@ class StepOutput:
 
 @dataclass(frozen=True)
 class Template:
-    """Text written in the pipeline with KFP placeholders in it; `inputs` holds what they refer to."""
+    """Text, or a JSON value with texts in it, that holds KFP placeholders; `inputs` has what they refer to."""
 
-    text: str
+    text: Any
     inputs: Mapping[str, Source] = field(default_factory=dict)
 
 

@@ -43,6 +43,7 @@ class Execution:
     befores: list[Execution] = field(default_factory=list)
     next_child: int = 0
     is_loop: bool = False
+    opened: bool = False
 
     @property
     def path(self) -> str:
@@ -104,8 +105,8 @@ class Progress:
             execution, state = self._decided.popleft()
             self._change(execution, state)
             self.values.statuses[execution.path, execution.iteration] = self._final_status(execution)
-            if state in (State.SKIPPED, State.NOT_TRIGGERED) and isinstance(execution.node, Region):
-                self._pass_on(execution, state)
+            if isinstance(execution.node, Region) and not execution.opened:
+                self._pass_on(execution, State.NOT_TRIGGERED if state is State.FAILED else state)
             for follower in execution.followers:
                 follower.waits -= 1
                 if not follower.waits:
@@ -155,7 +156,7 @@ class Progress:
             raise StepError(f"the loop's items are not a list: {items!r:.80}")
         self.values.items[execution.path, execution.iteration] = items
         self._change(execution, State.RUNNING)
-        execution.is_loop = True
+        execution.is_loop = execution.opened = True
         execution.children = [
             Execution(region, (*execution.iteration, index), execution) for index in range(len(items))
         ]
@@ -175,6 +176,7 @@ class Progress:
 
     def _fill(self, execution: Execution, region: Region) -> None:
         """Make the executions of a region's nodes, and start those that wait for nothing."""
+        execution.opened = True
         execution.children = [Execution(node, execution.iteration, execution) for node in region.nodes]
         by_path = {child.path: child for child in execution.children}
         for child in execution.children:

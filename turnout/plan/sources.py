@@ -21,7 +21,6 @@ from turnout.plan.model import (
     OneOf,
     Source,
     Template,
-    references,
 )
 from turnout.spec.pipeline_spec import (
     DagOutputsSpec,
@@ -86,7 +85,7 @@ class Scope:
         """The sources of all that a task is given."""
         path = self.join(name)
         inputs: dict[str, Source | Broken] = {}
-        texts: dict[str, str] = {}
+        texts: dict[str, Any] = {}
         given = task.inputs
         items: dict[str, TaskInputParameterSpec | TaskInputArtifactSpec] = {}
         if given:
@@ -97,7 +96,7 @@ class Scope:
                 value = item.runtime_value.constant
                 if value is ABSENT:
                     self.fault("a value that is neither a constant nor an output", where)
-                elif isinstance(value, str) and _PLACEHOLDER.search(value):
+                elif any(_PLACEHOLDER.search(text) for text in _texts(value)):
                     texts[key] = value
                 else:
                     inputs[key] = Constant(value)
@@ -106,7 +105,8 @@ class Scope:
                 if source is not None:
                     inputs[key] = source
         for key, text in texts.items():
-            names = [single or double for single, double in _PARAMETER_PLACEHOLDER.findall(text)]
+            found = [match for part in _texts(text) for match in _PARAMETER_PLACEHOLDER.findall(part)]
+            names = [single or double for single, double in found]
             used = self.used({name: inputs[name] for name in names if name in inputs})
             inputs[key] = Template(text, used)
         return inputs
@@ -242,9 +242,13 @@ class Scope:
         return self.inputs.get(name)
 
 
-def is_final_status(sources: Mapping[str, Source]) -> bool:
-    """Whether the final status of something is among the sources."""
-    return any(isinstance(item, FinalStatus) for source in sources.values() for item in references(source))
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _variable(reference: str, taken: set[str]) -> str:

@@ -22,7 +22,7 @@ from turnout.plan.model import (
     StepOutput,
 )
 from turnout.runtime.contract import Artifact
-from turnout.runtime.placeholders import resolve_text
+from turnout.runtime.placeholders import resolve_template, step_values
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.values import ABSENT
 
@@ -61,8 +61,11 @@ class Values:
             else:
                 self._depths[node.path] = depth + bool(region.loop)
 
-    def resolve(self, source: Source, iteration: Iteration) -> Any:
+    def resolve(self, source: Source, iteration: Iteration, step: str = "") -> Any:
         """The value of a source as seen from an iteration; ABSENT when nothing has produced it.
+
+        Args:
+            step: path of the step that the value is for, which texts may name.
 
         Raises:
             StepError: a struct does not have the field that the pipeline reads.
@@ -90,12 +93,13 @@ class Values:
             case FinalStatus(path):
                 return self.statuses[path, iteration[: self._depths[path]]]
             case _:
-                inputs = {name: self.resolve(inner, iteration) for name, inner in source.inputs.items()}
-                return resolve_text(source.text, {k: v for k, v in inputs.items() if v is not ABSENT}, self.run)
+                inputs = self.resolve_all(source.inputs, iteration)
+                facts = {**self.run, **step_values(step, iteration, self.run)} if step else self.run
+                return resolve_template(source.text, inputs, facts)
 
-    def resolve_all(self, sources: Mapping[str, Source], iteration: Iteration) -> dict[str, Any]:
+    def resolve_all(self, sources: Mapping[str, Source], iteration: Iteration, step: str = "") -> dict[str, Any]:
         """The values of several sources, without those that nothing has produced."""
-        values = {name: self.resolve(source, iteration) for name, source in sources.items()}
+        values = {name: self.resolve(source, iteration, step) for name, source in sources.items()}
         return {name: value for name, value in values.items() if value is not ABSENT}
 
     def settings(self, value: Any, iteration: Iteration) -> Any:

@@ -35,10 +35,40 @@ def run_values(run: Run, pipeline_root: str) -> dict[str, str]:
 def task_values(task: Task, pipeline_root: str) -> dict[str, str]:
     """The placeholders that stand for facts of the run and of the task."""
     return {
-        **run_values(task.run, pipeline_root),
-        ".pipeline_task_name": task.path.rpartition(".")[2],
-        ".pipeline_task_uuid": "/".join([task.run.run_id, task.path, *map(str, task.iteration), str(task.attempt)]),
+        **(facts := run_values(task.run, pipeline_root)),
+        **step_values(task.path, task.iteration, facts),
     }
+
+
+def step_values(path: str, iteration: Sequence[int], run: Mapping[str, str]) -> dict[str, str]:
+    """The placeholders that stand for facts of a step."""
+    return {
+        ".pipeline_task_name": path.rpartition(".")[2],
+        ".pipeline_task_uuid": "/".join([run.get(".pipeline_job_uuid", ""), path, *map(str, iteration)]),
+    }
+
+
+def resolve_template(template: Any, parameters: Mapping[str, Any], run: Mapping[str, str]) -> Any:
+    """A constant with the placeholders in its texts filled in.
+
+    Inside a list or struct, a text that is one placeholder becomes the value itself.
+    """
+    if isinstance(template, str):
+        return resolve_text(template, parameters, run)
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, list):
+            return [fill(item) for item in value]
+        if isinstance(value, dict):
+            return {key: fill(item) for key, item in value.items()}
+        if not isinstance(value, str):
+            return value
+        whole = _PLACEHOLDER.fullmatch(value)
+        match = _KEYED.fullmatch(whole["reference"]) if whole else None
+        name = (match["single"] or match["double"]) if match else ""
+        return parameters[name] if name in parameters else resolve_text(value, parameters, run)
+
+    return fill(template)
 
 
 def resolve_text(text: str, parameters: Mapping[str, Any], run: Mapping[str, str]) -> str:

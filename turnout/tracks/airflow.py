@@ -77,7 +77,9 @@ def faults(document: Document) -> list[Fault]:
                 found.append(
                     Fault("an output of one of several branches is not supported by this track yet", step.path)
                 )
-            if isinstance(source, Template) and any(isinstance(inner, Template) for inner in source.inputs.values()):
+            if isinstance(source, Template) and (
+                not isinstance(source.text, str) or any(isinstance(inner, Template) for inner in source.inputs.values())
+            ):
                 found.append(
                     Fault("a text made of texts is not supported by this track yet", f"{plan.name}.{step.path}.{name}")
                 )

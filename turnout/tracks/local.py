@@ -248,7 +248,7 @@ class _Runner:
         step, iteration = execution.node, execution.iteration
         assert isinstance(step, Step)
         try:
-            values = self.values.resolve_all(step.inputs, iteration)
+            values = self.values.resolve_all(step.inputs, iteration, step.path)
             settings = self.values.settings(step.kubernetes, iteration)
             timeout = settings.get("activeDeadlineSeconds")
             task = make_task(

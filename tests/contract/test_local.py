@@ -1,0 +1,48 @@
+"""The contract on the local track."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.cases import CASES, Case
+from turnout.plan.link import link
+from turnout.plan.parameters import bind_parameters
+from turnout.runtime.secrets import Secrets
+from turnout.runtime.store import ArtifactStore
+from turnout.source import load
+from turnout.tracks import local
+
+SHAPES = Path(__file__).with_name("shapes.py")
+SECRETS = Secrets({"warehouse": {"password": "hush"}}, {"limits": {"rows": "10"}})
+
+
+def filled(parameters: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """A case's parameters, with the test's directory in them."""
+    (directory / "here.txt").write_text("here")
+    return {
+        name: value.replace("{directory}", str(directory)) if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_the_contract(case: Case, tmp_path: Path) -> None:
+    os.environ.setdefault("TURNOUT_ENVIRONMENTS", str(Path(__file__).parents[2] / ".turnout" / "environments"))
+    plan = link(load(f"{SHAPES}:{case.shape}"))
+    values = bind_parameters(plan.parameters, filled(case.parameters, tmp_path), plan.name)
+    store = ArtifactStore(str(tmp_path / "root"))
+    result = local.run(plan, values, store, "run", local.Options(secrets=SECRETS))
+    errors = [step.error for step in result.steps if step.error] + result.errors
+    assert {step.label: step.state.value for step in result.steps} == case.steps, errors
+    assert result.state == case.state, errors
+    if callable(case.outputs):
+        assert case.outputs(result.outputs), result.outputs
+    else:
+        assert result.outputs == case.outputs
+    found = {step.label: step.outcome.parameters.get("Output") for step in result.steps if step.outcome}
+    assert {label: found[label] for label in case.values} == case.values
