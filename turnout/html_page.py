@@ -23,7 +23,10 @@ h1 { font-size: 1.5rem; margin-bottom: .25rem; } h2 { font-size: 1.15rem; margin
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8884; vertical-align: top; }
 td.number, th.number { text-align: right; } tr.bad td:first-child { color: #d33; font-weight: 600; }
-figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+figure { margin: 1rem 0; overflow-x: auto; }
+figure svg { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+iframe { width: 100%; height: 28rem; border: 1px solid #8884; border-radius: 4px; background: #fff; }
+td { overflow-wrap: break-word; max-width: 28rem; }
 figcaption, .note { color: #888; font-size: .9rem; }
 </style></head><body>
 <h1>{{ title }}</h1>
@@ -38,11 +41,15 @@ figcaption, .note { color: #888; font-size: .9rem; }
 </tr></thead><tbody>
 {% for row in section.rows %}<tr class="{{ 'bad' if loop.index0 in section.bad }}">
 {% for cell in row -%}
-<td class="{{ 'number' if section.numeric(loop.index0) }}">{{ section.show(cell) }}</td>
+<td class="{{ 'number' if section.numeric(loop.index0) }}">
+{%- if cell.href %}<a href="{{ cell.href }}">{{ cell.text }}</a>{% else %}{{ section.show(cell) }}{% endif %}</td>
 {%- endfor %}</tr>
 {% endfor %}</tbody></table></div>{% endif %}
 {% for svg, caption in section.figures -%}
 <figure>{{ svg | safe }}<figcaption>{{ caption }}</figcaption></figure>
+{%- endfor %}
+{% for preview in section.previews -%}
+<iframe sandbox srcdoc="{{ preview }}" title="{{ section.heading }}"></iframe>
 {%- endfor %}
 </section>{% endfor %}
 </body></html>
@@ -51,8 +58,22 @@ figcaption, .note { color: #888; font-size: .9rem; }
 
 
 @dataclass(frozen=True)
+class Link:
+    """A cell that leads somewhere."""
+
+    text: str
+    href: str
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of a page. `bad` are the indices of rows to point at; figures are SVG and caption."""
+    """A part of a page.
+
+    Attributes:
+        bad: indices of the rows to point at.
+        figures: SVG and caption of each.
+        previews: HTML documents of others, shown in frames in which no script runs.
+    """
 
     heading: str
     text: str = ""
@@ -60,6 +81,7 @@ class Section:
     rows: Sequence[Sequence[Any]] = ()
     bad: frozenset[int] = frozenset()
     figures: Sequence[tuple[str, str]] = field(default_factory=list)
+    previews: Sequence[str] = ()
 
     def numeric(self, column: int) -> bool:
         return any(isinstance(row[column], int | float) for row in self.rows)

@@ -26,6 +26,7 @@ app = typer.Typer(
 
 _SOURCE = "module:pipeline, path.py[:name], or a compiled KFP YAML"
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=_SOURCE)]
+Root = Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="URI under which runs are kept.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 
 
@@ -51,7 +52,7 @@ def run(
             "-p", "--parameter", metavar="NAME=VALUE", help="A parameter; text, or JSON where JSON is wanted."
         ),
     ] = None,
-    root: Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="URI under which runs are kept.")] = ".turnout",
+    root: Root = ".turnout",
     run_id: Annotated[str, typer.Option(help="The run's id; made from the time when not given.")] = "",
     resume: Annotated[
         str, typer.Option(metavar="RUN_ID", help="Go on with a run that was interrupted or failed.")
@@ -159,6 +160,49 @@ def check_(
     else:
         show_check(outcome)
     raise typer.Exit(1 if outcome["faults"] else 0)
+
+
+@app.command("runs")
+def runs_(root: Root = ".turnout", as_json: Json = False) -> None:
+    """List the runs under a root, the latest last."""
+    from turnout.cli.history import list_runs
+
+    with _errors():
+        list_runs(root, as_json)
+
+
+@app.command("show")
+def show_(run_id: Annotated[str, typer.Argument(metavar="RUN_ID")], root: Root = ".turnout") -> None:
+    """Print a run, and open its report in a browser when this is a terminal."""
+    from turnout.cli.history import show_run
+
+    with _errors():
+        show_run(root, run_id)
+
+
+cache_commands = typer.Typer(no_args_is_help=True, help="The results of steps that later runs may take.")
+app.add_typer(cache_commands, name="cache")
+
+
+@cache_commands.command("list")
+def cache_list(root: Root = ".turnout", as_json: Json = False) -> None:
+    """List the results that are kept."""
+    from turnout.cli.history import list_cache
+
+    with _errors():
+        list_cache(root, as_json)
+
+
+@cache_commands.command("prune")
+def cache_prune(
+    root: Root = ".turnout",
+    older_than: Annotated[float, typer.Option(metavar="DAYS", min=0, help="Only results older than this.")] = 0.0,
+) -> None:
+    """Forget results, so that their steps run again. Runs and their artifacts stay."""
+    from turnout.cli.history import prune_cache
+
+    with _errors():
+        prune_cache(root, older_than)
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "help_option_names": []})

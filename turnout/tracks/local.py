@@ -34,6 +34,7 @@ from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import digest, read, write
 from turnout.spec.platform_spec import PipelineConfig
 from turnout.spec.values import ABSENT
+from turnout.tracks.report import run_report
 from turnout.tracks.results import RunResult, StepResult, Watch, plain
 from turnout.tracks.support import LOCAL, refusals
 
@@ -162,14 +163,19 @@ def _run(
         if info.workspace:
             Path(info.workspace).mkdir(parents=True, exist_ok=True)
         runner = _Runner(plan, parameters, store, info, options, watch)
+
+        def close(result: RunResult) -> None:
+            ended = {**record, **result.to_dict(), "end_time": now()}
+            store.write_record(path, ended)
+            (path.parent / "report.html").write_text(run_report(plan, ended), encoding="utf-8")
+
         try:
             with Workers(keep=keep) as workers:
                 result = runner.run(workers)
         except BaseException:
-            ended = {"state": State.CANCELLED.value, "end_time": now()}
-            store.write_record(path, {**record, **runner.result(State.CANCELLED).to_dict(), **ended})
+            close(runner.result(State.CANCELLED))
             raise
-        store.write_record(path, {**record, **result.to_dict(), "end_time": now()})
+        close(result)
     return result
 
 

@@ -52,6 +52,28 @@ class StepResult:
             "log": self.outcome.log if self.outcome else "",
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StepResult:
+        """What `to_dict` gave, read again."""
+        artifacts = {
+            name: Artifact.from_dict(value)
+            for name, value in data["outputs"].items()
+            if isinstance(value, dict) and {"uri", "type", "metadata", "digest"} <= value.keys()
+        }
+        parameters = {name: value for name, value in data["outputs"].items() if name not in artifacts}
+        state = State(data["state"])
+        outcome = Outcome(state, data["attempts"], parameters, artifacts, log=data["log"], cached=data["cached"])
+        return cls(
+            name=data["name"],
+            iteration=tuple(data["iteration"] or ()),
+            state=state,
+            attempts=data["attempts"],
+            duration_s=data["duration_s"],
+            start_s=data["start_s"],
+            outcome=outcome,
+            error=data["error"],
+        )
+
 
 @dataclass
 class RunResult:
@@ -79,6 +101,13 @@ class RunResult:
             "errors": self.errors,
             "steps": [step.to_dict() for step in self.steps],
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunResult:
+        """A run's record, read again; one that is under way has no steps yet."""
+        steps = [StepResult.from_dict(step) for step in data.get("steps", ())]
+        known = {key: data[key] for key in ("outputs", "errors") if key in data}
+        return cls(data["pipeline"], data["run_id"], State(data["state"]), steps, **known)
 
 
 Watch = Callable[[StepResult, str], None]
