@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge
 
-from turnout import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output, component
+from turnout import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output, component, outside
 
 
 class Verdict(NamedTuple):
@@ -15,7 +15,7 @@ class Verdict(NamedTuple):
     score: float
 
 
-@component
+@component(outside=outside.champion)
 def evaluate(
     model: Input[Model],
     data: Input[Dataset],

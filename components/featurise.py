@@ -1,9 +1,9 @@
 """Join features to a dataset, as they were known at each row's time."""
 
-from turnout import Dataset, Input, Output, component
+from turnout import Dataset, Input, Output, component, outside
 
 
-@component
+@component(outside=outside.feature_sources)
 def featurise(
     entities: Input[Dataset],
     features: Output[Dataset],

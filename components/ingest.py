@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from turnout import Dataset, Output, component
+from turnout import Dataset, Output, component, outside
 
 
-@component
+@component(outside=outside.data_revision)
 def ingest(
     source: str,
     data: Output[Dataset],

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from turnout import Dataset, Input, Metrics, Model, Output, component
+from turnout import Dataset, Input, Metrics, Model, Output, component, outside
 
 
-@component
+@component(outside=outside.tracking)
 def train(
     data: Input[Dataset],
     model: Output[Model],

@@ -143,7 +143,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:1334edaff895bf4fefa3199d2e5e35632a3a4c3d27e4f7e76cfd052bce057e53',
+        'spec_digest': 'sha256:1367ddf0118806b54720e7fbd1253625ba89494994593a36491bbff8a759305d',
     },
 ) as dag:
     ingest = Step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,10 +32,19 @@ class RunningComponent:
 
 
 @overload
-def component(function: _Function, *, image: str | None = None) -> PythonComponent: ...
+def component(
+    function: _Function, *, image: str | None = None, outside: Callable[..., Any] | None = None
+) -> PythonComponent: ...
 @overload
-def component(*, image: str | None = None) -> Callable[[_Function], PythonComponent]: ...
-def component(function: Callable[..., Any] | None = None, *, image: str | None = None) -> Any:
+def component(
+    *, image: str | None = None, outside: Callable[..., Any] | None = None
+) -> Callable[[_Function], PythonComponent]: ...
+def component(
+    function: Callable[..., Any] | None = None,
+    *,
+    image: str | None = None,
+    outside: Callable[..., Any] | None = None,
+) -> Any:
     """Make a typed Python function a KFP component.
 
     The component's command is `turnout exec MODULE:FUNCTION`: the function is imported in the image,
@@ -45,17 +55,28 @@ def component(function: Callable[..., Any] | None = None, *, image: str | None =
         function: a function at the top of an importable module; every parameter has a type and a line
             in the docstring. `Literal` and `annotated_types` bounds are checked when the step starts.
         image: the container image with the code; `$TURNOUT_IMAGE`, or this version's image, when None.
+        outside: for a component that looks at more than its inputs, such as a registry: a function of
+            some of its parameters that tells, as JSON, the state of what it looks at. An earlier result
+            is taken only while that is the same. KFP's server cannot ask, so there such steps always run.
 
     Raises:
         DefinitionError: the function cannot be a component, with every reason.
     """
     if function is None:
-        return functools.partial(component, image=image)
+        return functools.partial(component, image=image, outside=outside)
     where = f"{function.__module__}.{function.__qualname__}"
     if function.__module__ == "__main__" or "." in function.__qualname__ or function.__name__ == "<lambda>":
         hint = "put it at the top of a module: a step imports it by `module:function`"
         raise DefinitionError([Fault("a step could not import this function", where, hint=hint)])
     signature = read_signature(function, dates=False)
+    if outside is not None:
+        faults = [
+            Fault(f"`outside` takes '{name}', which the component does not", where, tuple(signature.parameters))
+            for name in inspect.signature(outside).parameters
+            if name not in signature.parameters
+        ]
+        if faults:
+            raise DefinitionError(faults)
     plain = signature.plain_function()
     if os.environ.get("_KFP_RUNTIME") == "true":
         return RunningComponent(plain, signature)
@@ -74,6 +95,7 @@ def component(function: Callable[..., Any] | None = None, *, image: str | None =
     container.args = [
         "--code-digest",
         code_digest(function.__module__),
+        *(["--outside", f"{outside.__module__}:{outside.__name__}"] if outside else []),
         "--run-id",
         dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         "--executor-input",

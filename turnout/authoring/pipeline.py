@@ -17,7 +17,7 @@ from turnout.authoring.signature import Signature, read_signature
 from turnout.errors import DefinitionError, Fault
 from turnout.spec.deployment_spec import PipelineDeploymentConfig
 from turnout.spec.document import Document, from_dict
-from turnout.spec.pipeline_spec import ComponentSpec
+from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, PipelineSpec
 from turnout.spec.platform_spec import PlatformSpec, SinglePlatformSpec
 
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ def compile_pipeline(graph: GraphComponent) -> Document:
             for label, item in spec.components.items()
         },
     )
+    spec = _without_caches_of_the_outside(spec)
     platform = document.platform
     if facts and facts.airflow:
         # KFP's server takes a second document only if it has the key `kubernetes`.
@@ -163,6 +164,28 @@ def compile_pipeline(graph: GraphComponent) -> Document:
         airflow = SinglePlatformSpec(config=facts.airflow)
         platform = PlatformSpec(platforms={**kept, "kubernetes": kubernetes, "airflow": airflow})
     return Document(pipeline=spec, platform=platform)
+
+
+def _without_caches_of_the_outside(spec: PipelineSpec) -> PipelineSpec:
+    """KFP's server must not reuse results of components that look at more than their inputs."""
+    executors = spec.deployment_spec.executors if spec.deployment_spec else {}
+    labels = {label for label, item in executors.items() if item.container and "--outside" in item.container.args}
+    names = {name for name, item in spec.components.items() if item.executor_label in labels}
+
+    def changed(component: ComponentSpec) -> ComponentSpec:
+        if component.dag is None:
+            return component
+        tasks = {
+            name: dataclasses.replace(task, caching_options=CachingOptions())
+            if task.component_ref and task.component_ref.name in names
+            else task
+            for name, task in component.dag.tasks.items()
+        }
+        return dataclasses.replace(component, dag=dataclasses.replace(component.dag, tasks=tasks))
+
+    assert spec.root is not None
+    components = {name: changed(item) for name, item in spec.components.items()}
+    return dataclasses.replace(spec, root=changed(spec.root), components=components)
 
 
 def is_pipeline(value: object) -> bool:

@@ -9,12 +9,14 @@ whichever run and under whichever name the inputs were made.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from upath import UPath
@@ -80,13 +82,19 @@ class Cache:
         return self.path / key[:2] / f"{key}.json"
 
 
-def fingerprint(task: Task, caching: CachingOptions | None) -> str | None:
+def fingerprint(task: Task, caching: CachingOptions | None, outside: str = "", directory: str = ".") -> str | None:
     """The fingerprint of a step with its inputs; None when its results are not to be kept.
 
-    A pipeline's own `cache_key` stands for everything else, as on KFP.
+    A parameter that names a file or directory of this machine counts with what is there. A pipeline's
+    own `cache_key` stands for everything else, as on KFP.
+
+    Args:
+        outside: the state of what the step looks at beside its inputs, if it tells.
+        directory: where the step runs.
     """
     container = task.executor
-    if caching is None or not caching.enable_cache or not isinstance(container, PipelineContainerSpec):
+    wanted = bool(outside) or (caching is not None and caching.enable_cache)
+    if not wanted or not isinstance(container, PipelineContainerSpec):
         return None
     facts: Any = {
         "image": container.image,
@@ -97,10 +105,36 @@ def fingerprint(task: Task, caching: CachingOptions | None) -> str | None:
             name: [[artifact.type, dict(artifact.metadata), artifact.digest] for artifact in artifacts]
             for name, artifacts in task.artifacts.items()
         },
+        "files": {text: _sign(Path(directory, text)) for text in sorted(_names_of_files(task.parameters, directory))},
+        "outside": outside,
         "outputs": to_dict(task.component.output_definitions) if task.component.output_definitions else {},
     }
-    text = json.dumps(caching.cache_key or facts, sort_keys=True)
+    text = json.dumps((caching.cache_key if caching else "") or facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _names_of_files(value: Any, directory: str) -> set[str]:
+    """The texts in a JSON value that name a file or directory of this machine."""
+    if isinstance(value, dict | list | tuple):
+        inner = value.values() if isinstance(value, dict) else value
+        return {name for item in inner for name in _names_of_files(item, directory)}
+    if not isinstance(value, str) or not 0 < len(value) < 4096 or "\0" in value:
+        return set()
+    try:
+        return {value} if Path(directory, value).exists() else set()
+    except OSError:
+        return set()
+
+
+def _sign(path: Path) -> str:
+    """What changes when a file or the files in a directory do: names, sizes and times of change."""
+    hasher = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(path.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # gone since it was listed, or a link to nothing
+            status = file.stat()
+            if not file.is_dir():
+                hasher.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return hasher.hexdigest()
 
 
 def _is_there(artifact: Artifact) -> bool:

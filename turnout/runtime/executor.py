@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--executor-input", required=True, metavar="JSON", help="KFP's ExecutorInput, or @FILE")
     parser.add_argument("--code-digest", default="", help="digest of the component's code at compile time")
     parser.add_argument("--run-id", default="", help="the run's id")
+    parser.add_argument("--outside", help="what tells the state of what the component looks at; for caches to ask")
     parser.add_argument("--contract", help="the contract this command speaks; for kfp.local to see")
     options = parser.parse_args(arguments)
     text: str = options.executor_input
@@ -80,6 +82,13 @@ def main(arguments: Sequence[str]) -> int:
         report(error)
         return 1
     return 0
+
+
+def describe_outside(target: str, parameters: Mapping[str, Any]) -> Any:
+    """What a component's `outside` function tells of the state of what the component looks at."""
+    module, _, name = target.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    return function(**{key: parameters.get(key) for key in inspect.signature(function).parameters})
 
 
 def explain(error: BaseException) -> str:

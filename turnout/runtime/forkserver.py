@@ -6,9 +6,9 @@ Python's standard library, so that it runs in any environment. A request is a JS
 before it, and a descriptor on which the answers go back, a line each: `{"pid": N}`, `{"status": N}`.
 
 The requests' keys: `program`, the way to run it (`command`: exec; `turnout`: a component of Turnout;
-`lightweight`: KFP's own executor on a function's source); `arguments`; `environment`; `directory`;
-`log`; `modules` to import before the fork. When the socket closes, or this process is told to end, it
-ends all that it started.
+`outside`: what that looks at; `lightweight`: KFP's own executor on a function's source); `arguments`;
+`environment`; `directory`; `log`; `modules` to import before the fork. When the socket closes, or this
+process is told to end, it ends all that it started.
 """
 
 import atexit
@@ -205,7 +205,16 @@ def lightweight(arguments: list[str]) -> int:
     return 0
 
 
-PROGRAMS = {"turnout": turnout, "lightweight": lightweight}
+def outside(arguments: list[str]) -> int:
+    """The state of what a component looks at: its `outside` function, parameters as JSON, a file for the answer."""
+    from turnout.runtime.executor import describe_outside
+
+    target, parameters, path = arguments
+    Path(path).write_text(json.dumps(describe_outside(target, json.loads(parameters)), sort_keys=True))
+    return 0
+
+
+PROGRAMS = {"turnout": turnout, "lightweight": lightweight, "outside": outside}
 
 if __name__ == "__main__":
     sys.path[0] = str(Path.cwd())  # not the directory of this file

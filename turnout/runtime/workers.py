@@ -121,6 +121,8 @@ def warm_program(command: Sequence[str]) -> tuple[str, list[str], list[str]]:
     """How a server runs a command: the kind of program, its arguments, and the modules to have loaded."""
     if list(command[:2]) == ["turnout", "exec"]:
         return "turnout", list(command[2:]), [*_EXECUTOR, *_science(command[2])]
+    if list(command[:2]) == ["turnout", "outside"]:
+        return "outside", list(command[2:]), ["turnout.runtime.executor", command[2].partition(":")[0]]
     if len(command) > 4 and list(command[:2]) == ["sh", "-ec"] and _LIGHTWEIGHT.fullmatch(command[2]):
         return "lightweight", list(command[3:]), ["kfp.dsl.executor_main"]
     return "command", list(command), []

@@ -6,8 +6,10 @@ import contextlib
 import dataclasses
 import heapq
 import itertools
+import json
 import os
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -205,6 +207,7 @@ class _Runner:
         self.lock = threading.Lock()
         self.errors: list[str] = []
         self.order = itertools.count()
+        self.keys: dict[Execution, str | None] = {}
 
     def run(self, workers: Workers) -> RunResult:
         limit = _pipeline_config(self.plan).active_deadline_seconds
@@ -273,6 +276,9 @@ class _Runner:
     def _attempt(self, execution: Execution, task: Task, workers: Workers) -> None:
         """One attempt of a step, in a thread of the pool; what has been done already is taken."""
         try:
+            assert isinstance(execution.node, Step)
+            if task.attempt == 1:
+                self.keys[execution] = self._key(execution.node, task, workers)
             outcome = self._known(execution, task) if task.attempt == 1 else None
             if outcome is None:
                 outcome = self._launch(execution, task, workers)
@@ -285,19 +291,30 @@ class _Runner:
         outcome = self.store.outcome(self.info, task.path, task.iteration)
         if outcome is not None and outcome.state is State.SUCCEEDED:
             return outcome
-        assert isinstance(execution.node, Step)
-        key = fingerprint(task, execution.node.caching) if self.options.use_cache else None
-        if key and (outcome := self.cache.find(key)):
+        key = self.keys[execution]
+        if key and self.options.use_cache and (outcome := self.cache.find(key)):
             self.store.commit(task, outcome)
         return outcome if outcome is not None and outcome.cached else None
 
+    def _key(self, step: Step, task: Task, workers: Workers) -> str | None:
+        """The fingerprint of a step, with the state of what it looks at beside its inputs."""
+        container, outside = task.executor, ""
+        if isinstance(container, PipelineContainerSpec) and "--outside" in container.args:
+            target = container.args[container.args.index("--outside") + 1]
+            with tempfile.TemporaryDirectory(prefix="turnout-") as directory:
+                answer, log = Path(directory, "answer"), Path(directory, "log")
+                command = ["turnout", "outside", target, json.dumps(dict(task.parameters)), str(answer)]
+                if workers.runtime().run(command, {}, log, lambda line: None):
+                    return None  # the step itself will say what is wrong
+                outside = answer.read_text()
+        return fingerprint(task, step.caching, outside, workers.directory)
+
     def _launch(self, execution: Execution, task: Task, workers: Workers) -> Outcome:
-        assert isinstance(execution.node, Step)
         result = self._result(execution)
         result.attempts = task.attempt
         result.start_s = result.start_s or time.monotonic() - self.started
         self._show(result, State.RUNNING)
-        key = fingerprint(task, execution.node.caching)
+        key = self.keys[execution]
         try:
             python, task = self._prepared(task, result)
         except TurnoutError as error:
