@@ -18,6 +18,7 @@ from pathlib import Path
 _LAYERS = {"airflow", "authoring", "cli", "errors", "plan", "runtime", "source", "spec", "tracks"}
 
 
+@functools.cache
 def code_digest(module: str) -> str:
     """The digest of an imported module's code, as `sha256:` and 64 hexadecimal digits."""
     source = getattr(sys.modules[module], "__file__", None)

@@ -32,11 +32,14 @@ Request = dict[str, Any]
 
 
 class Server:
+    """Hands each request to a process that it forked before, and forks the next one meanwhile."""
+
     def __init__(self, control: socket.socket, kept: list[int]):
         self.control = control
         self.kept = kept
         self.children: dict[int, socket.socket] = {}
         self.modules: set[str] = set()
+        self.spare: tuple[int, socket.socket] | None = None
         wakeup, self.signalled = socket.socketpair()
         wakeup.setblocking(False)
         self.signalled.setblocking(False)
@@ -54,76 +57,105 @@ class Server:
                     self.signalled.recv(4096)
                 self.reap()
             if self.control in readable:
-                request = self.receive()
-                if request is None:
+                received = receive(self.control)
+                if received is None:
                     self.close()
                 else:
-                    self.start(*request)
-
-    def receive(self) -> tuple[Request, socket.socket] | None:
-        try:
-            head, descriptors, _, _ = socket.recv_fds(self.control, 8, 1)
-        except ConnectionError:
-            return None
-        if len(head) < 8 or not descriptors:
-            return None
-        length, chunks = int.from_bytes(head, "big"), []
-        while length:
-            chunk = self.control.recv(min(length, 1 << 20))
-            if not chunk:
-                return None
-            chunks.append(chunk)
-            length -= len(chunk)
-        return json.loads(b"".join(chunks)), socket.socket(fileno=descriptors[0])
+                    self.start(*received)
 
     def start(self, request: Request, answers: socket.socket) -> None:
         new = [module for module in request["modules"] if module not in self.modules]
-        for module in new:
-            self.modules.add(module)
-            load(module)
         if new:
+            self.discard()
+            for module in new:
+                self.modules.add(module)
+                load(module)
             gc.collect()
             gc.freeze()  # a step's collections then leave alone, and unshared, what was loaded here
+        pid, socket_to_it = self.spare or self.fork()
+        self.spare = None
+        answer(answers, {"pid": pid})
+        with socket_to_it:
+            send(socket_to_it, request, answers)
+        self.children[pid] = answers
+        self.spare = self.fork()
+
+    def fork(self) -> tuple[int, socket.socket]:
+        ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
+            os.setsid()
             signal.set_wakeup_fd(-1)
-            for item in (self.control, self.signalled, self.wakeup, answers, *self.children.values()):
+            for item in (self.control, self.signalled, self.wakeup, ours, *self.children.values()):
                 item.close()
             for descriptor in self.kept:
                 os.close(descriptor)
-            child(request)
-        self.children[pid] = answers
-        self.answer(answers, {"pid": pid})
+            received = receive(theirs)
+            if received is None:
+                os._exit(0)
+            child(*received)
+        theirs.close()
+        return pid, ours
+
+    def discard(self) -> None:
+        """End the spare process, which lacks what is about to be loaded."""
+        if self.spare is not None:
+            pid, socket_to_it = self.spare
+            socket_to_it.close()
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            self.spare = None
 
     def reap(self) -> None:
-        while self.children:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            answers = self.children.pop(pid, None)
-            if answers is not None:
+        """Tell how processes ended: those that did not come to tell it themselves."""
+        for pid in list(self.children):
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                answers = self.children.pop(pid)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
-                self.answer(answers, {"status": os.waitstatus_to_exitcode(status)})
+                answer(answers, {"status": os.waitstatus_to_exitcode(status)})
                 answers.close()
 
-    @staticmethod
-    def answer(answers: socket.socket, message: dict[str, int]) -> None:
-        with contextlib.suppress(OSError):  # nobody waits for it any more
-            answers.sendall(json.dumps(message).encode() + b"\n")
-
     def close(self) -> None:
+        self.discard()
         for pid in self.children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         os._exit(0)
+
+
+def send(control: socket.socket, request: Request, answers: socket.socket) -> None:
+    body = json.dumps(request).encode()
+    socket.send_fds(control, [len(body).to_bytes(8, "big")], [answers.fileno()])
+    control.sendall(body)
+
+
+def receive(control: socket.socket) -> tuple[Request, socket.socket] | None:
+    """A request and the socket for the answers; None when there will be no more."""
+    try:
+        head, descriptors, _, _ = socket.recv_fds(control, 8, 1)
+    except ConnectionError:
+        return None
+    if len(head) < 8 or not descriptors:
+        return None
+    length, chunks = int.from_bytes(head, "big"), []
+    while length:
+        chunk = control.recv(min(length, 1 << 20))
+        if not chunk:
+            return None
+        chunks.append(chunk)
+        length -= len(chunk)
+    return json.loads(b"".join(chunks)), socket.socket(fileno=descriptors[0])
+
+
+def answer(answers: socket.socket, message: dict[str, int]) -> None:
+    with contextlib.suppress(OSError):  # nobody waits for it any more
+        answers.sendall(json.dumps(message).encode() + b"\n")
 
 
 def load(module: str) -> None:
@@ -140,11 +172,10 @@ def load(module: str) -> None:
     os.environ.update(before)
 
 
-def child(request: Request) -> None:
+def child(request: Request, answers: socket.socket) -> None:
     """Become the step; never returns."""
     status = 1
     try:
-        os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -157,6 +188,7 @@ def child(request: Request) -> None:
         os.environ.clear()
         os.environ.update(request["environment"])
         os.chdir(request["directory"])
+        answers.set_inheritable(False)
         if request["program"] == "command":
             os.execve(request["arguments"][0], request["arguments"], os.environ)
         for stream in (sys.stdout, sys.stderr):
@@ -178,6 +210,7 @@ def child(request: Request) -> None:
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()
+            answer(answers, {"status": status})
         finally:
             os._exit(status)
 

@@ -90,22 +90,23 @@ class ArtifactStore:
     def claim(self, run: Run, record: Mapping[str, Any], pipeline: str) -> None:
         """Begin a run of a pipeline, given as its YAML, under an id that no other run has.
 
+        To be called under the run's lock. The record is written last: without it there is no run.
+
         Raises:
             StoreError: there is a run of that id.
         """
-        path = self.run_path(run) / "run.json"
-        self._make(path.parent)
-        taken = StoreError(
-            str(Fault(f"there is a run '{run.run_id}' already", str(path.parent), (), "give another --run-id"))
-        )
-        if not self.is_local and path.exists():
-            raise taken
-        try:
-            with (path.parent / "pipeline.yaml").open("x" if self.is_local else "w") as file:
-                file.write(pipeline)
-        except FileExistsError:
-            raise taken from None
-        self.write_record(path, record)
+        self.check_free(run)
+        path = self.run_path(run)
+        self._make(path)
+        (path / "pipeline.yaml").write_text(pipeline, encoding="utf-8")
+        self.write_record(path / "run.json", record)
+
+    def check_free(self, run: Run) -> None:
+        """Raises StoreError when there is a run of that id."""
+        path = self.run_path(run)
+        if (path / "run.json").exists():
+            what = f"there is a run '{run.run_id}' already"
+            raise StoreError(str(Fault(what, str(path), (), "give another --run-id, or resume it with --resume")))
 
     def write_record(self, path: UPath, record: Mapping[str, Any]) -> None:
         """Write JSON so that readers see all of it or what was there before.

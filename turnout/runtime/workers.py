@@ -155,12 +155,10 @@ class _Server:
     def request(self, request: Mapping[str, Any]) -> Iterator[socket.socket]:
         """Send a request; the socket gives the answers."""
         ours, theirs = socket.socketpair()
-        body = json.dumps(request).encode()
         with ours:
             try:
                 with self._lock, theirs:
-                    socket.send_fds(self._control, [len(body).to_bytes(8, "big")], [theirs.fileno()])
-                    self._control.sendall(body)
+                    forkserver.send(self._control, dict(request), theirs)
             except OSError as error:
                 raise StepError(f"the process that starts steps has ended: {error}") from error
             yield ours

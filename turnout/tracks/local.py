@@ -93,8 +93,10 @@ def run(
         "spec": digest(spec),
         "state": State.RUNNING.value,
     }
-    store.claim(info, record, spec)
-    return _run(plan, parameters, store, info, record, options, watch)
+    store.check_free(info)
+    with store.lock(info) as keep:
+        store.claim(info, record, spec)
+        return _run(plan, parameters, store, info, record, options, watch, keep)
 
 
 def resume(
@@ -114,7 +116,9 @@ def resume(
     info = _run_info(plan, store, run_id, record["create_time"])
     known = {"pipeline", "run_id", "parameters", "create_time", "spec"}
     record = {key: value for key, value in record.items() if key in known} | {"state": State.RUNNING.value}
-    return _run(plan, record["parameters"], store, info, record, options, watch)
+    with store.lock(info) as keep:
+        store.write_record(store.run_path(info) / "run.json", record)
+        return _run(plan, record["parameters"], store, info, record, options, watch, keep)
 
 
 def read_run(store: ArtifactStore, run_id: str) -> tuple[Plan, dict[str, Any]]:
@@ -158,26 +162,25 @@ def _run(
     record: Mapping[str, Any],
     options: Options,
     watch: Watch,
+    keep: int | None,
 ) -> RunResult:
-    path = store.run_path(info) / "run.json"
-    with store.lock(info) as keep:
-        store.write_record(path, record)
-        if info.workspace:
-            Path(info.workspace).mkdir(parents=True, exist_ok=True)
-        runner = _Runner(plan, parameters, store, info, options, watch)
+    if info.workspace:
+        Path(info.workspace).mkdir(parents=True, exist_ok=True)
+    runner = _Runner(plan, parameters, store, info, options, watch)
 
-        def close(result: RunResult) -> None:
-            ended = {**record, **result.to_dict(), "end_time": now()}
-            store.write_record(path, ended)
-            (path.parent / "report.html").write_text(run_report(plan, ended), encoding="utf-8")
+    def close(result: RunResult) -> None:
+        path = store.run_path(info)
+        ended = {**record, **result.to_dict(), "end_time": now()}
+        store.write_record(path / "run.json", ended)
+        (path / "report.html").write_text(run_report(plan, ended), encoding="utf-8")
 
-        try:
-            with Workers(keep=keep) as workers:
-                result = runner.run(workers)
-        except BaseException:
-            close(runner.result(State.CANCELLED))
-            raise
-        close(result)
+    try:
+        with Workers(keep=keep) as workers:
+            result = runner.run(workers)
+    except BaseException:
+        close(runner.result(State.CANCELLED))
+        raise
+    close(result)
     return result
 
 

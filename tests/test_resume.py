@@ -1,0 +1,126 @@
+"""A run survives its runner: killed at any moment, it is resumed to the end it would have had."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from turnout.runtime.contract import Run
+from turnout.runtime.store import ArtifactStore
+
+TURNOUT = str(Path(sys.executable).parent / "turnout")
+PROJECT = Path(__file__).parents[1]
+EXAMPLES = PROJECT / "tests" / "examples"
+
+
+class Interrupted:
+    """Runs a pipeline whose runner is killed again and again; counts the kills."""
+
+    def __init__(self, source: Path, root: Path, seed: int, longest: float, environment: dict[str, str]):
+        self.source, self.root, self.longest = source, root, longest
+        self.random = random.Random(seed)
+        self.environment = {**os.environ, **environment}
+        self.kills = 0
+
+    def run(self, run_id: str, parameters: list[str]) -> dict:
+        """Run to the end, resuming after each kill; the result as JSON."""
+        known = False
+        while True:
+            start = [str(self.source), "--run-id", run_id, *parameters]
+            command = [TURNOUT, "run", *(["--resume", run_id] if known else start), "--root", str(self.root)]
+            command += ["--no-cache", "--json"]
+            process = subprocess.Popen(
+                command,
+                cwd=PROJECT,
+                env=self.environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            try:
+                out, err = process.communicate(timeout=self.random.uniform(0.1, self.longest))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.communicate()
+                self.kills += 1
+            else:
+                if "has succeeded; there is nothing to resume" in err:  # killed between its end and its exit
+                    return json.loads(next(self.root.glob(f"*/{run_id}/run.json")).read_text())
+                assert process.returncode == 0, err + out
+                return json.loads(out)
+            known = any(self.root.glob(f"*/{run_id}/run.json"))
+
+
+def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_been(tmp_path: Path, turnout) -> None:
+    assert turnout("compile", "tests/examples/resumable.py", "--track", "kfp", "--out", str(tmp_path)).status == 0
+    source, root = tmp_path / "resumable.yaml", tmp_path / "root"
+    runs = Interrupted(source, root, seed=7, longest=2.5, environment={"PYTHONPATH": str(EXAMPLES)})
+    count = 0
+    while runs.kills < 90:
+        result = runs.run(f"run-{count}", ["-p", f"marker={tmp_path}/marker-{count}"])
+        assert result["state"] == "SUCCEEDED"
+        assert result["outputs"] == {"Output": "12 squared is 144; [0, 1, 4, 9]; in the mood"}
+        assert {step["state"] for step in result["steps"]} == {"SUCCEEDED"}
+        assert len(result["steps"]) == 8
+        # Nothing of it lives any more: whatever acts for a run holds its lock.
+        with ArtifactStore(str(root)).lock(Run("resumable", f"run-{count}", ""), patience=5):
+            count += 1
+    print(f"{runs.kills} kills in {count} runs")
+
+
+def test_a_training_killed_at_random_moments_registers_one_version(tmp_path: Path, tracking: str) -> None:
+    import mlflow
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(400, 3)), columns=["a", "b", "c"])
+    table["target"] = (table["a"] + rng.normal(size=400) > 0).astype(int)
+    table.to_parquet(tmp_path / "table.parquet")
+    parameters = {
+        "source": str(tmp_path / "table.parquet"),
+        "suite": "",
+        "feature_service": "",
+        "target": "target",
+        "timestamp": "",
+        "ignore": "[]",
+        "slices": "[]",
+        "estimator": "sklearn.linear_model.LogisticRegression",
+        "hyperparameters": "{}",
+        "registered_model": "killed",
+    }
+    runs = Interrupted(PROJECT / "pipelines/training.py", tmp_path / "root", 3, 9.0, {"MLFLOW_TRACKING_URI": tracking})
+    result = None
+    while runs.kills < 10:
+        result = runs.run(f"run-{runs.kills}", [part for item in parameters.items() for part in ("-p", "=".join(item))])
+        assert result["state"] == "SUCCEEDED"
+        version = mlflow.MlflowClient().get_model_version_by_alias("killed", "champion")
+        assert str(version.version) == "1"
+    assert len(mlflow.MlflowClient().search_model_versions("name='killed'")) == 1
+
+
+@pytest.mark.parametrize("how", ["unknown", "finished"])
+def test_what_cannot_be_resumed(turnout, how: str) -> None:
+    assert turnout("run", "tests/examples/shapes.py:branch", "--run-id", "done").status == 0
+    ran = turnout("run", "--resume", "done" if how == "finished" else "dne")
+    assert ran.status == 1
+    assert ("has succeeded" if how == "finished" else "no run 'dne'") in ran.err
+
+
+def test_a_failed_run_is_resumed_from_where_it_failed(turnout, tmp_path: Path) -> None:
+    marker = f"marker={tmp_path}/marker"
+    first = turnout("run", "tests/contract/shapes.py:failure", "--run-id", "again", "--json")
+    assert first.status == 1
+    second = turnout("run", "--resume", "again", "--json")
+    assert second.status == 1
+    assert second.step("give-2")["outputs"] == first.step("give-2")["outputs"]
+    assert second.step("fail")["attempts"] == 1
+    assert turnout("run", "--resume", "again", "-p", marker).status == 1
