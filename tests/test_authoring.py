@@ -83,11 +83,13 @@ def test_the_code_digest_follows_imports_of_the_same_code_base_only(tmp_path: Pa
 
     before = code_digest("mypackage.a")
     (tmp_path / "mypackage" / "c.py").write_text("unrelated = 2")
+    code_digest.cache_clear()
     assert code_digest("mypackage.a") == before
     (tmp_path / "mypackage" / "b.py").write_text("x = 2")
     from turnout.runtime import code_digest as module
 
     module._imports.cache_clear()
+    code_digest.cache_clear()
     assert code_digest("mypackage.a") != before
 
 

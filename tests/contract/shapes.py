@@ -459,3 +459,27 @@ def outputs() -> Outputs:
         struct=made.outputs["struct"],
         data=made.outputs["data"],
     )
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def tell(text: str, struct: dict, data: dsl.Output[dsl.Dataset]) -> str:
+    data.metadata["text"] = text
+    data.metadata["struct"] = struct
+    with open(data.path, "w") as file:  # noqa: PTH123
+        file.write(text)
+    return text
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def told(data: dsl.Input[dsl.Dataset], text: str) -> dict:
+    with open(data.path, newline="") as file:  # noqa: PTH123
+        return {"read": file.read(), "metadata": data.metadata, "text": text}
+
+
+@dsl.pipeline
+def hostile(texts: List[str], struct: dict) -> list:  # noqa: UP006
+    with dsl.ParallelFor(texts) as text:
+        first = tell(text=text, struct=struct).set_display_name("<b>{{ name }}</b> $(x) '\"")
+        second = give(value=first.outputs["Output"])
+        third = told(data=first.outputs["data"], text=f"{second.output}")
+    return dsl.Collected(third.output)
