@@ -143,7 +143,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:1367ddf0118806b54720e7fbd1253625ba89494994593a36491bbff8a759305d',
+        'spec_digest': 'sha256:39074e41fbf8d17dfd146de1351271f07b55c73654268d9f03e63af0c76a7f4a',
     },
 ) as dag:
     ingest = Step(

@@ -53,7 +53,7 @@ def test_code_is_imported_from_the_image_and_never_pasted(branch: Document) -> N
     assert command[:3] == ["turnout", "exec", "shapes:make"]
     assert "write_text" not in write(branch)
     assert "pip install" not in write(branch)
-    assert code_digest("shapes") in executors["exec-make"].container.args
+    assert code_digest("shapes:make") in executors["exec-make"].container.args
 
 
 def test_literals_and_bounds_are_in_the_document(branch: Document) -> None:
@@ -81,16 +81,16 @@ def test_the_code_digest_follows_imports_of_the_same_code_base_only(tmp_path: Pa
     sys.path.insert(0, str(tmp_path))
     import mypackage.a  # noqa: F401
 
-    before = code_digest("mypackage.a")
+    before = code_digest("mypackage.a:f")
     (tmp_path / "mypackage" / "c.py").write_text("unrelated = 2")
     code_digest.cache_clear()
-    assert code_digest("mypackage.a") == before
+    assert code_digest("mypackage.a:f") == before
     (tmp_path / "mypackage" / "b.py").write_text("x = 2")
     from turnout.runtime import code_digest as module
 
     module._imports.cache_clear()
     code_digest.cache_clear()
-    assert code_digest("mypackage.a") != before
+    assert code_digest("mypackage.a:f") != before
 
 
 WRONG = {

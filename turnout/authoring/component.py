@@ -94,7 +94,7 @@ def component(
     container.command = ["turnout", "exec", target, "--contract=kfp.dsl.executor_main"]
     container.args = [
         "--code-digest",
-        code_digest(function.__module__),
+        code_digest(target),
         *(["--outside", f"{outside.__module__}:{outside.__name__}"] if outside else []),
         "--run-id",
         dsl.PIPELINE_JOB_ID_PLACEHOLDER,

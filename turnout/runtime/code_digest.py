@@ -19,17 +19,51 @@ _LAYERS = {"airflow", "authoring", "cli", "errors", "plan", "runtime", "source",
 
 
 @functools.cache
-def code_digest(module: str) -> str:
-    """The digest of an imported module's code, as `sha256:` and 64 hexadecimal digits."""
+def code_digest(target: str) -> str:
+    """The digest of a component's code, given as `module:function`: `sha256:` and 64 hexadecimal digits.
+
+    Of its own module counts all but the other components and pipelines there; the module is imported.
+    """
+    module, _, function = target.partition(":")
     source = getattr(sys.modules[module], "__file__", None)
     if not source:
         return ""
     path = Path(source)
+    own = _without_others(ast.parse(path.read_bytes()), function)
     root = _root(module, path)
-    hasher = hashlib.sha256()
-    for name, file in sorted(_reachable(module, root).items()):
+    imports = set(_walk(own, module, path.name == "__init__.py"))
+    found = {
+        name: file
+        for imported in sorted(imports)
+        if _same_code_base(imported, module)
+        for name, file in _reachable(imported, root, module).items()
+    }
+    found.pop(module, None)
+    hasher = hashlib.sha256(ast.unparse(own).encode())
+    for name, file in sorted(found.items()):
         hasher.update(f"{name}\0".encode() + file.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return f"sha256:{hasher.hexdigest()}"
+
+
+def _without_others(tree: ast.Module, function: str) -> ast.Module:
+    """A module without the components and pipelines in it that are not the one asked for."""
+
+    def is_other(node: ast.stmt) -> bool:
+        if not isinstance(node, ast.FunctionDef) or node.name == function:
+            return False
+        names = {name for item in node.decorator_list for name in _names(item)}
+        return bool(names & {"component", "container_component", "notebook_component", "pipeline"})
+
+    return ast.Module([node for node in tree.body if not is_other(node)], tree.type_ignores)
+
+
+def _names(decorator: ast.expr) -> Iterator[str]:
+    """The last name of a decorator: `component` in `@dsl.component(...)`."""
+    node = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if isinstance(node, ast.Attribute):
+        yield node.attr
+    elif isinstance(node, ast.Name):
+        yield node.id
 
 
 def libraries(module: str) -> list[str]:
@@ -37,7 +71,7 @@ def libraries(module: str) -> list[str]:
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.origin:
         return []
-    files = _reachable(module, _root(module, Path(spec.origin)))
+    files = _reachable(module, _root(module, Path(spec.origin)), module)
     found = (item for name, file in sorted(files.items()) for item in _imports(file, name))
     outside = (item for item in found if item not in files and item.rpartition(".")[0] not in files)
     return list(dict.fromkeys(item for item in outside if item.partition(".")[0] not in {"__future__", "turnout"}))
@@ -47,9 +81,10 @@ def _root(module: str, path: Path) -> Path:
     return path.absolute().parents[module.count(".") + (path.name == "__init__.py")]
 
 
-def _reachable(module: str, root: Path) -> dict[str, Path]:
+def _reachable(start: str, root: Path, module: str) -> dict[str, Path]:
+    """The modules of `module`'s code base that a module of it imports, itself among them."""
     found: dict[str, Path] = {}
-    queue = [module]
+    queue = [start]
     while queue:
         name = queue.pop()
         file = _file(name, root)

@@ -55,9 +55,8 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
     if code_digest:
         from turnout.runtime.code_digest import code_digest as current
 
-        module = target.partition(":")[0]
-        if current(module) != code_digest:
-            print(f"warning: {module} is not the code that the pipeline was compiled with", file=sys.stderr)
+        if current(target) != code_digest:
+            print(f"warning: {target} is not the code that the pipeline was compiled with", file=sys.stderr)
     inputs = executor_input.get("inputs", {})
     checked = {**executor_input, "inputs": {**inputs, "parameterValues": _check(component, inputs, target)}}
     _Executor(checked, component.python_func).execute()
