@@ -154,3 +154,16 @@ def test_interrupting_cancels_the_steps(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "cancelled" in err
     assert json.loads((tmp_path / "runs/slow/r/run.json").read_text())["state"] == "CANCELLED"
+
+
+def test_components_built_into_an_image_run_from_their_directory(turnout, tmp_path: Path) -> None:
+    (tmp_path / "built.py").write_text(
+        "from kfp import dsl\n"
+        "@dsl.component(base_image='python:3.11', target_image='registry/image')\n"
+        "def hello(text: str) -> str:\n    return 'hello ' + text\n"
+        "@dsl.pipeline\ndef contained(text: str = 'x') -> str:\n    return hello(text=text).output\n"
+    )
+    (tmp_path / "kfp_config.ini").write_text("[Components]\nhello = built.py\n")  # as `kfp component build` makes it
+    ran = turnout("run", "built.py", "--json", directory=tmp_path)
+    assert ran.status == 0, ran.err
+    assert ran.json["outputs"] == {"Output": "hello x"}

@@ -267,4 +267,5 @@ CASES = [
             and found["data"]["type"] == "system.Dataset"
         ),
     ),
+    Case("notebook", {"in-a-notebook": S}, out("from a notebook"), {"path": "{directory}/written"}),
 ]

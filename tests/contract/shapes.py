@@ -1,5 +1,6 @@
 """Graph shapes: one pipeline for each thing that KFP's pipelines can say."""
 
+from pathlib import Path
 from typing import List, NamedTuple, Optional  # noqa: UP035
 
 from kfp import dsl, kubernetes
@@ -483,3 +484,19 @@ def hostile(texts: List[str], struct: dict) -> list:  # noqa: UP006
         second = give(value=first.outputs["Output"])
         third = told(data=first.outputs["data"], text=f"{second.output}")
     return dsl.Collected(third.output)
+
+
+@dsl.notebook_component(
+    notebook_path=str(Path(__file__).with_name("notebook.ipynb")),
+    base_image="python:3.11",
+    packages_to_install=["nbclient>=0.10,<1", "ipykernel>=6,<7"],
+)
+def in_a_notebook(path: str) -> str:
+    dsl.run_notebook(path=path)
+    with open(path) as file:  # noqa: PTH123
+        return file.read()
+
+
+@dsl.pipeline
+def notebook(path: str) -> str:
+    return in_a_notebook(path=path).output
