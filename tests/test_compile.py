@@ -147,3 +147,23 @@ def test_no_text_can_change_the_generated_code(description: str, default: str) -
     calls = [type(node) for node in ast.walk(ast.parse(plain))]
     assert kinds.count(ast.Call) == calls.count(ast.Call)
     assert {*kinds} <= {*calls, ast.Tuple, ast.JoinedStr} - {ast.JoinedStr}
+
+
+@pytest.mark.parametrize(
+    ("shape", "what"),
+    [
+        ("static_loop", "PipelineTaskSpec.parameter_iterator"),
+        ("exit_after_success", "TriggerPolicy.strategy"),
+        ("branches", "DagOutputParameterSpec.value_from_oneof"),
+        ("artifact_branches", "one of several branches"),
+        ("imported", "ExecutorSpec.importer"),
+        ("timed_out", "kubernetes.activeDeadlineSeconds"),
+    ],
+)
+def test_what_airflow_cannot_do_yet_is_refused_by_name(turnout, tmp_path: Path, shape: str, what: str) -> None:
+    source = f"tests/contract/shapes.py:{shape}"
+    refused = turnout("compile", source, "--out", str(tmp_path))
+    assert refused.status == 1
+    assert what in refused.err
+    assert not list(tmp_path.glob("*.py"))
+    assert turnout("compile", source, "--track", "kfp", "--out", str(tmp_path)).status == 0

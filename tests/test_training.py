@@ -55,6 +55,10 @@ def test_the_real_flights_promote_a_champion_and_a_pinned_repetition_is_judged_a
     assert "of the champion (version 1)" in evaluated_again["reasons"][0]
     assert evaluated_again["promote"] is False
     assert again.step("condition-1.register")["state"] == "SKIPPED"
+    repeated = turnout("run", TRAINING, "-p", "revision=HEAD", "--json")
+    ran = [step for step in repeated.json["steps"] if step["state"] == "SUCCEEDED"]
+    assert [step["name"] for step in ran if step["cached"]] == [step["name"] for step in ran]
+    assert len(ran) == 6
     (version,) = registered(tmp_path)
     assert {"turnout.code", "turnout.data", "turnout.features"} <= version.tags.keys()
 

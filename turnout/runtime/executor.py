@@ -136,10 +136,13 @@ def _load(target: str) -> Any:
 
 
 def _check(component: Any, inputs: Mapping[str, Any], target: str) -> dict[str, Any]:
+    from turnout.authoring.component import SIGNATURES
+
+    signature = getattr(component, "signature", None) or SIGNATURES.get(target)
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for name, value in inputs.get("parameterValues", {}).items():
-        parameter = component.signature.parameters.get(name) if hasattr(component, "signature") else None
+        parameter = signature.parameters.get(name) if signature else None
         schema = parameter.schema if parameter else None
         values[name] = whole_numbers(value, schema)
         if schema is not None and value is not None:

@@ -67,8 +67,11 @@ class Server:
         new = [module for module in request["modules"] if module not in self.modules]
         if new:
             self.discard()
+            self.modules.update(new)
+            light = dict(LIGHT)
             for module in new:
-                self.modules.add(module)
+                load(module)
+            for module in self.modules if light != LIGHT else ():
                 load(module)
             gc.collect()
             gc.freeze()  # a step's collections then leave alone, and unshared, what was loaded here
@@ -158,18 +161,38 @@ def answer(answers: socket.socket, message: dict[str, int]) -> None:
         answers.sendall(json.dumps(message).encode() + b"\n")
 
 
+KFP_RUNTIME = "_KFP_RUNTIME"
+"""KFP's own switch: when true it loads what a running step needs, and no compiler."""
+
+LIGHT = {KFP_RUNTIME: "true"}
+
+
 def load(module: str) -> None:
     """Import a module; one that cannot be imported says so in the step that needs it."""
     before = os.environ.copy()
-    os.environ["_KFP_RUNTIME"] = "true"  # KFP's own switch: load what a running step needs, no compiler
+    os.environ.update(LIGHT)
     try:
         with Path(os.devnull).open("w") as quiet, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-            importlib.import_module(module)
+            try:
+                importlib.import_module(module)
+            except AttributeError as error:
+                if getattr(error.obj, "__name__", "") != "kfp.dsl" or LIGHT[KFP_RUNTIME] != "true":
+                    raise
+                # A module that defines KFP pipelines too: from now on, with all of KFP.
+                os.environ[KFP_RUNTIME] = LIGHT[KFP_RUNTIME] = "false"
+                forget("kfp", "turnout", module.partition(".")[0])
+                importlib.import_module(module)
     except BaseException:
-        for name in [name for name in sys.modules if name == module or name.startswith(f"{module}.")]:
-            del sys.modules[name]
+        forget(module)
     os.environ.clear()
     os.environ.update(before)
+
+
+def forget(*packages: str) -> None:
+    """Leave packages to be imported anew."""
+    for name in list(sys.modules):
+        if any(name == package or name.startswith(f"{package}.") for package in packages):
+            del sys.modules[name]
 
 
 def child(request: Request, answers: socket.socket) -> None:
@@ -186,7 +209,7 @@ def child(request: Request, answers: socket.socket) -> None:
         os.close(log)
         os.close(nothing)
         os.environ.clear()
-        os.environ.update(request["environment"])
+        os.environ.update(request["environment"] | (LIGHT if request["program"] == "turnout" else {}))
         os.chdir(request["directory"])
         answers.set_inheritable(False)
         if request["program"] == "command":
@@ -230,7 +253,7 @@ def lightweight(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="turnout-") as directory:
         path = Path(directory, "ephemeral_component.py")
         path.write_text(source, encoding="utf-8")
-        os.environ["_KFP_RUNTIME"] = "true"
+        os.environ[KFP_RUNTIME] = "true"
         sys.argv = ["kfp", "--component_module_path", str(path), *rest]
         from kfp.dsl.executor_main import executor_main
 
