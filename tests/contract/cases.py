@@ -18,7 +18,6 @@ class Case:
         outputs: of the run, or a check of them.
         steps: states by `path` or `path[iteration]`; all the steps there are.
         values: outputs of steps, by the same labels, under KFP's name `Output`.
-        marks: why a track cannot do it, by track.
     """
 
     shape: str
@@ -28,7 +27,6 @@ class Case:
     state: str = S
     values: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
-    marks: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -269,3 +267,40 @@ CASES = [
     ),
     Case("notebook", {"in-a-notebook": S}, out("from a notebook"), {"path": "{directory}/written"}),
 ]
+
+AIRFLOW_NOTIMPL = {
+    **dict.fromkeys(
+        (
+            "static_loop",
+            "parameter_loop",
+            "output_loop",
+            "struct_loop",
+            "nested_loops",
+            "three_loops",
+            "loop_over_a_field",
+            "loop_of_artifacts",
+            "loop_over_artifacts",
+            "empty_loop",
+            "loop_with_condition",
+            "loop_in_a_condition",
+            "failing_iteration",
+            "retries_in_a_loop",
+            "deeply_nested",
+            "exit_after_a_failing_loop",
+        ),
+        "loops",
+    ),
+    **dict.fromkeys(
+        (
+            "branches",
+            "artifact_branches",
+            "exit_after_success",
+            "exit_after_failure",
+            "pipeline_as_exit",
+            "in_spite_of_failure",
+        ),
+        "joins after branches, and steps that always start",
+    ),
+    "secrets": "settings that come from a parameter",
+}
+"""Shapes that the Airflow track refuses so far, and why: ours to do."""

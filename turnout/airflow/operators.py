@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from turnout.plan.model import Plan
     from turnout.runtime.process import ProcessRuntime
+    from turnout.runtime.secrets import Secrets
 
 XCOM_LIMIT = 48 * 1024
 """Bytes of JSON that an output may have in XCom, which is the scheduler's database."""
@@ -62,17 +64,21 @@ class Step(_Values):
 
     def execute(self, context: Context) -> None:
         from turnout.plan.task import make_task
+        from turnout.runtime.cache import Cache, fingerprint_with_outside, is_kept
         from turnout.runtime.contract import Run, State
+        from turnout.runtime.environments import prepare
         from turnout.runtime.launcher import launch
-        from turnout.runtime.placeholders import resolve_text, run_values
+        from turnout.runtime.placeholders import resolve_text, run_values, step_values
         from turnout.runtime.process import ProcessRuntime
-        from turnout.runtime.store import ArtifactStore
+        from turnout.runtime.store import ArtifactStore, with_workspace
+        from turnout.spec.deployment_spec import PipelineContainerSpec
 
         try:
             plan = _plan(str(Path(self.dag.fileloc).parent / self.spec), self.spec_digest)
             steps = {step.path: step for step in plan.steps()}
             if self.task_id not in steps:
                 raise TurnoutError(str(Fault(f"no step '{self.task_id}'", self.spec, tuple(steps))))
+            step = steps[self.task_id]
             store = ArtifactStore(_setting("root"))
             dag_run, instance = context["dag_run"], context["ti"]
             logical_date = getattr(dag_run, "logical_date", None)
@@ -82,16 +88,40 @@ class Step(_Values):
                 dag_run.run_after.isoformat(),
                 logical_date.isoformat() if logical_date else "",
             )
+            run = with_workspace(run, plan.config, store)
             facts = run_values(run, str(store.root))
+            facts |= step_values(step.path, (), facts)
             values = self.inputs | {name: resolve_text(text, self.inputs, facts) for name, text in self.texts.items()}
-            task = make_task(steps[self.task_id], values, run, attempt=instance.try_number)
-            self._runtime = ProcessRuntime(_setting("python"), _setting("directory", required=False) or None)
+            settings = _constants(step.kubernetes)
+            timeout = settings.get("activeDeadlineSeconds")
+            task = make_task(
+                step,
+                values,
+                run,
+                attempt=instance.try_number,
+                environment=_secrets().environment(settings, step.path),
+                timeout=float(timeout) if timeout else None,
+            )
+            python, directory = _setting("python"), _setting("directory", required=False) or None
+            key = fingerprint_with_outside(task, step.caching, ProcessRuntime(python, directory), directory or ".")
+            if isinstance(task.executor, PipelineContainerSpec):
+                python, command = prepare(task.executor.command, python, self.log.info)
+                task = dataclasses.replace(task, executor=dataclasses.replace(task.executor, command=command))
+            self._runtime = ProcessRuntime(python, directory)
         except TurnoutError as error:
             # The same attempt would fail the same way: no retry.
             raise AirflowFailException(str(error)) from error
-        outcome = launch(task, store, self._runtime, self.log.info)
+        cache = Cache(store)
+        outcome = cache.find(key) if key else None
+        if outcome is not None:
+            self.log.info("taken from an earlier run with the same code and inputs; its log: %s", outcome.log)
+            store.commit(task, outcome)
+        else:
+            outcome = launch(task, store, self._runtime, self.log.info)
         if outcome.state is not State.SUCCEEDED:
             raise AirflowException(outcome.error)
+        if key and is_kept(outcome):
+            cache.keep(key, task, outcome)
         artifacts = {name: artifact.to_dict() for name, artifact in outcome.artifacts.items()}
         for name, value in {**outcome.parameters, **artifacts}.items():
             size = len(json.dumps(value))
@@ -146,6 +176,24 @@ def _plan(path: str, digest: str) -> Plan:
         hint = "run turnout compile, and deploy both files"
         raise TurnoutError(str(Fault("not the pipeline that the DAG file was compiled with", path, (), hint)))
     return link(read(text, where=path))
+
+
+def _secrets() -> Secrets:
+    from turnout.runtime.secrets import Secrets
+
+    path = _setting("secrets", required=False)
+    return Secrets.read(Path(path)) if path else Secrets()
+
+
+def _constants(value: Any) -> Any:
+    """A step's settings, in which the compiler has allowed no other sources than constants."""
+    from turnout.plan.model import Constant
+
+    if isinstance(value, list):
+        return [_constants(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _constants(item) for key, item in value.items()}
+    return value.value if isinstance(value, Constant) else value
 
 
 def _setting(name: str, *, required: bool = True) -> str:

@@ -38,6 +38,13 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/opt/project",
                         "default": "",
                     },
+                    "secrets": {
+                        "description": "YAML file that stands for a cluster's secrets and config maps.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/etc/turnout/secrets.yaml",
+                        "default": "",
+                    },
                 },
             }
         },

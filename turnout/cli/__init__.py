@@ -11,10 +11,11 @@ import sys
 
 def main() -> None:
     """The command line. `turnout exec` starts every step of a schedule, so it loads nothing else."""
-    if sys.argv[1:2] == ["exec"]:
-        from turnout.runtime.executor import main as run_component
+    if sys.argv[1:2] in (["exec"], ["outside"]):
+        from turnout.runtime import executor
 
-        sys.exit(run_component(sys.argv[2:]))
+        program = executor.main if sys.argv[1] == "exec" else executor.describe_outside
+        sys.exit(program(sys.argv[2:]))
     from turnout.cli.app import app
 
     app()

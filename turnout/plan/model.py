@@ -20,6 +20,7 @@ from typing import Any
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.document import Document
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, RetryPolicy
+from turnout.spec.platform_spec import PipelineConfig
 
 # --- where a value comes from -------------------------------------------------------------------------
 
@@ -205,6 +206,13 @@ class Plan:
     root: Region
     outputs: Mapping[str, Source]
     document: Document
+
+    @property
+    def config(self) -> PipelineConfig:
+        """What the pipeline asks of every platform: a workspace, a time-out."""
+        platform = self.document.platform
+        single = platform.platforms.get("kubernetes") if platform else None
+        return (single.pipeline_config if single else None) or PipelineConfig()
 
     def steps(self) -> list[Step]:
         """All steps, each after those that it needs."""

@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 from upath import UPath
 
 from turnout.runtime.contract import Artifact, Outcome, State, Task
+from turnout.runtime.process import Runtime
 from turnout.runtime.store import ArtifactStore, local_path
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import to_dict
@@ -111,6 +113,22 @@ def fingerprint(task: Task, caching: CachingOptions | None, outside: str = "", d
     }
     text = json.dumps((caching.cache_key if caching else "") or facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint_with_outside(
+    task: Task, caching: CachingOptions | None, runtime: Runtime, directory: str = "."
+) -> str | None:
+    """The fingerprint of a step that is asked first for the state of what it looks at beside its inputs."""
+    container = task.executor
+    if not isinstance(container, PipelineContainerSpec) or "--outside" not in container.args:
+        return fingerprint(task, caching, directory=directory)
+    target = container.args[container.args.index("--outside") + 1]
+    with tempfile.TemporaryDirectory(prefix="turnout-") as place:
+        answer, log = Path(place, "answer"), Path(place, "log")
+        command = ["turnout", "outside", target, json.dumps(dict(task.parameters)), str(answer)]
+        if runtime.run(command, {}, log, lambda line: None):
+            return None  # the step itself will say what is wrong
+        return fingerprint(task, caching, answer.read_text(), directory)
 
 
 def _names_of_files(value: Any, directory: str) -> set[str]:

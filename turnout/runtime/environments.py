@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -27,18 +28,23 @@ _INSTALL = re.compile(r"python3 -m pip install (?P<arguments>.*?)\s*(?=&&)", re.
 _KFP_ALONE = re.compile(r"kfp==(?P<version>[\w.]+)")
 
 
-def prepare(command: Sequence[str], on_line: Callable[[str], None] = lambda line: None) -> tuple[str, list[str]]:
+def prepare(
+    command: Sequence[str], python: str = sys.executable, on_line: Callable[[str], None] = lambda line: None
+) -> tuple[str, list[str]]:
     """The interpreter of a command's environment, and the command without what has been installed there.
+
+    Args:
+        python: the interpreter of the components' environment, for commands that install nothing.
 
     Raises:
         StepError: the packages cannot be installed.
     """
     installs = _installs(command)
     if installs is None:
-        return sys.executable, list(command)
-    if _is_here(installs):
-        return sys.executable, list(command[3:])
-    return str(_environment(installs, on_line)), list(command[3:])
+        return python, list(command)
+    if _is_here(installs, python):
+        return python, list(command[3:])
+    return str(_environment(installs, python, on_line)), list(command[3:])
 
 
 def _installs(command: Sequence[str]) -> list[list[str]] | None:
@@ -49,22 +55,26 @@ def _installs(command: Sequence[str]) -> list[list[str]] | None:
     return found or None
 
 
-def _is_here(installs: list[list[str]]) -> bool:
-    """Whether all that is asked for is the KFP that is installed here already."""
-    for arguments in installs:
-        wanted = [item for item in arguments if not item.startswith("-") and not item.startswith("typing-extensions")]
-        for item in wanted:
-            match = _KFP_ALONE.fullmatch(item)
-            try:
-                if match is None or importlib.metadata.version("kfp") != match["version"]:
-                    return False
-            except importlib.metadata.PackageNotFoundError:
-                return False
-    return True
+def _is_here(installs: list[list[str]], python: str) -> bool:
+    """Whether all that is asked for is the KFP that the components' environment has already."""
+    wanted = [item for arguments in installs for item in arguments if not item.startswith(("-", "typing-extensions"))]
+    matches = [_KFP_ALONE.fullmatch(item) for item in wanted]
+    return all(match and match["version"] == _kfp_version(python) for match in matches)
 
 
-def _environment(installs: list[list[str]], on_line: Callable[[str], None]) -> Path:
-    text = json.dumps([sys.version_info[:3], sys.base_prefix, installs])
+@functools.cache
+def _kfp_version(python: str) -> str:
+    if python == sys.executable:
+        try:
+            return importlib.metadata.version("kfp")
+        except importlib.metadata.PackageNotFoundError:
+            return ""
+    code = "import importlib.metadata as found; print(found.version('kfp'))"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _environment(installs: list[list[str]], base: str, on_line: Callable[[str], None]) -> Path:
+    text = json.dumps([str(Path(base).resolve()), installs])
     place = cache_directory() / hashlib.sha256(text.encode()).hexdigest()[:16]
     python, complete = place / "bin" / "python3", place / "complete.json"
     if complete.exists():
@@ -75,7 +85,7 @@ def _environment(installs: list[list[str]], on_line: Callable[[str], None]) -> P
             return python
         shutil.rmtree(place, ignore_errors=True)
         on_line(f"installing {' '.join(installs[-1])}")
-        _run([sys.executable, "-m", "venv", str(place)], "an environment cannot be made")
+        _run([base, "-m", "venv", str(place)], "an environment cannot be made")
         for arguments in installs:
             command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *arguments]
             _run(command, f"packages cannot be installed: {' '.join(arguments)}")

@@ -83,11 +83,17 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def describe_outside(target: str, parameters: Mapping[str, Any]) -> Any:
-    """What a component's `outside` function tells of the state of what the component looks at."""
+def describe_outside(arguments: Sequence[str]) -> int:
+    """`turnout outside TARGET PARAMETERS FILE`: the state of what a component looks at, as JSON, into a file."""
+    target, text, path = arguments
+    parameters = json.loads(text)
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     module, _, name = target.partition(":")
     function = getattr(importlib.import_module(module), name)
-    return function(**{key: parameters.get(key) for key in inspect.signature(function).parameters})
+    state = function(**{key: parameters.get(key) for key in inspect.signature(function).parameters})
+    Path(path).write_text(json.dumps(state, sort_keys=True))
+    return 0
 
 
 def explain(error: BaseException) -> str:

@@ -265,9 +265,7 @@ def outside(arguments: list[str]) -> int:
     """The state of what a component looks at: its `outside` function, parameters as JSON, a file for the answer."""
     from turnout.runtime.executor import describe_outside
 
-    target, parameters, path = arguments
-    Path(path).write_text(json.dumps(describe_outside(target, json.loads(parameters)), sort_keys=True))
-    return 0
+    return describe_outside(arguments)
 
 
 PROGRAMS = {"turnout": turnout, "lightweight": lightweight, "outside": outside}

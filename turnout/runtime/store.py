@@ -13,6 +13,7 @@ Any URI that fsspec opens will do: a local path, `s3://`, `gs://`, `memory://`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -30,6 +31,7 @@ from upath import UPath
 from turnout.content import content_digest
 from turnout.errors import Fault, StoreError
 from turnout.runtime.contract import Outcome, Run, Task
+from turnout.spec.platform_spec import PipelineConfig
 
 _LOCAL = ("", "file", "local")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.=@-]")
@@ -229,6 +231,22 @@ class ArtifactStore:
     def _make(self, path: UPath) -> None:
         if self.is_local:
             path.mkdir(parents=True, exist_ok=True)
+
+
+def with_workspace(run: Run, config: PipelineConfig, store: ArtifactStore) -> Run:
+    """The run with the directory that its steps share, made, if the pipeline asks for one.
+
+    Raises:
+        StoreError: the store is not a directory of this machine.
+    """
+    if config.workspace is None:
+        return run
+    if not store.is_local:
+        what = "a pipeline with a workspace needs a root that is a directory of this machine"
+        raise StoreError(str(Fault(what, str(store.root))))
+    path = Path(str(store.run_path(run) / "workspace"))
+    path.mkdir(parents=True, exist_ok=True)
+    return dataclasses.replace(run, workspace=str(path))
 
 
 def local_path(uri: str) -> str | None:

@@ -72,6 +72,9 @@ def faults(document: Document) -> list[Fault]:
             if item.required
         )
     for step in plan.steps():
+        if any(True for _ in _sources(step.kubernetes)):
+            what = "a Kubernetes setting that comes from a parameter or output is not supported by this track yet"
+            found.append(Fault(what, f"{plan.name}.{step.path}"))
         for name, source in step.inputs.items():
             if any(isinstance(item, OneOf) for item in references(source)):
                 found.append(
@@ -124,6 +127,9 @@ class _DagFile:
         arguments["catchup"] = bool(self.facts.get("catchup", False))
         if most := self.facts.get("max_active_runs"):
             arguments["max_active_runs"] = int(most)
+        if limit := self.plan.config.active_deadline_seconds:
+            self.uses.add("timedelta")
+            arguments["dagrun_timeout"] = _Code(f"timedelta(seconds={limit})")
         if tags := self.facts.get("tags"):
             arguments["tags"] = list(tags)
         if self.plan.parameters:
@@ -214,6 +220,15 @@ class _DagFile:
         while name in taken:
             name += "_"
         self.names[path] = name
+
+
+def _sources(value: Any) -> Iterator[Source]:
+    """The sources in a step's settings."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _sources(item)
+    elif isinstance(value, Source) and not isinstance(value, Constant):
+        yield value
 
 
 def _comment(text: str) -> str:

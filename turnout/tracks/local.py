@@ -6,15 +6,12 @@ import contextlib
 import dataclasses
 import heapq
 import itertools
-import json
 import os
 import queue
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from turnout.errors import Fault, StepError, StoreError, TrackError, TurnoutError
@@ -24,17 +21,16 @@ from turnout.plan.progress import Execution, Progress
 from turnout.plan.retry import Backoff
 from turnout.plan.task import make_task
 from turnout.plan.values import Values
-from turnout.runtime.cache import Cache, fingerprint, is_kept
+from turnout.runtime.cache import Cache, fingerprint_with_outside, is_kept
 from turnout.runtime.contract import Outcome, Run, State, Task
 from turnout.runtime.environments import prepare
 from turnout.runtime.launcher import launch, now
 from turnout.runtime.placeholders import run_values
 from turnout.runtime.secrets import Secrets
-from turnout.runtime.store import ArtifactStore
+from turnout.runtime.store import ArtifactStore, with_workspace
 from turnout.runtime.workers import WorkerRuntime, Workers
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import digest, read, write
-from turnout.spec.platform_spec import PipelineConfig
 from turnout.spec.values import ABSENT
 from turnout.tracks.report import run_report
 from turnout.tracks.results import RunResult, StepResult, Watch, plain
@@ -83,7 +79,7 @@ def run(
     """
     check(plan)
     store.check_writable()
-    info = _run_info(plan, store, run_id, now())
+    info = with_workspace(Run(plan.name, run_id, now()), plan.config, store)
     spec = write(plan.document)
     record = {
         "pipeline": plan.name,
@@ -113,7 +109,7 @@ def resume(
     plan, record = read_run(store, run_id)
     if record["state"] == State.SUCCEEDED:
         raise StoreError(str(Fault(f"the run '{run_id}' has succeeded; there is nothing to resume", str(store.root))))
-    info = _run_info(plan, store, run_id, record["create_time"])
+    info = with_workspace(Run(plan.name, run_id, record["create_time"]), plan.config, store)
     known = {"pipeline", "run_id", "parameters", "create_time", "spec"}
     record = {key: value for key, value in record.items() if key in known} | {"state": State.RUNNING.value}
     with store.lock(info) as keep:
@@ -137,23 +133,6 @@ def find_runs(store: ArtifactStore) -> list[dict[str, Any]]:
     return sorted((record for record in found if record), key=lambda record: str(record["create_time"]))
 
 
-def _run_info(plan: Plan, store: ArtifactStore, run_id: str, create_time: str) -> Run:
-    info = Run(plan.name, run_id, create_time)
-    if _pipeline_config(plan).workspace is None:
-        return info
-    if not store.is_local:
-        what = "a pipeline with a workspace needs a root that is a directory of this machine"
-        raise TrackError([Fault(what, str(store.root))])
-    workspace = store.run_path(info) / "workspace"
-    return dataclasses.replace(info, workspace=str(workspace))
-
-
-def _pipeline_config(plan: Plan) -> PipelineConfig:
-    platform = plan.document.platform
-    single = platform.platforms.get("kubernetes") if platform else None
-    return (single.pipeline_config if single else None) or PipelineConfig()
-
-
 def _run(
     plan: Plan,
     parameters: Mapping[str, Any],
@@ -164,8 +143,6 @@ def _run(
     watch: Watch,
     keep: int | None,
 ) -> RunResult:
-    if info.workspace:
-        Path(info.workspace).mkdir(parents=True, exist_ok=True)
     runner = _Runner(plan, parameters, store, info, options, watch)
 
     def close(result: RunResult) -> None:
@@ -213,7 +190,7 @@ class _Runner:
         self.keys: dict[Execution, str | None] = {}
 
     def run(self, workers: Workers) -> RunResult:
-        limit = _pipeline_config(self.plan).active_deadline_seconds
+        limit = self.plan.config.active_deadline_seconds
         deadline = self.started + limit if limit else None
         with ThreadPoolExecutor(self.options.parallelism or os.cpu_count() or 1) as pool:
             try:
@@ -281,7 +258,9 @@ class _Runner:
         try:
             assert isinstance(execution.node, Step)
             if task.attempt == 1:
-                self.keys[execution] = self._key(execution.node, task, workers)
+                self.keys[execution] = fingerprint_with_outside(
+                    task, execution.node.caching, workers.runtime(), workers.directory
+                )
             outcome = self._known(execution, task) if task.attempt == 1 else None
             if outcome is None:
                 outcome = self._launch(execution, task, workers)
@@ -298,19 +277,6 @@ class _Runner:
         if key and self.options.use_cache and (outcome := self.cache.find(key)):
             self.store.commit(task, outcome)
         return outcome if outcome is not None and outcome.cached else None
-
-    def _key(self, step: Step, task: Task, workers: Workers) -> str | None:
-        """The fingerprint of a step, with the state of what it looks at beside its inputs."""
-        container, outside = task.executor, ""
-        if isinstance(container, PipelineContainerSpec) and "--outside" in container.args:
-            target = container.args[container.args.index("--outside") + 1]
-            with tempfile.TemporaryDirectory(prefix="turnout-") as directory:
-                answer, log = Path(directory, "answer"), Path(directory, "log")
-                command = ["turnout", "outside", target, json.dumps(dict(task.parameters)), str(answer)]
-                if workers.runtime().run(command, {}, log, lambda line: None):
-                    return None  # the step itself will say what is wrong
-                outside = answer.read_text()
-        return fingerprint(task, step.caching, outside, workers.directory)
 
     def _launch(self, execution: Execution, task: Task, workers: Workers) -> Outcome:
         result = self._result(execution)
@@ -344,7 +310,7 @@ class _Runner:
         container = task.executor
         if not isinstance(container, PipelineContainerSpec):
             return "", task
-        python, command = prepare([*container.command], lambda line: self.watch(result, line))
+        python, command = prepare([*container.command], on_line=lambda line: self.watch(result, line))
         return python, dataclasses.replace(task, executor=dataclasses.replace(container, command=command))
 
     def _end(self, execution: Execution, task: Task | None, outcome: Outcome) -> None:

@@ -109,6 +109,9 @@ STRUCTURE: dict[str, Support] = {
     "KubernetesWorkspaceConfig.*": KEPT,
 }
 
+_NO_VOLUME = refused("a process has no volumes; pass data as artifacts, or use the pipeline's workspace")
+_NO_POD = lowered("says where a pod runs; the process runs here")
+
 # What becomes of settings on both tracks with Turnout's own launcher.
 _LAUNCHER: dict[str, Support] = {
     **STRUCTURE,
@@ -121,13 +124,6 @@ _LAUNCHER: dict[str, Support] = {
     "ComponentSpec.task_config_passthroughs": refused("a process has no pod whose settings it could pass on"),
     "ExecutorSpec.resolver": refused("KFP itself has no resolver either; import the artifact by its URI"),
     "ExecutorSpec.custom_job": refused("a job of Vertex AI; compile with --track kfp and run it there"),
-}
-
-_NO_VOLUME = refused("a process has no volumes; pass data as artifacts, or use the pipeline's workspace")
-_NO_POD = lowered("says where a pod runs; the process runs here")
-
-LOCAL: dict[str, Support] = {
-    **_LAUNCHER,
     "ImporterSpec.download_to_workspace": lowered("what a step takes is fetched to it, wherever it is"),
     "PipelineConfig.resource_ttl_on_completion": lowered("a process leaves no resources behind"),
     "PipelineConfig.resource_ttl_on_success": lowered("a process leaves no resources behind"),
@@ -135,8 +131,10 @@ LOCAL: dict[str, Support] = {
     "WorkspaceConfig.size": lowered("the workspace is a directory of the run"),
     "WorkspaceConfig.kubernetes": lowered("the workspace is a directory of the run"),
     "kubernetes.activeDeadlineSeconds": KEPT,
-    "kubernetes.secretAsEnv": lowered("from the file that --secrets names"),
-    "kubernetes.configMapAsEnv": lowered("from the file that --secrets names"),
+    "kubernetes.secretAsEnv": lowered("from the file of declared secrets: --secrets, or Airflow's [turnout] secrets"),
+    "kubernetes.configMapAsEnv": lowered(
+        "from the file of declared secrets: --secrets, or Airflow's [turnout] secrets"
+    ),
     "kubernetes.nodeSelector": _NO_POD,
     "kubernetes.tolerations": _NO_POD,
     "kubernetes.nodeAffinity": _NO_POD,
@@ -152,13 +150,15 @@ LOCAL: dict[str, Support] = {
     "kubernetes.emptyDirMounts": _NO_VOLUME,
     "kubernetes.genericEphemeralVolume": _NO_VOLUME,
     "kubernetes.fieldPathAsEnv": refused("a process has no pod whose fields it could read"),
+}
+
+LOCAL: dict[str, Support] = {
+    **_LAUNCHER,
     "airflow.*": lowered("a local run is started by hand; parameters are checked as the facts say"),
 }
 
 AIRFLOW: dict[str, Support] = {
     **_LAUNCHER,
-    "CachingOptions.*": lowered("every step runs; results are not reused yet"),
-    "ExecutorSpec.importer": _NOT_YET,
     "InputArtifactSpec.is_artifact_list": _NOT_YET,
     "OutputArtifactSpec.is_artifact_list": _NOT_YET,
     "PipelineTaskSpec.parameter_iterator": _NOT_YET,
@@ -167,8 +167,6 @@ AIRFLOW: dict[str, Support] = {
     "DagOutputParameterSpec.value_from_oneof": _NOT_YET,
     "TaskInputParameterSpec.task_final_status": _NOT_YET,
     "TaskInputParameterSpec.parameter_expression_selector": _NOT_YET,
-    "PipelineConfig.*": _NOT_YET,
-    "kubernetes.*": _NOT_YET,
     "airflow.schedule": KEPT,
     "airflow.start_date": KEPT,
     "airflow.catchup": KEPT,
