@@ -12,10 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
-
-settings.register_profile("turnout", deadline=None)  # a busy machine is no fault
-settings.load_profile("turnout")
 
 PROJECT = Path(__file__).parents[1]
 EXAMPLES = Path(__file__).parent / "examples"

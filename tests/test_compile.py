@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from contract.cases import AIRFLOW_NOTIMPL
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turnout.spec import deployment_spec, pipeline_spec, platform_spec, values
@@ -119,11 +119,13 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(JSON, st.none() | st.integers(0, 4))
 def test_any_value_is_a_literal_in_the_generated_code(value, depth) -> None:
     assert ast.literal_eval(_literal(value, depth)) == value
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_no_text_can_change_the_generated_code(description: str, default: str) -> None:
     from turnout.plan.link import link

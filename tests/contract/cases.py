@@ -290,17 +290,6 @@ AIRFLOW_NOTIMPL = {
         ),
         "loops",
     ),
-    **dict.fromkeys(
-        (
-            "branches",
-            "artifact_branches",
-            "exit_after_success",
-            "exit_after_failure",
-            "pipeline_as_exit",
-            "in_spite_of_failure",
-        ),
-        "joins after branches, and steps that always start",
-    ),
     "secrets": "settings that come from a parameter",
 }
 """Shapes that the Airflow track refuses so far, and why: ours to do."""

@@ -1,9 +1,9 @@
 """The Airflow provider: the operators of compiled DAG files.
 
-A compiled file imports `Step` and `When` from here. They import Airflow and Turnout's core; never kfp,
+A compiled file imports what it uses from here. The operators import Airflow and Turnout's core; never kfp,
 and never a component's libraries.
 """
 
-from turnout.airflow.operators import Step, When
+from turnout.airflow.operators import End, OneOf, Step, When
 
-__all__ = ["Step", "When"]
+__all__ = ["End", "OneOf", "Step", "When"]

@@ -1,4 +1,4 @@
-"""The operators of compiled DAG files: `Step` runs a step of the pipeline, `When` guards a group of them."""
+"""The operators of compiled DAG files: `Step` runs a step, `When` guards a group, `End` tells how one ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, SkipMixin, conf
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from turnout.airflow.provider import SECTION
 from turnout.errors import Fault, TurnoutError
@@ -26,6 +26,24 @@ XCOM_LIMIT = 48 * 1024
 """Bytes of JSON that an output may have in XCom, which is the scheduler's database."""
 
 
+class OneOf:
+    """The first of several outputs that there is: of whichever branch ran.
+
+    Args:
+        options: task id and name of each output.
+    """
+
+    def __init__(self, *options: tuple[str, str]):
+        self.options = options
+
+    def __repr__(self) -> str:
+        return f"OneOf({', '.join(map(repr, self.options))})"
+
+    def value(self, context: Context) -> Any:
+        found = (context["ti"].xcom_pull(task_ids=task, key=key) for task, key in self.options)
+        return next((value for value in found if value is not None), None)
+
+
 class _Values(BaseOperator):  # type: ignore[misc]
     """An operator whose `inputs` are values or references to values, never Jinja templates.
 
@@ -38,8 +56,10 @@ class _Values(BaseOperator):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.inputs = dict(inputs or {})
 
-    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
-        return content if isinstance(content, str) else super().render_template(content, *args, **kwargs)
+    def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(content, OneOf):
+            return content.value(context)
+        return content if isinstance(content, str) else super().render_template(content, context, *args, **kwargs)
 
 
 class Step(_Values):
@@ -148,7 +168,7 @@ class When(_Values, SkipMixin):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.condition = condition
 
-    def execute(self, context: Context) -> None:
+    def execute(self, context: Context) -> bool:
         from turnout.plan.model import Condition
         from turnout.plan.values import holds
 
@@ -159,6 +179,51 @@ class When(_Values, SkipMixin):  # type: ignore[misc]
         self.log.info("%s is %s, with %s", self.condition, str(true).lower(), self.inputs)
         if not true:
             self.skip(ti=context["ti"], tasks=self.get_direct_relatives(upstream=False))
+        return true
+
+
+class End(BaseOperator):  # type: ignore[misc]
+    """The end of a group of steps, with the state of all of them together, whichever of them ran.
+
+    It fails when one of them failed, is skipped when the group was, and gives KFP's
+    PipelineTaskFinalStatus as its output `status`.
+
+    Args:
+        tasks: task ids of the steps inside, and of the gates of groups inside.
+        gate: task id of the group's own gate.
+    """
+
+    ui_color = "#f2f2f2"
+
+    def __init__(self, *, tasks: Sequence[str], gate: str = "", spec: str = "", spec_digest: str = "", **kwargs: Any):
+        super().__init__(trigger_rule="all_done", **kwargs)
+        self.tasks, self.gate = list(tasks), gate
+
+    def execute(self, context: Context) -> None:
+        from turnout.runtime.contract import Run
+        from turnout.runtime.store import ArtifactStore
+
+        instance, run_id = context["ti"], context["run_id"]
+        ids = [*self.tasks, *([self.gate] if self.gate else [])]
+        found = instance.get_task_states(dag_id=self.dag.dag_id, task_ids=ids, run_ids=[run_id])[run_id]
+        failed = [step for step in ids if found.get(step) in ("failed", "upstream_failed")]
+        shut = bool(self.gate) and not instance.xcom_pull(task_ids=self.gate, key="return_value")
+        skipped = shut or set(found.values()) == {"skipped"}
+        status = {
+            "state": "FAILED" if failed else "SKIPPED" if skipped else "SUCCEEDED",
+            "pipelineJobResourceName": f"{self.dag.dag_id}/{run_id}",
+            "pipelineTaskName": self.task_id.rpartition(".")[2].removesuffix("-end"),
+        }
+        if failed:
+            store, run = ArtifactStore(_setting("root")), Run(self.dag.dag_id, run_id, "")
+            outcomes = [store.outcome(run, step) for step in failed]
+            message = "\n".join(outcome.error for outcome in outcomes if outcome) or "steps failed"
+            status["error"] = {"code": 9, "message": message}
+        instance.xcom_push(key="status", value=status)
+        if failed:
+            raise AirflowFailException(f"failed: {', '.join(step for step in failed if found[step] == 'failed')}")
+        if skipped:
+            raise AirflowSkipException("the whole group was skipped")
 
 
 @functools.lru_cache(maxsize=8)

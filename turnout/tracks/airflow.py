@@ -15,6 +15,7 @@ from turnout.errors import Fault, TrackError
 from turnout.plan.link import link
 from turnout.plan.model import (
     Constant,
+    FinalStatus,
     OneOf,
     Parameter,
     PipelineParameter,
@@ -34,8 +35,10 @@ from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.tracks.support import AIRFLOW, refusals
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,250}")
-_NAMES = {"DAG", "Param", "Step", "TaskGroup", "When", "dag", "datetime", "timedelta"}
+_OPERATORS = {"End", "OneOf", "Step", "When"}
+_NAMES = {"DAG", "Param", "TaskGroup", "dag", "datetime", "timedelta", *_OPERATORS}
 _WIDTH = 110
+_RUN_END = "state-of-the-run"
 
 
 class _Code(str):
@@ -71,15 +74,20 @@ def faults(document: Document) -> list[Fault]:
             for name, item in plan.parameters.items()
             if item.required
         )
+    for region in plan.root.regions():
+        for node in region.nodes:
+            if node.always and (region.path or (isinstance(node, Region) and node.condition)):
+                what = "a step that always starts, inside a group of steps, is not supported by this track yet"
+                found.append(Fault(what, f"{plan.name}.{node.path}"))
     for step in plan.steps():
         if any(True for _ in _sources(step.kubernetes)):
             what = "a Kubernetes setting that comes from a parameter or output is not supported by this track yet"
             found.append(Fault(what, f"{plan.name}.{step.path}"))
         for name, source in step.inputs.items():
-            if any(isinstance(item, OneOf) for item in references(source)):
-                found.append(
-                    Fault("an output of one of several branches is not supported by this track yet", step.path)
-                )
+            nested = [item for one in references(source) if isinstance(one, OneOf) for item in one.options]
+            if not all(isinstance(item, StepOutput) for item in nested):
+                what = "an output of branches in branches is not supported by this track yet"
+                found.append(Fault(what, f"{plan.name}.{step.path}.{name}"))
             if isinstance(source, Template) and (
                 not isinstance(source.text, str) or any(isinstance(inner, Template) for inner in source.inputs.values())
             ):
@@ -89,23 +97,29 @@ def faults(document: Document) -> list[Fault]:
     return found
 
 
+class _Options(tuple[tuple[str, str], ...]):
+    """The arguments of a `OneOf`."""
+
+
 class _DagFile:
     def __init__(self, plan: Plan, spec: str, spec_digest: str):
         self.plan, self.spec, self.spec_digest = plan, spec, spec_digest
         self.facts = plan.document.platform_config("airflow")
         self.names: dict[str, str] = {}
         self.uses = {"DAG"}
+        self.ends = _ends(plan)
+        self.starts = {step.path for region in plan.root.regions() if region.always for step in _starts(region)}
         for region in plan.root.regions():
             for node in region.nodes:
                 self._name(node.path)
 
     def text(self) -> str:
         body = ["\n".join(self._region(self.plan.root, 1)) or "    pass"]
+        if "" in self.ends:
+            body.append("\n".join(self._run_end()))
         dag = _call("DAG", self._dag_arguments(), 0)
-        imports = [
-            f"from airflow.sdk import {', '.join(sorted(self.uses - {'Step', 'When', 'timedelta', 'datetime'}))}"
-        ]
-        if operators := sorted(self.uses & {"Step", "When"}):
+        imports = [f"from airflow.sdk import {', '.join(sorted(self.uses & {'DAG', 'Param', 'TaskGroup'}))}"]
+        if operators := sorted(self.uses & _OPERATORS):
             imports += ["", f"from turnout.airflow import {', '.join(operators)}"]
         if times := sorted(self.uses & {"datetime", "timedelta"}):
             imports = [f"from datetime import {', '.join(times)}", "", *imports]
@@ -165,9 +179,31 @@ class _DagFile:
         yield f"{indent}with TaskGroup({region.path.rpartition('.')[2]!r}) as {name}:"
         yield "\n".join(self._region(region, depth + 1)) or f"{indent}    pass"
         for other in region.after:
-            yield f"{indent}{self.names[other]} >> {entry}"
+            yield f"{indent}{self._ended(other)} >> {entry}"
         if region.condition:
             yield f"{indent}{entry} >> {name}"
+        if region.path in self.ends:
+            self.uses.add("End")
+            end = self._ended(region.path)
+            arguments = {"task_id": f"{region.path.rpartition('.')[2]}-end", "tasks": _inside(region)}
+            gate = [entry] if region.condition else []
+            if gate:
+                arguments["gate"] = f"{region.path}-when"
+            yield f"{indent}{end} = {_call('End', arguments, depth)}"
+            yield f"{indent}{f'[{entry}, {name}]' if gate else name} >> {end}"
+
+    def _run_end(self) -> Iterator[str]:
+        """The last task, whose state is the run's: others may succeed after a failure."""
+        self.uses.add("End")
+        nodes = self.plan.root.nodes
+        followed = {path for node in nodes for path in node.after}
+        last = ", ".join(self._ended(node.path) for node in nodes if node.path not in followed)
+        arguments = {"task_id": _RUN_END, "tasks": _inside(self.plan.root)}
+        yield f"    [{last}] >> {_call('End', arguments, 1)}"
+
+    def _ended(self, path: str) -> str:
+        """The variable of what has ended when a node has."""
+        return f"{self.names[path]}_end" if path in self.ends else self.names[path]
 
     def _step(self, step: Step, depth: int) -> Iterator[str]:
         self.uses.add("Step")
@@ -180,8 +216,11 @@ class _DagFile:
                 texts[key] = source.text
                 inputs.update({inner: self._source(value) for inner, value in source.inputs.items()})
             elif not (isinstance(source, Constant) and key in declared and declared[key].default_value == source.value):
-                inputs[key] = self._source(source)
+                inputs[key] = self._source(source, step.always)
         arguments: dict[str, Any] = {"task_id": step.name}
+        always = step.always or step.path in self.starts
+        if always:
+            arguments["trigger_rule"] = "all_done"
         if inputs:
             arguments["inputs"] = inputs
         if texts:
@@ -194,12 +233,19 @@ class _DagFile:
             arguments["retry_exponential_backoff"] = backoff.factor
             arguments["max_retry_delay"] = _Code(f"timedelta(seconds={backoff.most!r})")
         yield f"{indent}{name} = {_call('Step', arguments, depth)}"
-        implied = producers(step.inputs)
+        implied = [] if always else producers(step.inputs)
         for other in (other for other in step.after if other not in implied):
-            yield f"{indent}{self.names[other]} >> {name}"
+            yield f"{indent}{self._ended(other)} >> {name}"
 
-    def _source(self, source: Source) -> Any:
+    def _source(self, source: Source, always: bool = False) -> Any:
+        """A source as an expression; one that may have no value is looked up without waiting for it."""
         match source:
+            case OneOf() | StepOutput() if always or isinstance(source, OneOf):
+                options = source.options if isinstance(source, OneOf) else (source,)
+                self.uses.add("OneOf")
+                return _Options((item.step, item.output) for item in options if isinstance(item, StepOutput))
+            case FinalStatus(path):
+                return _Code(f"{self._ended(path)}.output['status']")
             case Constant(value):
                 return whole_numbers(value)
             case PipelineParameter(name):
@@ -220,6 +266,43 @@ class _DagFile:
         while name in taken:
             name += "_"
         self.names[path] = name
+
+
+def _ends(plan: Plan) -> set[str]:
+    """The regions whose end is a task: others wait for it, and it is not simply that of their last tasks."""
+    asked = {
+        source.path
+        for step in plan.steps()
+        for item in step.inputs.values()
+        for source in references(item)
+        if isinstance(source, FinalStatus)
+    }
+    followed = {path for region in plan.root.regions() for node in region.nodes for path in node.after}
+    regions = [region for region in plan.root.regions() if region.path]
+    found = {
+        region.path
+        for region in regions
+        if region.path in followed
+        and (region.path in asked or any(inner.condition for inner in region.regions() if inner is not region))
+    }
+    always = any(node.always for region in plan.root.regions() for node in region.nodes)
+    return found | ({""} if always else set())
+
+
+def _inside(region: Region) -> list[str]:
+    """The task ids of all steps in a region, and of the gates of the groups in it."""
+    gates = [f"{inner.path}-when" for inner in region.regions() if inner.condition and inner is not region]
+    return [step.path for step in region.steps()] + gates
+
+
+def _starts(region: Region) -> Iterator[Step]:
+    """The steps with which a region starts."""
+    for node in region.nodes:
+        if not node.after:
+            if isinstance(node, Step):
+                yield node
+            else:
+                yield from _starts(node)
 
 
 def _sources(value: Any) -> Iterator[Source]:
@@ -257,6 +340,8 @@ def _literal(value: Any, depth: int | None) -> str:
     if isinstance(value, dict):
         entries = [f"{key!r}: {_literal(item, None if depth is None else depth + 1)}" for key, item in value.items()]
         return _enclose("{", entries, "}", depth)
+    if isinstance(value, _Options):
+        return "OneOf" + _enclose("(", [repr(item) for item in value], ")", depth)
     if isinstance(value, list):
         return _enclose("[", [_literal(item, None if depth is None else depth + 1) for item in value], "]", depth)
     return repr(value)
