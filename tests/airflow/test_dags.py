@@ -174,3 +174,12 @@ def test_training_reaches_the_metrics_of_the_local_run(bag: Any) -> None:
     assert pulled(run, "evaluate", "score") == evaluated["outputs"]["score"]
     assert pulled(run, "condition-1.deploy", "version") == "1"
     assert Path(pulled(run, "evaluate", "report")["uri"]).is_file()
+
+
+def test_results_are_shared_with_later_runs(bag: Any) -> None:
+    _, _, first = ended(bag, "branch", {"rows": 5, "note": "shared"})
+    _, tasks, second = ended(bag, "branch", {"rows": 5, "note": "shared"})
+    assert set(tasks.values()) == {"success"}
+    assert pulled(second, "make", "data")["uri"] == pulled(first, "make", "data")["uri"]
+    outcomes = [json.loads(path.read_text()) for path in (HOME / "root" / "branch").glob("*/make/outcome.json")]
+    assert any(outcome["cached"] for outcome in outcomes)

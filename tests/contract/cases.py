@@ -194,7 +194,7 @@ CASES = [
     Case("retried_in_vain", {"fail": F}, state=F),
     Case("timed_out", {"sleep": F, "give": S}, state=F),
     Case(
-        "nested",
+        "nested_pipelines",
         {f"{name}.{step}": S for name in ("inner", "inner-2") for step in ("write", "optional")}
         | {"read": S, "read-2": S, "give": S, "give-2": S},
         out("outer 5"),

@@ -284,7 +284,7 @@ def inner(text: str = "inner", note: Optional[str] = None) -> Both:  # noqa: UP0
 
 
 @dsl.pipeline
-def nested() -> str:
+def nested_pipelines() -> str:
     one = inner()
     two = inner(text="outer", note="noted")
     read(data=one.outputs["data"])

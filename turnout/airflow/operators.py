@@ -132,7 +132,8 @@ class Step(_Values):
             # The same attempt would fail the same way: no retry.
             raise AirflowFailException(str(error)) from error
         cache = Cache(store)
-        outcome = cache.find(key) if key else None
+        # Who clears a task wants it to run.
+        outcome = cache.find(key) if key and instance.try_number == 1 else None
         if outcome is not None:
             self.log.info("taken from an earlier run with the same code and inputs; its log: %s", outcome.log)
             store.commit(task, outcome)
