@@ -125,7 +125,8 @@ def test_a_run_id_is_used_once(turnout) -> None:
     assert "there is a run 'mine' already" in again.err
 
 
-def test_interrupting_cancels_the_steps(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_cancels_the_steps(tmp_path: Path, number: signal.Signals) -> None:
     source = tmp_path / "slow.py"
     source.write_text(
         "from kfp import dsl\n"
@@ -149,7 +150,7 @@ def test_interrupting_cancels_the_steps(tmp_path: Path) -> None:
     deadline = time.monotonic() + 30
     while not (tmp_path / "runs/slow/r/wait/attempt-1/log.txt").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "cancelled" in err
@@ -167,3 +168,33 @@ def test_components_built_into_an_image_run_from_their_directory(turnout, tmp_pa
     ran = turnout("run", "built.py", "--json", directory=tmp_path)
     assert ran.status == 0, ran.err
     assert ran.json["outputs"] == {"Output": "hello x"}
+
+
+def test_a_root_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from moto.server import ThreadedMotoServer
+
+    from turnout.plan.link import link
+    from turnout.runtime.store import ArtifactStore
+    from turnout.source import load
+    from turnout.tracks import local
+
+    server = ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        import boto3
+
+        boto3.client("s3").create_bucket(Bucket="runs")
+        plan = link(load("tests/contract/shapes.py:loop_of_artifacts"))
+        first = local.run(plan, {}, ArtifactStore("s3://runs/root"), "one")
+        assert first.state == "SUCCEEDED", [step.error for step in first.steps]
+        assert first.outputs == {"Output": "one two"}
+        second = local.run(plan, {}, ArtifactStore("s3://runs/root"), "two")
+        assert all(step.cached for step in second.steps)
+        assert [record["run_id"] for record in local.find_runs(ArtifactStore("s3://runs/root"))] == ["one", "two"]
+    finally:
+        server.stop()

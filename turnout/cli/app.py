@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import secrets as secrets_module
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -72,6 +73,8 @@ def run(
     from turnout.runtime.store import ArtifactStore
     from turnout.tracks import local
 
+    # Who ends a run in an orderly way, such as a CI system, gets the same as for an interrupt.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _errors():
         options = local.Options(parallelism, cache, Secrets.read(secrets) if secrets else Secrets())
         store = ArtifactStore(root)

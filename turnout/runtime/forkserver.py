@@ -31,6 +31,9 @@ from typing import Any
 Request = dict[str, Any]
 
 
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
+
+
 class Server:
     """Hands each request to a process that it forked before, and forks the next one meanwhile."""
 
@@ -87,10 +90,18 @@ class Server:
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
+        # No signal may find the new process with the handlers of this one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid == 0:
-            os.setsid()
             signal.set_wakeup_fd(-1)
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+        # A group of its own, made here and there: whoever is first, it exists when its number is told.
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpgid(pid, pid)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        if pid == 0:
             for item in (self.control, self.signalled, self.wakeup, ours, *self.children.values()):
                 item.close()
             for descriptor in self.kept:
@@ -199,8 +210,6 @@ def child(request: Request, answers: socket.socket) -> None:
     """Become the step; never returns."""
     status = 1
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
         nothing = os.open(os.devnull, os.O_RDONLY)

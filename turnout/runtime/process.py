@@ -43,7 +43,7 @@ class Runtime(Protocol):
             Its exit status; negative when a signal ended it.
 
         Raises:
-            StepError: the command does not exist here, or took too long.
+            StepError: the command does not exist here, took too long, or was cancelled.
         """
 
     def cancel(self, grace: float = 5.0) -> None:
@@ -95,7 +95,10 @@ class ProcessRuntime:
         ended = os.pidfd_open(process.pid)
         try:
             follow(log, ended, on_line, timeout)
-            return process.wait()
+            status = process.wait()
+            if self._cancelled.is_set():  # however it ended: it may have been in the middle of something
+                raise StepError("the step was cancelled")
+            return status
         finally:
             os.close(ended)
             end_group(process.pid, lambda grace: _waited(process, grace), grace=0)

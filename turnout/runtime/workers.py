@@ -105,7 +105,10 @@ class WorkerRuntime:
                 if self._cancelled.is_set():
                     self.cancel()
                 follow(log, answers.fileno(), on_line, timeout)
-                return _answer(lines, "status")
+                status = _answer(lines, "status")
+                if self._cancelled.is_set():  # however it ended: it may have been in the middle of something
+                    raise StepError("the step was cancelled")
+                return status
             finally:
                 self._running = None
                 end_group(pid, lambda seconds: _ended(answers, seconds), grace=0)

@@ -227,8 +227,15 @@ class _Runner:
             for execution in executions
             if execution.error and not isinstance(execution.node, Step)
         ]
-        found = {name: self.values.resolve(source, ()) for name, source in self.plan.outputs.items()}
-        outputs = {name: plain(value) for name, value in found.items() if value is not ABSENT}
+        outputs = {}
+        for name, source in self.plan.outputs.items():
+            try:
+                value = self.values.resolve(source, ())
+            except StepError as error:
+                errors.append(f"{error} @ {name}")
+            else:
+                if value is not ABSENT:
+                    outputs[name] = plain(value)
         path = str(self.store.run_path(self.info))
         return RunResult(self.plan.name, self.info.run_id, state, steps, outputs, self.errors + errors, path)
 
