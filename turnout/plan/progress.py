@@ -8,8 +8,6 @@ failed when something in it has. Independent nodes go on after a failure, also o
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from typing import Any
 
 from turnout.errors import StepError
 from turnout.plan.model import Plan, Region, Step
-from turnout.plan.values import Iteration, Values
+from turnout.plan.values import Iteration, Values, parsed
 from turnout.runtime.contract import State
 
 _UPSTREAM_FAILED = "The DAG failed because some tasks failed."
@@ -150,8 +148,7 @@ class Progress:
         assert region.loop is not None
         items = self.values.resolve(region.loop.items, execution.iteration)
         if isinstance(items, str):
-            with contextlib.suppress(json.JSONDecodeError):
-                items = json.loads(items)
+            items = parsed(items)
         if not isinstance(items, list):
             raise StepError(f"the loop's items are not a list: {items!r:.80}")
         self.values.items[execution.path, execution.iteration] = items

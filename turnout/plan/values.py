@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,7 +139,7 @@ def holds(condition: Condition, values: Mapping[str, Any]) -> bool:
 def _field(value: Any, keys: tuple[str | int, ...]) -> Any:
     for key in keys:
         if isinstance(value, str):
-            value = _parsed(value)
+            value = parsed(value)
         try:
             value = value[key]
         except (KeyError, IndexError, TypeError) as error:
@@ -149,9 +150,8 @@ def _field(value: Any, keys: tuple[str | int, ...]) -> Any:
     return value
 
 
-def _parsed(text: str) -> Any:
-    import json
-
+def parsed(text: str) -> Any:
+    """A text as the JSON that it holds, or as it is."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:

@@ -263,27 +263,25 @@ class _Runner:
     def _attempt(self, execution: Execution, task: Task, workers: Workers) -> None:
         """One attempt of a step, in a thread of the pool; what has been done already is taken."""
         try:
-            assert isinstance(execution.node, Step)
-            if task.attempt == 1:
-                self.keys[execution] = fingerprint_with_outside(
-                    task, execution.node.caching, workers.runtime(), workers.directory
-                )
-            outcome = self._known(execution, task) if task.attempt == 1 else None
+            outcome = self._known(execution, task, workers) if task.attempt == 1 else None
             if outcome is None:
                 outcome = self._launch(execution, task, workers)
         except BaseException as error:  # whatever it is, the run must hear of it
             outcome = Outcome(State.FAILED, task.attempt, error=f"{type(error).__name__}: {error}")
         self.events.put((execution, task, outcome))
 
-    def _known(self, execution: Execution, task: Task) -> Outcome | None:
+    def _known(self, execution: Execution, task: Task, workers: Workers) -> Outcome | None:
         """The outcome that an interrupted run of this id committed, or another run with the same inputs."""
         outcome = self.store.outcome(self.info, task.path, task.iteration)
         if outcome is not None and outcome.state is State.SUCCEEDED:
             return outcome
-        key = self.keys[execution]
-        if key and self.options.use_cache and (outcome := self.cache.find(key)):
+        assert isinstance(execution.node, Step)
+        key = fingerprint_with_outside(task, execution.node.caching, workers.runtime(), workers.directory)
+        self.keys[execution] = key
+        outcome = self.cache.find(key) if key and self.options.use_cache else None
+        if outcome is not None:
             self.store.commit(task, outcome)
-        return outcome if outcome is not None and outcome.cached else None
+        return outcome
 
     def _launch(self, execution: Execution, task: Task, workers: Workers) -> Outcome:
         result = self._result(execution)
