@@ -7,7 +7,6 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from contract.cases import AIRFLOW_NOTIMPL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -152,16 +151,18 @@ def test_no_text_can_change_the_generated_code(description: str, default: str) -
     assert {*kinds} <= {*calls, ast.Tuple, ast.JoinedStr} - {ast.JoinedStr}
 
 
-@pytest.mark.parametrize("shape", AIRFLOW_NOTIMPL)
-def test_what_airflow_cannot_do_yet_is_refused_by_name(turnout, tmp_path: Path, shape: str) -> None:
-    source = f"tests/contract/shapes.py:{shape}"
-    refused = turnout("compile", source, "--out", str(tmp_path))
-    assert refused.status == 1
-    assert "not supported by this track yet" in refused.err
-    assert not list(tmp_path.glob("*.py"))
-
-
-def test_what_airflow_refuses_is_kept_for_kfp(turnout, tmp_path: Path) -> None:
-    sources = [f"tests/contract/shapes.py:{shape}" for shape in AIRFLOW_NOTIMPL]
-    assert turnout("compile", *sources, "--track", "kfp", "--out", str(tmp_path)).status == 0
-    assert len(list(tmp_path.glob("*.yaml"))) == len(AIRFLOW_NOTIMPL)
+def test_ids_that_would_clash_in_airflow_are_refused(turnout, tmp_path: Path) -> None:
+    source = tmp_path / "clash.py"
+    source.write_text(
+        "from kfp import dsl\n"
+        "@dsl.container_component\n"
+        "def condition_1_when(): return dsl.ContainerSpec(image='i', command=['true'])\n"
+        "@dsl.pipeline\n"
+        "def clash(x: str = 'a'):\n"
+        "    condition_1_when()\n"
+        "    with dsl.If(x == 'a'):\n"
+        "        condition_1_when()\n"
+    )
+    ran = turnout("compile", f"{source}:clash", "--out", str(tmp_path))
+    assert ran.status == 1
+    assert "two tasks would have the id 'condition-1-when'" in ran.err

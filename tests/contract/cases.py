@@ -265,31 +265,68 @@ CASES = [
             and found["data"]["type"] == "system.Dataset"
         ),
     ),
+    Case(
+        "always_in_a_loop",
+        {f"for-loop-2.give[{i}]": S for i in (0, 1)} | {"for-loop-2.fail-for[0]": S, "for-loop-2.fail-for[1]": F},
+        state=F,
+    ),
+    Case("always_in_a_condition", {"condition-1.fail": F, "condition-1.give": S}, state=F),
+    Case(
+        "always_in_a_condition",
+        {"condition-1.fail": SKIPPED, "condition-1.give": SKIPPED},
+        parameters={"x": "b"},
+        name="skipped",
+    ),
+    *(
+        Case(
+            "always_in_a_pipeline",
+            {
+                "give": S,
+                "condition-1.cleaned-up.fail-for": made,
+                "condition-1.cleaned-up.give": cleaned,
+                "condition-1.give-2": after,
+            },
+            parameters={"x": x},
+            state=state,
+            name=x,
+        )
+        for x, made, cleaned, after, state in (
+            ("a", S, S, S, S),
+            ("b", F, S, NOT, F),
+            ("c", SKIPPED, SKIPPED, SKIPPED, S),
+        )
+    ),
+    Case(
+        "failing_outer_iteration",
+        {f"for-loop-2.{step}[{i}]": S for step in ("fail-for", "give-2") for i in (0, 2)}
+        | {f"for-loop-2.for-loop-4.give[{i}, {j}]": S for i in (0, 2) for j in (0, 1)}
+        | {"for-loop-2.fail-for[1]": F, "for-loop-2.for-loop-4.give[1]": NOT, "for-loop-2.give-2[1]": NOT},
+        state=F,
+        values={"for-loop-2.for-loop-4.give[2, 1]": "3b"},
+    ),
+    Case(
+        "failing_inner_iteration",
+        {f"for-loop-2.for-loop-4.fail-for[{i}, {j}]": F if j else S for i in (0, 1) for j in (0, 1)}
+        | {f"for-loop-2.for-loop-6.give[{i}, 0]": S for i in (0, 1)}
+        | {f"for-loop-2.join[{i}]": S for i in (0, 1)}
+        | {f"for-loop-2.join-2[{i}]": NOT for i in (0, 1)},
+        state=F,
+    ),
+    Case(
+        "after_an_inner_loop",
+        {f"for-loop-2.{step}[{i}]": S for step in ("emit", "total") for i in (0, 1)}
+        | {f"for-loop-2.for-loop-3.number[1, {i}]": S for i in (0, 1)}
+        | {"total-2": S},
+        out(1),
+        values={"for-loop-2.total[0]": 0, "for-loop-2.total[1]": 1},
+    ),
+    Case(
+        "long_values",
+        {"repeat": S, "count-2": S, "repeat-3": S, "count-3": S, "join": S}
+        | {f"for-loop-2.{step}[{i}]": S for step in ("repeat-2", "count") for i in (0, 1)}
+        | {f"for-loop-3.give[{i}]": S for i in (0, 1)},
+        out("20000 20000"),
+        values={"count-2": 20000, "count-3": 2},
+    ),
     Case("notebook", {"in-a-notebook": S}, out("from a notebook"), {"path": "{directory}/written"}),
 ]
-
-AIRFLOW_NOTIMPL = {
-    **dict.fromkeys(
-        (
-            "static_loop",
-            "parameter_loop",
-            "output_loop",
-            "struct_loop",
-            "nested_loops",
-            "three_loops",
-            "loop_over_a_field",
-            "loop_of_artifacts",
-            "loop_over_artifacts",
-            "empty_loop",
-            "loop_with_condition",
-            "loop_in_a_condition",
-            "failing_iteration",
-            "retries_in_a_loop",
-            "deeply_nested",
-            "exit_after_a_failing_loop",
-        ),
-        "loops",
-    ),
-    "secrets": "settings that come from a parameter",
-}
-"""Shapes that the Airflow track refuses so far, and why: ours to do."""

@@ -7,6 +7,7 @@ from kfp import dsl, kubernetes
 
 from contract.steps import (
     append,
+    count,
     describe,
     emit,
     fail,
@@ -19,6 +20,7 @@ from contract.steps import (
     optional,
     read,
     read_all,
+    repeat,
     sleep,
     structs,
     total,
@@ -500,3 +502,83 @@ def in_a_notebook(path: str) -> str:
 @dsl.pipeline
 def notebook(path: str) -> str:
     return in_a_notebook(path=path).output
+
+
+# --- what starts whatever has failed, in groups -------------------------------------------------------
+
+
+@dsl.pipeline
+def always_in_a_loop():
+    with dsl.ParallelFor(["a", "b"]) as item:
+        failed = fail_for(value=item, bad="b")
+        give(value=item).after(failed).ignore_upstream_failure()
+
+
+@dsl.pipeline
+def always_in_a_condition(x: str = "a"):
+    with dsl.If(x == "a"):
+        failed = fail()
+        give(value="still").after(failed).ignore_upstream_failure()
+
+
+@dsl.pipeline
+def cleaned_up(x: str) -> str:
+    made = fail_for(value=x, bad="b")
+    return give(value="cleaned").after(made).ignore_upstream_failure().output
+
+
+@dsl.pipeline
+def always_in_a_pipeline(x: str = "a"):
+    first = give(value=x)
+    with dsl.If(first.output != "c"):
+        inner = cleaned_up(x=first.output)
+        give(value="after").after(inner)
+
+
+# --- failures in loops in loops -------------------------------------------------------------------------
+
+
+@dsl.pipeline
+def failing_outer_iteration():
+    with dsl.ParallelFor(["1", "2", "3"]) as item:
+        checked = fail_for(value=item, bad="2")
+        with dsl.ParallelFor(["a", "b"]) as letter:
+            give(value=f"{checked.output}{letter}")
+        give(value="after").after(checked)
+
+
+@dsl.pipeline
+def failing_inner_iteration():
+    with dsl.ParallelFor(["x", "y"]):
+        with dsl.ParallelFor(["x", "z"]) as letter:
+            inner = fail_for(value=letter, bad="z")
+        with dsl.ParallelFor(["u"]) as letter:
+            other = give(value=letter)
+        join(values=dsl.Collected(other.output))
+        join(values=dsl.Collected(inner.output))
+
+
+@dsl.pipeline
+def after_an_inner_loop() -> int:
+    with dsl.ParallelFor([{"n": 0}, {"n": 2}]) as item:
+        some = emit(n=item.n)
+        with dsl.ParallelFor(some.output) as n:
+            each = number(n=n)
+        both = total(values=dsl.Collected(each.output))
+    return total(values=dsl.Collected(both.output)).output
+
+
+# --- much -----------------------------------------------------------------------------------------------
+
+
+@dsl.pipeline
+def long_values() -> str:
+    words = repeat(text="word", times=20000)
+    with dsl.ParallelFor([3, 4]) as item:
+        again = repeat(text=f"{item}", times=20000)
+        counted = count(values=again.output)
+    counted_words = count(values=words.output)
+    with dsl.ParallelFor(repeat(text="x" * 30000, times=2).output) as text:
+        give(value=text)
+    lists = count(values=dsl.Collected(again.output))
+    return join(values=dsl.Collected(counted.output)).after(counted_words, lists).output

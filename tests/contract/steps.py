@@ -212,3 +212,24 @@ def append(path: str, text: str) -> str:
     with Path(path).open("a") as file:
         file.write(text + "\n")
     return Path(path).read_text()
+
+
+@component
+def repeat(text: str, times: int) -> list:
+    """Repeat a text.
+
+    Args:
+        text: any text.
+        times: how often.
+    """
+    return [text] * times
+
+
+@component
+def count(values: list) -> int:
+    """Count values.
+
+    Args:
+        values: any.
+    """
+    return len(values)

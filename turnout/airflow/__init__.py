@@ -4,6 +4,22 @@ A compiled file imports what it uses from here. The operators import Airflow and
 and never a component's libraries.
 """
 
-from turnout.airflow.operators import End, OneOf, Step, When
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["End", "OneOf", "Step", "When"]
+if TYPE_CHECKING:
+    from turnout.airflow.expressions import Field, OneOf, Status, Template
+    from turnout.airflow.loops import Items, Loop
+    from turnout.airflow.operators import End, Step, When
+
+__all__ = ["End", "Field", "Items", "Loop", "OneOf", "Status", "Step", "Template", "When"]
+
+_MODULES = {"expressions": ("Field", "OneOf", "Status", "Template"), "loops": ("Items", "Loop")}
+
+
+def __getattr__(name: str) -> Any:
+    # Airflow reads the provider's description, in this package, while it is itself only half imported.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = next((module for module, names in _MODULES.items() if name in names), "operators")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)

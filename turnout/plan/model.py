@@ -166,6 +166,12 @@ class Region(Node):
     condition: Condition | None = None
     loop: Loop | None = None
 
+    @property
+    def guarded(self) -> bool:
+        """Whether something has to decide if it starts: its condition, or nodes that start whatever has failed."""
+        unasked = bool(self.path) and not self.loop and any(node.always for node in self.nodes)
+        return unasked or self.always or self.condition is not None
+
     def steps(self) -> Iterator[Step]:
         """All steps inside, in the order of the plan."""
         for node in self.nodes:

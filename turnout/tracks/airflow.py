@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from turnout.errors import Fault, TrackError
 from turnout.plan.link import link
 from turnout.plan.model import (
+    Collected,
     Constant,
+    Field,
     FinalStatus,
+    LoopItem,
     OneOf,
     Parameter,
     PipelineParameter,
@@ -25,7 +30,6 @@ from turnout.plan.model import (
     Step,
     StepOutput,
     Template,
-    producers,
     references,
 )
 from turnout.plan.retry import Backoff
@@ -35,7 +39,7 @@ from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.tracks.support import AIRFLOW, refusals
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,250}")
-_OPERATORS = {"End", "OneOf", "Step", "When"}
+_OPERATORS = {"End", "Field", "Items", "Loop", "OneOf", "Status", "Step", "Template", "When"}
 _NAMES = {"DAG", "Param", "TaskGroup", "dag", "datetime", "timedelta", *_OPERATORS}
 _WIDTH = 110
 _RUN_END = "state-of-the-run"
@@ -43,6 +47,14 @@ _RUN_END = "state-of-the-run"
 
 class _Code(str):
     """Text that is code already."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """An expression that is a call."""
+
+    function: str
+    arguments: Sequence[Any]
 
 
 def emit(document: Document, stem: str) -> dict[Path, str]:
@@ -74,31 +86,12 @@ def faults(document: Document) -> list[Fault]:
             for name, item in plan.parameters.items()
             if item.required
         )
-    for region in plan.root.regions():
-        for node in region.nodes:
-            if node.always and (region.path or (isinstance(node, Region) and node.condition)):
-                what = "a step that always starts, inside a group of steps, is not supported by this track yet"
-                found.append(Fault(what, f"{plan.name}.{node.path}"))
-    for step in plan.steps():
-        if any(True for _ in _sources(step.kubernetes)):
-            what = "a Kubernetes setting that comes from a parameter or output is not supported by this track yet"
-            found.append(Fault(what, f"{plan.name}.{step.path}"))
-        for name, source in step.inputs.items():
-            nested = [item for one in references(source) if isinstance(one, OneOf) for item in one.options]
-            if not all(isinstance(item, StepOutput) for item in nested):
-                what = "an output of branches in branches is not supported by this track yet"
-                found.append(Fault(what, f"{plan.name}.{step.path}.{name}"))
-            if isinstance(source, Template) and (
-                not isinstance(source.text, str) or any(isinstance(inner, Template) for inner in source.inputs.values())
-            ):
-                found.append(
-                    Fault("a text made of texts is not supported by this track yet", f"{plan.name}.{step.path}.{name}")
-                )
+    tasks = _DagFile(plan, "", "").tasks()
+    for key, count in Counter(tasks).items():
+        if count > 1:
+            hint = "rename the step or the pipeline inside; an If has a task '-when', a loop '-items', an end '-end'"
+            found.append(Fault(f"two tasks would have the id '{key}'", plan.name, (), hint))
     return found
-
-
-class _Options(tuple[tuple[str, str], ...]):
-    """The arguments of a `OneOf`."""
 
 
 class _DagFile:
@@ -108,10 +101,28 @@ class _DagFile:
         self.names: dict[str, str] = {}
         self.uses = {"DAG"}
         self.ends = _ends(plan)
-        self.starts = {step.path for region in plan.root.regions() if region.always for step in _starts(region)}
         for region in plan.root.regions():
             for node in region.nodes:
                 self._name(node.path)
+
+    def tasks(self) -> Iterator[str]:
+        """The ids of all tasks and groups."""
+        loops = [region.path for region in self.plan.root.regions() if region.loop]
+        for region in self.plan.root.regions():
+            yield from (step.path for step in region.nodes if isinstance(step, Step))
+            if not region.path:
+                continue
+            yield region.path
+            if region.guarded:
+                yield f"{region.path}-when"
+            if region.loop:
+                yield f"{region.path}-items"
+                if any(region.path.startswith(f"{loop}.") for loop in loops):
+                    yield f"{region.path}-iterations"
+            if region.path in self.ends:
+                yield f"{region.path}-end"
+        if "" in self.ends:
+            yield _RUN_END
 
     def text(self) -> str:
         body = ["\n".join(self._region(self.plan.root, 1)) or "    pass"]
@@ -164,67 +175,64 @@ class _DagFile:
             yield from self._step(node, depth) if isinstance(node, Step) else self._group(node, depth)
 
     def _group(self, region: Region, depth: int) -> Iterator[str]:
-        self.uses.add("TaskGroup")
-        indent, name = "    " * depth, self.names[region.path]
-        entry = name
-        if region.condition:
-            self.uses.add("When")
-            entry = f"{name}_when"
-            arguments = {
-                "task_id": f"{region.path.rpartition('.')[2]}-when",
-                "condition": region.condition.expression,
-                "inputs": {key: self._source(source) for key, source in region.condition.inputs.items()},
-            }
-            yield f"{indent}{entry} = {_call('When', arguments, depth)}"
-        yield f"{indent}with TaskGroup({region.path.rpartition('.')[2]!r}) as {name}:"
+        indent, name, short = "    " * depth, self.names[region.path], region.name
+        entries: list[str] = []
+        if region.guarded:
+            entries.append(f"{name}_when")
+            arguments: dict[str, Any] = {"task_id": f"{short}-when"}
+            if region.condition:
+                arguments["condition"] = region.condition.expression
+                arguments["inputs"] = self._inputs(region.condition.inputs)
+            if region.always:
+                arguments["trigger_rule"] = "all_done"
+            yield f"{indent}{entries[-1]} = {self._operator('When', arguments, depth)}"
+        if region.loop:
+            entries.append(f"{name}_items")
+            arguments = {"task_id": f"{short}-items", "items": self._source(region.loop.items)}
+            yield f"{indent}{entries[-1]} = {self._operator('Items', arguments, depth)}"
+            parallelism = {"parallelism": region.loop.parallelism} if region.loop.parallelism else {}
+            group = self._operator("Loop", parallelism, depth, [short, _Code(entries[-1])])
+        else:
+            self.uses.add("TaskGroup")
+            group = f"TaskGroup({short!r})"
+        yield f"{indent}with {group} as {name}:"
         yield "\n".join(self._region(region, depth + 1)) or f"{indent}    pass"
         for other in region.after:
-            yield f"{indent}{self._ended(other)} >> {entry}"
-        if region.condition:
-            yield f"{indent}{entry} >> {name}"
+            yield f"{indent}{self._ended(other)} >> {(*entries, name)[0]}"
+        if region.guarded:
+            yield f"{indent}{' >> '.join(entries if region.loop else [*entries, name])}"
         if region.path in self.ends:
-            self.uses.add("End")
             end = self._ended(region.path)
-            arguments = {"task_id": f"{region.path.rpartition('.')[2]}-end", "tasks": _inside(region)}
-            gate = [entry] if region.condition else []
-            if gate:
-                arguments["gate"] = f"{region.path}-when"
-            yield f"{indent}{end} = {_call('End', arguments, depth)}"
-            yield f"{indent}{f'[{entry}, {name}]' if gate else name} >> {end}"
+            arguments = {"task_id": f"{short}-end", "region": region.path}
+            yield f"{indent}{end} = {self._operator('End', arguments, depth)}"
+            before = ", ".join([*entries, name])
+            yield f"{indent}{f'[{before}]' if entries else name} >> {end}"
 
     def _run_end(self) -> Iterator[str]:
         """The last task, whose state is the run's: others may succeed after a failure."""
-        self.uses.add("End")
         nodes = self.plan.root.nodes
         followed = {path for node in nodes for path in node.after}
         last = ", ".join(self._ended(node.path) for node in nodes if node.path not in followed)
-        arguments = {"task_id": _RUN_END, "tasks": _inside(self.plan.root)}
-        yield f"    [{last}] >> {_call('End', arguments, 1)}"
+        end = self._operator("End", {"task_id": _RUN_END, "region": ""}, 1)
+        yield f"    [{last}] >> {end}"
 
     def _ended(self, path: str) -> str:
         """The variable of what has ended when a node has."""
         return f"{self.names[path]}_end" if path in self.ends else self.names[path]
 
     def _step(self, step: Step, depth: int) -> Iterator[str]:
-        self.uses.add("Step")
         indent, name = "    " * depth, self.names[step.path]
         declared = (step.component.input_definitions or ComponentInputsSpec()).parameters
-        inputs: dict[str, Any] = {}
-        texts: dict[str, str] = {}
-        for key, source in step.inputs.items():
-            if isinstance(source, Template):
-                texts[key] = source.text
-                inputs.update({inner: self._source(value) for inner, value in source.inputs.items()})
-            elif not (isinstance(source, Constant) and key in declared and declared[key].default_value == source.value):
-                inputs[key] = self._source(source, step.always)
+        given = {
+            key: source
+            for key, source in step.inputs.items()
+            if not (isinstance(source, Constant) and key in declared and declared[key].default_value == source.value)
+        }
         arguments: dict[str, Any] = {"task_id": step.name}
-        always = step.always or step.path in self.starts
-        if always:
+        if step.always:
             arguments["trigger_rule"] = "all_done"
-        if inputs:
-            arguments["inputs"] = inputs
-        if texts:
-            arguments["texts"] = texts
+        if given:
+            arguments["inputs"] = self._inputs(given)
         if step.retry and step.retry.max_retry_count:
             backoff = Backoff.of(step.retry)
             self.uses.add("timedelta")
@@ -232,28 +240,45 @@ class _DagFile:
             arguments["retry_delay"] = _Code(f"timedelta(seconds={backoff.first!r})")
             arguments["retry_exponential_backoff"] = backoff.factor
             arguments["max_retry_delay"] = _Code(f"timedelta(seconds={backoff.most!r})")
-        yield f"{indent}{name} = {_call('Step', arguments, depth)}"
-        implied = [] if always else producers(step.inputs)
-        for other in (other for other in step.after if other not in implied):
+        yield f"{indent}{name} = {self._operator('Step', arguments, depth)}"
+        waits = set(_waits_for(step.inputs.values()))
+        for other in (other for other in step.after if other not in waits):
             yield f"{indent}{self._ended(other)} >> {name}"
 
-    def _source(self, source: Source, always: bool = False) -> Any:
-        """A source as an expression; one that may have no value is looked up without waiting for it."""
+    def _inputs(self, sources: Mapping[str, Source]) -> dict[str, Any]:
+        return {name: self._source(source) for name, source in sources.items()}
+
+    def _source(self, source: Source) -> Any:
+        """A source as a literal or an expression."""
         match source:
-            case OneOf() | StepOutput() if always or isinstance(source, OneOf):
-                options = source.options if isinstance(source, OneOf) else (source,)
-                self.uses.add("OneOf")
-                return _Options((item.step, item.output) for item in options if isinstance(item, StepOutput))
-            case FinalStatus(path):
-                return _Code(f"{self._ended(path)}.output['status']")
             case Constant(value):
                 return whole_numbers(value)
             case PipelineParameter(name):
                 return _Code(f"dag.param({name!r})")
             case StepOutput(step, output):
                 return _Code(f"{self.names[step]}.output[{output!r}]")
-            case _:
-                raise AssertionError(source)
+            case LoopItem(loop):
+                return _Code(f"{self.names[loop]}.item")
+            case Field(LoopItem(loop), keys):
+                return _Code(f"{self.names[loop]}.item{''.join(f'[{key!r}]' for key in keys)}")
+            case Field(inner, keys):
+                return self._expression("Field", self._source(inner), *keys)
+            case Collected(loop, item):
+                return _Call(f"{self.names[loop]}.collect", [self._source(item)])
+            case OneOf(options):
+                return self._expression("OneOf", *map(self._source, options))
+            case FinalStatus(path):
+                return self._expression("Status", _Code(self._ended(path)))
+            case Template(text, inputs):
+                return self._expression("Template", text, *([self._inputs(inputs)] if inputs else []))
+
+    def _expression(self, name: str, *arguments: Any) -> _Call:
+        self.uses.add(name)
+        return _Call(name, arguments)
+
+    def _operator(self, name: str, arguments: Mapping[str, Any], depth: int, positional: Sequence[Any] = ()) -> str:
+        self.uses.add(name)
+        return _call(name, arguments, depth, positional)
 
     def _name(self, path: str) -> None:
         """A variable for a node: its own name, or its whole path where that is taken."""
@@ -277,41 +302,35 @@ def _ends(plan: Plan) -> set[str]:
         for source in references(item)
         if isinstance(source, FinalStatus)
     }
-    followed = {path for region in plan.root.regions() for node in region.nodes for path in node.after}
-    regions = [region for region in plan.root.regions() if region.path]
-    found = {
-        region.path
-        for region in regions
-        if region.path in followed
-        and (region.path in asked or any(inner.condition for inner in region.regions() if inner is not region))
-    }
-    always = any(node.always for region in plan.root.regions() for node in region.nodes)
-    return found | ({""} if always else set())
+    found = set()
+    for region in plan.root.regions():
+        followed = {path for node in region.nodes for path in node.after}
+        for node in region.nodes:
+            if isinstance(node, Region):
+                inside = [inner for inner in node.regions() if inner is not node]
+                partly = node.loop or any(inner.condition or inner.loop for inner in inside) or _has_always(node)
+                if node.path in followed and (partly or node.path in asked):
+                    found.add(node.path)
+    # The tasks of a loop in a loop lie beside those of the outer one, whose end must wait for them.
+    loops = [region for region in plan.root.regions() if region.loop]
+    found |= {inner.path for loop in loops for inner in loop.regions() if inner.loop and inner is not loop}
+    return found | ({""} if _has_always(plan.root) else set())
 
 
-def _inside(region: Region) -> list[str]:
-    """The task ids of all steps in a region, and of the gates of the groups in it."""
-    gates = [f"{inner.path}-when" for inner in region.regions() if inner.condition and inner is not region]
-    return [step.path for step in region.steps()] + gates
+def _has_always(region: Region) -> bool:
+    return any(node.always for inner in region.regions() for node in inner.nodes)
 
 
-def _starts(region: Region) -> Iterator[Step]:
-    """The steps with which a region starts."""
-    for node in region.nodes:
-        if not node.after:
-            if isinstance(node, Step):
-                yield node
-            else:
-                yield from _starts(node)
-
-
-def _sources(value: Any) -> Iterator[Source]:
-    """The sources in a step's settings."""
-    if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _sources(item)
-    elif isinstance(value, Source) and not isinstance(value, Constant):
-        yield value
+def _waits_for(sources: Iterable[Source]) -> Iterator[str]:
+    """The steps that a task waits for because it takes their outputs."""
+    for source in sources:
+        match source:
+            case StepOutput(step):
+                yield step
+            case Field(inner):
+                yield from _waits_for([inner])
+            case Template(_, inputs):
+                yield from _waits_for(inputs.values())
 
 
 def _comment(text: str) -> str:
@@ -333,17 +352,17 @@ def _literal(value: Any, depth: int | None) -> str:
     """A JSON value as Python source; over several lines when `depth` is given and one is too long."""
     if isinstance(value, _Code):
         return str(value)
+    if isinstance(value, _Call):
+        return value.function + _enclose("(", [_literal(item, _deeper(depth)) for item in value.arguments], ")", depth)
     if isinstance(value, str) and "\n" in value and depth is not None:
         indent = "    " * (depth + 1)
         lines = [f"{indent}{line!r}" for line in value.splitlines(keepends=True)]
         return "\n".join(["(", *lines, "    " * depth + ")"])
     if isinstance(value, dict):
-        entries = [f"{key!r}: {_literal(item, None if depth is None else depth + 1)}" for key, item in value.items()]
+        entries = [f"{key!r}: {_literal(item, _deeper(depth))}" for key, item in value.items()]
         return _enclose("{", entries, "}", depth)
-    if isinstance(value, _Options):
-        return "OneOf" + _enclose("(", [repr(item) for item in value], ")", depth)
     if isinstance(value, list):
-        return _enclose("[", [_literal(item, None if depth is None else depth + 1) for item in value], "]", depth)
+        return _enclose("[", [_literal(item, _deeper(depth)) for item in value], "]", depth)
     return repr(value)
 
 
@@ -353,3 +372,7 @@ def _enclose(start: str, entries: list[str], end: str, depth: int | None) -> str
         return line
     indent = "    " * (depth + 1)
     return "\n".join([start, *(f"{indent}{entry}," for entry in entries), "    " * depth + end])
+
+
+def _deeper(depth: int | None) -> int | None:
+    return None if depth is None else depth + 1

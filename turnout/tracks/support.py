@@ -159,11 +159,6 @@ LOCAL: dict[str, Support] = {
 
 AIRFLOW: dict[str, Support] = {
     **_LAUNCHER,
-    "InputArtifactSpec.is_artifact_list": _NOT_YET,
-    "OutputArtifactSpec.is_artifact_list": _NOT_YET,
-    "PipelineTaskSpec.parameter_iterator": _NOT_YET,
-    "PipelineTaskSpec.artifact_iterator": _NOT_YET,
-    "TaskInputParameterSpec.parameter_expression_selector": _NOT_YET,
     "airflow.schedule": KEPT,
     "airflow.start_date": KEPT,
     "airflow.catchup": KEPT,

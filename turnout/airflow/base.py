@@ -1,0 +1,83 @@
+"""What the operators of compiled DAG files have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from turnout.airflow.expressions import Inputs, source, waits_for
+from turnout.errors import TurnoutError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from turnout.airflow.view import View
+
+
+class PlanOperator(BaseOperator):  # type: ignore[misc]
+    """A task of a compiled DAG: its inputs are values or expressions, never Jinja templates.
+
+    What a user types, or a step returns, is data: it is passed on as it is, whatever braces it holds. A task
+    waits for the tasks whose outputs it takes; what lies outside its loop, the loop itself waits for.
+
+    Args:
+        inputs: constants, parameters of the run (`dag.param("name")`), outputs of other tasks
+            (`other.output["name"]`) and expressions, by input name.
+        spec: name of the pipeline's YAML file beside the DAG file.
+        spec_digest: digest of the YAML that the DAG file was compiled with.
+    """
+
+    template_fields: Sequence[str] = ("inputs",)
+
+    def __init__(self, *, spec: str, spec_digest: str, inputs: Mapping[str, Any] | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.spec, self.spec_digest = spec, spec_digest
+        self.inputs: Inputs | dict[str, Any] = Inputs(inputs or {})
+        here = _loop(self)
+        for value in (inputs or {}).values():
+            self.set_upstream([task for task in waits_for(value) if _loop(task) == here])
+
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Put the values of the inputs in their place, as Airflow's page of the task will show them."""
+        assert isinstance(self.inputs, Inputs)
+        sources = {name: source(value) for name, value in self.inputs.values.items()}
+        view = self._view = self.view(context)
+        self._check_open()
+        try:
+            self.inputs = view.values.resolve_all(sources, view.iteration, self.node)
+        except TurnoutError as error:
+            raise AirflowFailException(f"{error} @ {self.task_id}") from error
+
+    @property
+    def node(self) -> str:
+        """Path of the plan's node that this is a task of."""
+        return str(self.task_id)
+
+    def view(self, context: Context) -> View:
+        """The run as seen from this task.
+
+        Raises:
+            AirflowFailException: the pipeline's YAML is not that of this file; trying again does not help.
+        """
+        from turnout.airflow.view import View
+
+        try:
+            return View(self, context)
+        except TurnoutError as error:
+            raise AirflowFailException(str(error)) from error
+
+    def _check_open(self) -> None:
+        """Skip a task that starts whatever has failed before it, but in a group that did not start."""
+        view = self._view
+        node, parent = view.nodes.get(self.node), view.parents.get(self.node)
+        if node and node.always and parent and parent.guarded and not view.opened(parent.path, view.iteration):
+            raise AirflowSkipException("the group around it did not start")
+
+
+def _loop(task: BaseOperator) -> str | None:
+    """The loop that a task is in."""
+    group = task.get_closest_mapped_task_group()
+    return str(group.group_id) if group is not None else None

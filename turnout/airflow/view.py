@@ -1,0 +1,296 @@
+"""What a task can know about its run: the plan, its own iteration, the values there are, how others ended.
+
+Values come from XCom and states from Airflow's database, both through the worker's API; what they mean is
+the plan's to say.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, conf
+
+from turnout.airflow.provider import SECTION
+from turnout.errors import Fault, StepError, TurnoutError
+from turnout.plan.link import link
+from turnout.plan.model import Node, Plan, Region, Step
+from turnout.plan.values import Iteration, Values, parsed
+from turnout.runtime.contract import Run, State
+from turnout.runtime.placeholders import run_values
+from turnout.runtime.store import ArtifactStore, with_workspace
+from turnout.spec.document import digest as digest_of
+from turnout.spec.document import read
+from turnout.spec.values import ABSENT
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+XCOM_LIMIT = 48 * 1024
+"""Bytes of JSON that an output may have in XCom, which is the scheduler's database."""
+
+IN_STORE = {"turnout": "too long for XCom: in the step's record"}
+"""What XCom holds for an output that is longer."""
+
+_FAILED = ("failed", "upstream_failed")
+
+
+class View:
+    """A run as seen from one of its tasks."""
+
+    def __init__(self, task: BaseOperator, context: Context):
+        path, digest = str(Path(task.dag.fileloc).parent / task.spec), task.spec_digest
+        self.plan = read_plan(path, digest)
+        self.context, self.instance = context, context["ti"]
+        self.store = ArtifactStore(setting("root"))
+        self.nodes: dict[str, Node] = {region.path: region for region in self.plan.root.regions()}
+        self.nodes |= {step.path: step for step in self.plan.steps()}
+        self.parents = {node.path: region for region in self.plan.root.regions() for node in region.nodes}
+        self.run = self._run()
+        self.values = Values(
+            self.plan,
+            {name: task.dag.param(name).resolve(context) for name in self.plan.parameters},
+            run_values(self.run, str(self.store.root)),
+            outputs=_Outputs(self),  # type: ignore[arg-type]
+            items=_Items(self),  # type: ignore[arg-type]
+            statuses=_Statuses(self),  # type: ignore[arg-type]
+        )
+        loop = task.get_closest_mapped_task_group()
+        self.iteration: Iteration = ()
+        if loop is not None:
+            self.iteration = tuple(self.iterations(str(loop.group_id))[self.instance.map_index])
+
+    def _run(self) -> Run:
+        dag_run = self.context["dag_run"]
+        date = getattr(dag_run, "logical_date", None)
+        created = dag_run.run_after.isoformat()
+        run = Run(self.plan.name, self.context["run_id"], created, date.isoformat() if date else "")
+        return with_workspace(run, self.plan.config, self.store)
+
+    def step(self, path: str) -> Step:
+        """A step of the plan.
+
+        Raises:
+            TurnoutError: there is none of that path.
+        """
+        node = self.nodes.get(path)
+        if not isinstance(node, Step):
+            steps = tuple(step.path for step in self.plan.steps())
+            raise TurnoutError(str(Fault(f"no step '{path}'", self.plan.name, steps)))
+        return node
+
+    # --- loops: an iteration is one index for each loop, an instance of a mapped task has one index ---------
+
+    def loops(self, path: str) -> list[str]:
+        """The loops around a node, outermost first."""
+        regions = (region for region in self.plan.root.regions() if region.loop)
+        return [region.path for region in regions if path.startswith(f"{region.path}.")]
+
+    @functools.cache  # noqa: B019 - a view lives as long as its task
+    def iterations(self, loop: str) -> list[Iteration]:
+        """All iterations of a loop, in the order of the instances of the tasks in it."""
+        nested = bool(self.loops(loop))
+        found = self.instance.xcom_pull(task_ids=f"{loop}-{'iterations' if nested else 'items'}", map_indexes=-1)
+        return [tuple(item) for item in found or ()]
+
+    def map_index(self, path: str, iteration: Iteration) -> int | None:
+        """The instance of a node's task that is an iteration of it; None when there is none."""
+        loops = self.loops(path)
+        if not loops:
+            return -1
+        found = self.iterations(loops[-1])
+        wanted = iteration[: len(loops)]
+        return found.index(wanted) if wanted in found else None
+
+    # --- values ---------------------------------------------------------------------------------------------
+
+    def output(self, step: str, name: str, iteration: Iteration) -> Any:
+        """An output of a step; ABSENT when there is none."""
+        index = self.map_index(step, iteration)
+        if index is None:
+            return ABSENT
+        if iteration == self.iteration[: len(iteration)]:
+            value = self.instance.xcom_pull(task_ids=step, key=name, map_indexes=index)
+        else:
+            every = self._all_outputs(step, name)
+            value = every[index] if every else None
+        if value == IN_STORE:
+            outcome = self.store.outcome(self.run, step, iteration)
+            artifacts = {key: item.to_dict() for key, item in outcome.artifacts.items()} if outcome else {}
+            value = {**outcome.parameters, **artifacts}.get(name) if outcome else None
+        return ABSENT if value is None else value
+
+    @functools.cache  # noqa: B019
+    def _all_outputs(self, step: str, name: str) -> list[Any]:
+        """An output of all iterations of a step, in one request where no iteration lacks it."""
+        count = len(self.iterations(self.loops(step)[-1]))
+        every = self.instance.xcom_pull(task_ids=[step], key=name) or []
+        if len(every) == count and None not in every:
+            return list(every)
+        return [self.instance.xcom_pull(task_ids=step, key=name, map_indexes=index) for index in range(count)]
+
+    # --- states ---------------------------------------------------------------------------------------------
+
+    def ended(self, path: str, iteration: Iteration) -> tuple[State, list[tuple[str, Iteration]]]:
+        """How a step or all of a region ended, and the steps that failed in it."""
+        node = self.nodes[path]
+        gate = f"{path}-when" if isinstance(node, Region) and node.guarded else ""
+        own = [gate] if gate else []
+        inner = list(_tasks(node)) if isinstance(node, Region) else [path]
+        run_id = self.run.run_id
+        dag_id = self.plan.name
+        found = self.instance.get_task_states(dag_id=dag_id, task_ids=[*own, *inner], run_ids=[run_id])[run_id]
+        states: dict[tuple[str, Iteration], str] = {}
+        for task in [*own, *inner]:
+            for where, key in self._instances(task, iteration):
+                if key in found:
+                    states[task, where] = str(found[key])
+        failed = [at for at, state in states.items() if state in _FAILED]
+        if failed:
+            state = State.FAILED if any(states[at] == "failed" for at in failed) else State.NOT_TRIGGERED
+            return state, [at for at in failed if states[at] == "failed"]
+        # Gates that were asked tell a region whose every branch was skipped from one that was itself.
+        asked = (
+            self.opened(task.removesuffix("-when"), where) is not None
+            for task, where in states
+            if task.removesuffix("-when") != path and task not in self.nodes and task.endswith("-when")
+        )
+        skipped = set(states.values()) == {"skipped"} and not any(asked)
+        return State.SKIPPED if skipped else State.SUCCEEDED, []
+
+    def opened(self, region: str, iteration: Iteration) -> bool | None:
+        """Whether the gate of a region let it start; None when it was not asked."""
+        index = self.map_index(region, iteration)
+        if index is None:
+            return None
+        found: bool | None = self.instance.xcom_pull(task_ids=f"{region}-when", key="return_value", map_indexes=index)
+        return found
+
+    def _instances(self, task: str, iteration: Iteration) -> Iterator[tuple[Iteration, str]]:
+        """The iterations of a task under one of something around it, and their keys among the states."""
+        loops = self.loops(task)
+        found = self.iterations(loops[-1]) if loops else []
+        if not found:
+            yield (), task
+        for index, where in enumerate(found):
+            if where[: len(iteration)] == iteration:
+                yield where, f"{task}_{index}"
+
+    def status(self, path: str, iteration: Iteration) -> dict[str, Any]:
+        """KFP's PipelineTaskFinalStatus of a step or region."""
+        state, failed = self.ended(path, iteration)
+        name = path.rpartition(".")[2] or self.plan.name
+        resource = self.values.run[".pipeline_job_resource_name"]
+        status: dict[str, Any] = {
+            "state": state.value,
+            "pipelineJobResourceName": resource,
+            "pipelineTaskName": name,
+        }
+        if state not in (State.SUCCEEDED, State.SKIPPED):
+            outcomes = (self.store.outcome(self.run, step, where) for step, where in failed)
+            message = "\n".join(outcome.error for outcome in outcomes if outcome)
+            status["error"] = {"code": 9, "message": message or "The DAG failed because some tasks failed."}
+        return status
+
+
+class _Outputs:
+    """The outputs of steps, as `Values` reads them."""
+
+    def __init__(self, view: View):
+        self.view = view
+
+    def get(self, key: tuple[str, Iteration], default: Any = None) -> _OutputsOf:
+        return _OutputsOf(self.view, *key)
+
+
+class _OutputsOf:
+    def __init__(self, view: View, step: str, iteration: Iteration):
+        self.view, self.step, self.iteration = view, step, iteration
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.view.output(self.step, name, self.iteration)
+
+
+class _Items:
+    """The items of loops, as `Values` reads them."""
+
+    def __init__(self, view: View):
+        self.view = view
+
+    def __getitem__(self, key: tuple[str, Iteration]) -> list[Any]:
+        loop, iteration = key
+        region = self.view.nodes[loop]
+        assert isinstance(region, Region)
+        assert region.loop
+        return items_of(self.view.values.resolve(region.loop.items, iteration))
+
+    def get(self, key: tuple[str, Iteration], default: Any = ()) -> Any:
+        loop, iteration = key
+        depth = len(iteration)
+        return default if not any(item[:depth] == iteration for item in self.view.iterations(loop)) else self[key]
+
+
+class _Statuses:
+    """How things ended, as `Values` reads it."""
+
+    def __init__(self, view: View):
+        self.view = view
+
+    def __getitem__(self, key: tuple[str, Iteration]) -> Mapping[str, Any]:
+        return self.view.status(*key)
+
+
+def items_of(value: Any) -> list[Any]:
+    """What a loop goes over: a list, or the text of one in JSON.
+
+    Raises:
+        StepError: it is something else.
+    """
+    value = parsed(value) if isinstance(value, str) else value
+    if not isinstance(value, list):
+        raise StepError(f"the loop's items are not a list: {value!r:.80}")
+    return value
+
+
+def _tasks(region: Region) -> Iterator[str]:
+    """The ids of all tasks in a region whose failure is the region's."""
+    if region.loop:
+        yield f"{region.path}-items"
+    for node in region.nodes:
+        if isinstance(node, Region):
+            if node.guarded:
+                yield f"{node.path}-when"
+            yield from _tasks(node)
+        else:
+            yield node.path
+
+
+@functools.lru_cache(maxsize=8)
+def read_plan(path: str, digest: str) -> Plan:
+    """The plan that a DAG file was compiled from.
+
+    Raises:
+        TurnoutError: the YAML beside the DAG file is missing, or another one.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        hint = "deploy the .yaml together with the .py file"
+        raise TurnoutError(str(Fault(f"the pipeline cannot be read: {error.strerror}", path, (), hint))) from error
+    if digest_of(text) != digest:
+        hint = "run turnout compile, and deploy both files"
+        raise TurnoutError(str(Fault("not the pipeline that the DAG file was compiled with", path, (), hint)))
+    return link(read(text, where=path))
+
+
+def setting(name: str, *, required: bool = True) -> str:
+    """An option of the `[turnout]` section of Airflow's configuration."""
+    value = conf.get(SECTION, name, fallback="") or ""
+    if required and not value:
+        variable = f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
+        raise TurnoutError(
+            str(Fault(f"[{SECTION}] {name} is not set", "the Airflow configuration", (), f"or set {variable}"))
+        )
+    return str(value)
