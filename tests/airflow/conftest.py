@@ -14,6 +14,8 @@ PROJECT = Path(__file__).parents[2]
 COMPONENTS = PROJECT / ".venv" / "bin"
 HOME = Path(tempfile.mkdtemp(prefix="turnout-airflow-"))
 DAGS = HOME / "dags"
+RANDOM = int(os.environ.get("TURNOUT_RANDOM_PIPELINES", "12"))
+"""How many random pipelines to run."""
 
 # Airflow reads its configuration when it is first imported.
 os.environ.update(
@@ -46,6 +48,9 @@ def airflow() -> Iterator[Path]:
     contract = dict.fromkeys(case.shape for case in CASES)
     sources = [f"tests/contract/shapes.py:{shape}" for shape in contract]
     subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", DAGS / "contract"], cwd=PROJECT, check=True)
+    (DAGS / "random").mkdir()
+    programs = [COMPONENTS / "python", PROJECT / "tests" / "random_programs.py", DAGS / "random", str(RANDOM)]
+    subprocess.run(programs, cwd=PROJECT, check=True)
     subprocess.run([Path(sys.executable).parent / "airflow", "db", "migrate"], check=True, capture_output=True)
     yield DAGS
     shutil.rmtree(HOME, ignore_errors=True)

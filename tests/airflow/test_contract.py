@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DAGS
+from conftest import DAGS, RANDOM
 from contract.cases import CASES, Case
 from test_dags import pulled
 
@@ -37,6 +38,32 @@ def test_the_contract(case: Case, bag: Any, tmp_path: Path) -> None:
     assert STATES[str(run.state)] == case.state
     for label, value in case.values.items():
         assert pulled(run, instances[label].task_id, "Output", instances[label].map_index) == value
+
+
+@pytest.mark.parametrize("index", range(RANDOM))
+def test_a_random_pipeline_ends_as_everywhere(index: int) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(DAGS / "random" / f"random-{index}.py"), bundle_name="dags-folder")
+    dag = bag.dags[f"random-{index}"]
+    run = dag.test()
+    expected = json.loads((DAGS / "random" / f"random-{index}.json").read_text())
+    states, values = {}, {}
+    for label, item in labelled(dag, run).items():
+        path, _, where = label.partition("[")
+        key = path.rpartition(".")[2], tuple(json.loads(f"[{where}") if where else [])
+        states[key] = STATES[str(item.state)]
+        values[key] = pulled(run, item.task_id, "Output", item.map_index)
+    wanted = {(name, tuple(where)): state for name, where, state, _ in expected}
+    depths = {key[0]: len(key[1]) for key in states}
+    # A loop that did not begin, in one iteration of a loop around it, has no instances there.
+    wanted = {key: state for key, state in wanted.items() if key in states or len(key[1]) >= depths.get(key[0], 9)}
+    states = {key: state for key, state in states.items() if key in wanted or state == "SUCCEEDED"}
+    assert states == wanted
+    assert {key: values[key] for key in wanted} == {
+        (name, tuple(where)): value for name, where, _, value in expected if (name, tuple(where)) in wanted
+    }
+    assert STATES[str(run.state)] == ("FAILED" if "FAILED" in wanted.values() else "SUCCEEDED")
 
 
 def never_was(label: str) -> bool:
