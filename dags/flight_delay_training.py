@@ -11,7 +11,7 @@ with DAG(
         'Train a model on a table, judge it, and if it is better than the champion put it into service.\n'
         'The defaults train on the flights that left New York in 2013: will a flight arrive more than 15\n'
         'minutes late, judged at the start of the hour in which it should depart? Other parameters make it\n'
-        'the training of any other table with two classes or a number to predict.\n'
+        'the training of any other table with two classes or a number to predict.'
     ),
     schedule=None,
     catchup=False,
@@ -143,11 +143,12 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:39074e41fbf8d17dfd146de1351271f07b55c73654268d9f03e63af0c76a7f4a',
+        'spec_digest': 'sha256:3833d1ad98f1bf72f7cba2435315f937142e8694ff03ee979565c8c17f55b80d',
     },
 ) as dag:
     ingest = Step(
         task_id='ingest',
+        doc_md='Read a table from where it is kept, and record exactly what was read.',
         inputs={
             'revision': dag.param('revision'),
             'source': dag.param('source'),
@@ -156,10 +157,12 @@ with DAG(
     )
     validate = Step(
         task_id='validate',
+        doc_md='Check a dataset against a suite of expectations, and stop the run when it fails.',
         inputs={'suite': dag.param('suite'), 'data': ingest.output['data']},
     )
     featurise = Step(
         task_id='featurise',
+        doc_md='Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.',
         inputs={
             'feature_service': dag.param('feature_service'),
             'repository': dag.param('feature_repository'),
@@ -171,6 +174,7 @@ with DAG(
     validate >> featurise
     split = Step(
         task_id='split',
+        doc_md='Keep the last part of the time for testing, so that nothing of the future leaks into training.',
         inputs={
             'gap_hours': dag.param('gap_hours'),
             'seed': dag.param('seed'),
@@ -181,6 +185,7 @@ with DAG(
     )
     train = Step(
         task_id='train',
+        doc_md='Fit an estimator on a table and log it to MLflow, preprocessing included.',
         inputs={
             'estimator': dag.param('estimator'),
             'experiment': dag.param('experiment'),
@@ -194,6 +199,7 @@ with DAG(
     )
     evaluate = Step(
         task_id='evaluate',
+        doc_md='Score a model on held-out rows and compare it with the champion on the same rows.',
         inputs={
             'metric': dag.param('metric'),
             'minimum_improvement': dag.param('minimum_improvement'),
@@ -212,6 +218,7 @@ with DAG(
     with TaskGroup('condition-1') as condition_1:
         register = Step(
             task_id='register',
+            doc_md='Make a trained model a version in the MLflow registry; the same model again is the same version.',
             inputs={
                 'registered_model': dag.param('registered_model'),
                 'model': train.output['model'],
@@ -219,6 +226,7 @@ with DAG(
         )
         deploy = Step(
             task_id='deploy',
+            doc_md='Try a model version on sample rows, then make it the champion.',
             inputs={
                 'registered_model': dag.param('registered_model'),
                 'version': register.output['version'],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from turnout.spec import deployment_spec, pipeline_spec, platform_spec, values
 from turnout.tracks import airflow
-from turnout.tracks.airflow import _literal
+from turnout.tracks.python_source import literal
 from turnout.tracks.support import TABLES
 
 SHAPES = "tests/examples/shapes.py"
@@ -121,7 +121,7 @@ JSON = st.recursive(
 @settings(deadline=None)  # a busy machine is no fault
 @given(JSON, st.none() | st.integers(0, 4))
 def test_any_value_is_a_literal_in_the_generated_code(value, depth) -> None:
-    assert ast.literal_eval(_literal(value, depth)) == value
+    assert ast.literal_eval(literal(value, depth)) == value
 
 
 @settings(deadline=None)

@@ -25,14 +25,18 @@ if TYPE_CHECKING:
         PipelineTaskFinalStatus,
     )
 
+    from turnout.authoring.airflow import on_airflow
     from turnout.authoring.component import component
     from turnout.authoring.pipeline import pipeline
+    from turnout.spec.airflow_facts import Asset, Deadline, Notifier, StepFacts
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "component": "turnout.authoring.component",
+    "on_airflow": "turnout.authoring.airflow",
     "pipeline": "turnout.authoring.pipeline",
+    **dict.fromkeys(("Asset", "Deadline", "Notifier", "StepFacts"), "turnout.spec.airflow_facts"),
     **dict.fromkeys(
         (
             "HTML",
@@ -53,17 +57,22 @@ _HOMES = {
 __all__ = [
     "HTML",
     "Artifact",
+    "Asset",
     "ClassificationMetrics",
     "ComponentError",
     "Dataset",
+    "Deadline",
     "Input",
     "Markdown",
     "Metrics",
     "Model",
+    "Notifier",
     "Output",
     "PipelineTaskFinalStatus",
+    "StepFacts",
     "TurnoutError",
     "component",
+    "on_airflow",
     "pipeline",
 ]
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from turnout.airflow.expressions import Field, OneOf, Status, Template
     from turnout.airflow.loops import Items, Loop
+    from turnout.airflow.notify import Notify
     from turnout.airflow.operators import End, Step, When
 
-__all__ = ["End", "Field", "Items", "Loop", "OneOf", "Status", "Step", "Template", "When"]
+__all__ = ["End", "Field", "Items", "Loop", "Notify", "OneOf", "Status", "Step", "Template", "When"]
 
-_MODULES = {"expressions": ("Field", "OneOf", "Status", "Template"), "loops": ("Items", "Loop")}
+_MODULES = {"expressions": ("Field", "OneOf", "Status", "Template"), "loops": ("Items", "Loop"), "notify": ("Notify",)}
 
 
 def __getattr__(name: str) -> Any:

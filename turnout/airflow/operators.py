@@ -13,7 +13,9 @@ from turnout.airflow.base import PlanOperator
 from turnout.errors import TurnoutError
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from collections.abc import Mapping
+
+    from airflow.sdk import Asset, Context
 
     from turnout.runtime.contract import Task
     from turnout.runtime.process import ProcessRuntime
@@ -24,12 +26,17 @@ class Step(PlanOperator):
     """A step of a compiled pipeline.
 
     Its outputs are XComs by their names: parameters as they are, artifacts as references.
+
+    Args:
+        publishes: assets by name of the output that updates them; the event tells the value, or where the
+            artifact is.
     """
 
     ui_color = "#e8eef7"
 
-    def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
+    def __init__(self, *, publishes: Mapping[str, Asset] | None = None, **kwargs: Any):
+        super().__init__(outlets=list((publishes or {}).values()), **kwargs)
+        self.publishes = dict(publishes or {})
         self._runtime: ProcessRuntime | None = None
 
     def execute(self, context: Context) -> None:
@@ -68,7 +75,11 @@ class Step(PlanOperator):
             cache.keep(key, task, outcome)
         artifacts = {name: artifact.to_dict() for name, artifact in outcome.artifacts.items()}
         for name, value in {**outcome.parameters, **artifacts}.items():
-            instance.xcom_push(key=name, value=value if len(json.dumps(value)) <= XCOM_LIMIT else IN_STORE)
+            short = value if len(json.dumps(value)) <= XCOM_LIMIT else IN_STORE
+            instance.xcom_push(key=name, value=short)
+            if name in self.publishes:
+                facts = {key: short[key] for key in ("uri", "digest")} if name in artifacts else {"value": short}
+                context["outlet_events"][self.publishes[name]].extra = {"run_id": view.run.run_id, **facts}
 
     def _task(self) -> Task:
         from turnout.plan.task import make_task

@@ -17,6 +17,7 @@ from turnout.airflow.provider import SECTION
 from turnout.errors import Fault, StepError, TurnoutError
 from turnout.plan.link import link
 from turnout.plan.model import Node, Plan, Region, Step
+from turnout.plan.parameters import with_data_interval
 from turnout.plan.values import Iteration, Values, parsed
 from turnout.runtime.contract import Run, State
 from turnout.runtime.placeholders import run_values
@@ -51,7 +52,7 @@ class View:
         self.run = self._run()
         self.values = Values(
             self.plan,
-            {name: task.dag.param(name).resolve(context) for name in self.plan.parameters},
+            self._parameters({name: task.dag.param(name).resolve(context) for name in self.plan.parameters}),
             run_values(self.run, str(self.store.root)),
             outputs=_Outputs(self),  # type: ignore[arg-type]
             items=_Items(self),  # type: ignore[arg-type]
@@ -68,6 +69,13 @@ class View:
         created = dag_run.run_after.isoformat()
         run = Run(self.plan.name, self.context["run_id"], created, date.isoformat() if date else "")
         return with_workspace(run, self.plan.config, self.store)
+
+    def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        dag_run = self.context["dag_run"]
+        start, end = dag_run.data_interval_start, dag_run.data_interval_end
+        # A run that was started by hand or by an asset may have no interval, or one of no length.
+        interval = (start, end) if start and end and start < end else None
+        return with_data_interval(given, self.plan.airflow, dag_run.run_after, interval)
 
     def step(self, path: str) -> Step:
         """A step of the plan.

@@ -8,17 +8,18 @@ import functools
 import inspect
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
 from turnout.authoring.component import SIGNATURES
 from turnout.authoring.signature import Signature, read_signature
-from turnout.errors import DefinitionError, Fault
+from turnout.errors import DefinitionError, Fault, did_you_mean
+from turnout.spec.airflow_facts import AirflowFacts, Asset, Assets, Deadline, Notifier, StepFacts, facts_to_json
 from turnout.spec.deployment_spec import PipelineDeploymentConfig
 from turnout.spec.document import Document, from_dict
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, PipelineSpec
-from turnout.spec.platform_spec import PlatformSpec, SinglePlatformSpec
+from turnout.spec.platform_spec import PlatformDeploymentConfig, PlatformSpec, SinglePlatformSpec
 
 if TYPE_CHECKING:
     from kfp.dsl.graph_component import GraphComponent
@@ -38,6 +39,26 @@ class Facts:
     airflow: dict[str, Any]
 
 
+class AirflowArguments(TypedDict, total=False):
+    """What `@pipeline` takes for Airflow alone."""
+
+    schedule: str | datetime.timedelta | None
+    triggered_by: Asset | Assets | None
+    timezone: str
+    start_date: datetime.date | None
+    end_date: datetime.date | None
+    catchup: bool
+    max_active_runs: int | None
+    max_active_steps: int | None
+    data_interval: tuple[str, str] | None
+    timeout: datetime.timedelta | None
+    deadline: Deadline | None
+    on_failure: Sequence[Notifier]
+    on_success: Sequence[Notifier]
+    tags: Sequence[str]
+    steps: StepFacts
+
+
 @overload
 def pipeline(function: _Function) -> GraphComponent: ...
 @overload
@@ -47,11 +68,7 @@ def pipeline(
     description: str | None = None,
     display_name: str | None = None,
     pipeline_root: str | None = None,
-    schedule: str | None = None,
-    start_date: datetime.date | None = None,
-    catchup: bool | None = None,
-    max_active_runs: int | None = None,
-    tags: Sequence[str] = (),
+    **airflow: Unpack[AirflowArguments],
 ) -> Callable[[_Function], GraphComponent]: ...
 def pipeline(
     function: Callable[..., Any] | None = None,
@@ -60,11 +77,7 @@ def pipeline(
     description: str | None = None,
     display_name: str | None = None,
     pipeline_root: str | None = None,
-    schedule: str | None = None,
-    start_date: datetime.date | None = None,
-    catchup: bool | None = None,
-    max_active_runs: int | None = None,
-    tags: Sequence[str] = (),
+    **airflow: Unpack[AirflowArguments],
 ) -> Any:
     """Make a function that calls components a KFP pipeline.
 
@@ -77,11 +90,8 @@ def pipeline(
         description: what it does; the docstring's text when None.
         display_name: a name for people.
         pipeline_root: default URI under which KFP stores artifacts.
-        schedule: for Airflow: a five-field cron expression or a preset such as `@daily`.
-        start_date: for Airflow: the first day of the schedule, in UTC.
-        catchup: for Airflow: whether intervals since the start date that were missed are run.
-        max_active_runs: for Airflow: how many runs may be under way at once.
-        tags: for Airflow: labels to filter by.
+        airflow: what it says to Airflow alone, by the names of the attributes of `AirflowFacts`:
+            `schedule`, `timezone`, `catchup`, `data_interval`, `triggered_by`, `tags`, `on_failure`, ...
 
     Raises:
         DefinitionError: the function cannot be a pipeline, with every reason.
@@ -93,11 +103,7 @@ def pipeline(
             description=description,
             display_name=display_name,
             pipeline_root=pipeline_root,
-            schedule=schedule,
-            start_date=start_date,
-            catchup=catchup,
-            max_active_runs=max_active_runs,
-            tags=tags,
+            **airflow,
         )
     if os.environ.get("_KFP_RUNTIME") == "true":
         return function  # a running step imports components, also those that stand beside a pipeline
@@ -117,16 +123,35 @@ def pipeline(
         if (facets := _facts_beside_the_spec(item.schema or {}))
     }
     facts = {
-        "schedule": schedule,
-        "start_date": start_date.isoformat() if start_date else None,
-        "catchup": catchup,
-        "max_active_runs": max_active_runs,
-        "tags": sorted(tags),
+        **facts_to_json(_airflow_facts(airflow, signature, where)),
         "parameters": checks,
         "parameter_order": list(signature.parameters),
     }
-    graph.turnout = Facts(signature, {key: value for key, value in facts.items() if value not in (None, [], {})})
+    graph.turnout = Facts(signature, {key: value for key, value in facts.items() if value not in ([], {})})
     return graph
+
+
+def _airflow_facts(arguments: Mapping[str, Any], signature: Signature, where: str) -> AirflowFacts:
+    names = tuple(AirflowArguments.__annotations__)
+    faults = [
+        Fault(f"no argument '{name}'", where, names, did_you_mean(name, names))
+        for name in arguments
+        if name not in names
+    ]
+    if faults:
+        raise DefinitionError(faults)
+    lists = {name: tuple(arguments[name]) for name in ("on_failure", "on_success") if name in arguments}
+    tags = {"tags": tuple(sorted(arguments["tags"]))} if "tags" in arguments else {}
+    facts = AirflowFacts(**{**arguments, **lists, **tags})
+    faults.extend(facts.faults(where))
+    for name in facts.data_interval or ():
+        schema = signature.parameters[name].schema if name in signature.parameters else None
+        if schema is None or schema.get("format") != "date-time":
+            hint = "declare it as `datetime.datetime | None = None`"
+            faults.append(Fault(f"no date-time parameter '{name}' for the data interval", where, (), hint))
+    if faults:
+        raise DefinitionError(faults)
+    return facts
 
 
 def compile_pipeline(graph: GraphComponent) -> Document:
@@ -156,14 +181,31 @@ def compile_pipeline(graph: GraphComponent) -> Document:
         },
     )
     spec = _without_caches_of_the_outside(spec)
+    docs = _docs(spec)
     platform = document.platform
-    if facts and facts.airflow:
+    if docs or (facts and facts.airflow):
         # KFP's server takes a second document only if it has the key `kubernetes`.
         kept = platform.platforms if platform else {}
         kubernetes = kept.get("kubernetes", SinglePlatformSpec())
-        airflow = SinglePlatformSpec(config=facts.airflow)
+        airflow = kept.get("airflow", SinglePlatformSpec())
+        executors = airflow.deployment_spec.executors if airflow.deployment_spec else {}
+        steps = {label: docs.get(label, {}) | executors.get(label, {}) for label in sorted({*docs, *executors})}
+        deployment = PlatformDeploymentConfig(executors=steps) if steps else None
+        config = facts.airflow if facts else None
+        airflow = dataclasses.replace(airflow, config=config or None, deployment_spec=deployment)
         platform = PlatformSpec(platforms={**kept, "kubernetes": kubernetes, "airflow": airflow})
     return Document(pipeline=spec, platform=platform)
+
+
+def _docs(spec: PipelineSpec) -> dict[str, dict[str, Any]]:
+    """What the components say that they do, by executor's label; KFP's spec has no place for it."""
+    assert spec.deployment_spec is not None
+    found = {}
+    for component in spec.components.values():
+        signature = _signature_of(component, spec.deployment_spec)
+        if signature and (doc := signature.summary):
+            found[component.executor_label or ""] = {"doc": doc}
+    return found
 
 
 def _without_caches_of_the_outside(spec: PipelineSpec) -> PipelineSpec:

@@ -55,6 +55,11 @@ class Signature:
     parameters: dict[str, Parameter] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def summary(self) -> str:
+        """The first paragraph of its docstring."""
+        return docstring_parser.parse(self.function.__doc__ or "").short_description or ""
+
     def plain_function(self) -> Callable[..., Any]:
         """A copy of the function with annotations and defaults that KFP understands."""
         function = self.function

@@ -99,7 +99,7 @@ def run(
 def _bound(source: str, parameters: list[str]) -> tuple[Plan, dict[str, Any]]:
     """The plan of a source, and the values of a run."""
     from turnout.plan.link import link
-    from turnout.plan.parameters import bind_parameters, parse_value
+    from turnout.plan.parameters import bind_parameters, parse_value, with_data_interval
     from turnout.source import load
 
     if not source:
@@ -110,7 +110,8 @@ def _bound(source: str, parameters: list[str]) -> tuple[Plan, dict[str, Any]]:
         name: parse_value(text, plan.parameters[name].schema) if name in plan.parameters else text
         for name, text in given.items()
     }
-    return plan, bind_parameters(plan.parameters, typed, plan.name)
+    values = bind_parameters(plan.parameters, typed, plan.name)
+    return plan, with_data_interval(values, plan.airflow, datetime.datetime.now(datetime.UTC))
 
 
 @app.command("compile")

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from turnout.spec.airflow_facts import AirflowFacts, read_facts
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.document import Document
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, RetryPolicy
@@ -219,6 +220,11 @@ class Plan:
         platform = self.document.platform
         single = platform.platforms.get("kubernetes") if platform else None
         return (single.pipeline_config if single else None) or PipelineConfig()
+
+    @property
+    def airflow(self) -> AirflowFacts:
+        """What the pipeline says to Airflow alone."""
+        return read_facts(self.document.platform_config("airflow"), f"{self.name}.airflow")
 
     def steps(self) -> list[Step]:
         """All steps, each after those that it needs."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from turnout.errors import Fault, ParameterError, did_you_mean
 from turnout.plan.model import Parameter
+from turnout.spec.airflow_facts import AirflowFacts, last_interval
 from turnout.spec.document import Document
 from turnout.spec.json_schema import value_faults, whole_numbers
 from turnout.spec.pipeline_spec import InputParameterSpec
@@ -57,6 +59,32 @@ def bind_parameters(parameters: Mapping[str, Parameter], given: Mapping[str, Any
     if faults:
         raise ParameterError(faults)
     return values
+
+
+def with_data_interval(
+    values: Mapping[str, Any],
+    facts: AirflowFacts,
+    now: datetime.datetime,
+    interval: tuple[datetime.datetime, datetime.datetime] | None = None,
+) -> dict[str, Any]:
+    """The values of a run, with the data interval in its two parameters when neither was given.
+
+    Args:
+        now: when the run was started, with a time zone.
+        interval: that of the run, when a schedule made one; else the last whole one before `now`.
+
+    Raises:
+        ParameterError: one end of the interval was given, the other not.
+    """
+    names = facts.data_interval or ()
+    missing = [name for name in names if values.get(name) in (None, "")]
+    if len(missing) == 1:
+        what = f"parameter '{missing[0]}' has no value, the other end of the data interval has"
+        raise ParameterError([Fault(what, missing[0], names, "give both, or neither")])
+    if not missing:
+        return dict(values)
+    start_and_end = interval or last_interval(facts, now)
+    return {**values, **{name: time.isoformat() for name, time in zip(names, start_and_end, strict=True)}}
 
 
 def parse_value(text: str, schema: Mapping[str, Any]) -> Any:

@@ -5,11 +5,11 @@ The text holds literals only and depends on the pipeline alone; the order is the
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,28 +33,27 @@ from turnout.plan.model import (
     references,
 )
 from turnout.plan.retry import Backoff
+from turnout.spec.airflow_facts import read_step_facts
 from turnout.spec.document import Document, digest, write
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
+from turnout.tracks.airflow_facts import as_text, dag_arguments, step_arguments
+from turnout.tracks.python_source import Call, Code, call
 from turnout.tracks.support import AIRFLOW, refusals
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,250}")
-_OPERATORS = {"End", "Field", "Items", "Loop", "OneOf", "Status", "Step", "Template", "When"}
-_NAMES = {"DAG", "Param", "TaskGroup", "dag", "datetime", "timedelta", *_OPERATORS}
-_WIDTH = 110
+_HOMES = {
+    **dict.fromkeys(("datetime", "timedelta"), "datetime"),
+    "ZoneInfo": "zoneinfo",
+    **dict.fromkeys(("DAG", "Param", "TaskGroup", "Asset", "AssetOrTimeSchedule"), "airflow.sdk"),
+    **dict.fromkeys(("CronDataIntervalTimetable", "CronTriggerTimetable"), "airflow.sdk"),
+    **dict.fromkeys(("DeltaDataIntervalTimetable", "DeltaTriggerTimetable"), "airflow.sdk"),
+    **dict.fromkeys(("AsyncCallback", "DeadlineAlert", "DeadlineReference"), "airflow.sdk.definitions.deadline"),
+    **dict.fromkeys(("End", "Field", "Items", "Loop", "Notify", "OneOf", "Status"), "turnout.airflow"),
+    **dict.fromkeys(("Step", "Template", "When"), "turnout.airflow"),
+}
+"""Where the names come from that a DAG file may use; no step's variable takes one."""
 _RUN_END = "state-of-the-run"
-
-
-class _Code(str):
-    """Text that is code already."""
-
-
-@dataclass(frozen=True)
-class _Call:
-    """An expression that is a call."""
-
-    function: str
-    arguments: Sequence[Any]
 
 
 def emit(document: Document, stem: str) -> dict[Path, str]:
@@ -79,7 +78,7 @@ def faults(document: Document) -> list[Fault]:
             found.append(
                 Fault(f"'{key}' cannot be an Airflow id", plan.name, (), "letters, digits, '-', '_', '.'; at most 250")
             )
-    if document.platform_config("airflow").get("schedule"):
+    if plan.airflow.schedule:
         hint = "give it a default: nobody fills in the form of a scheduled run"
         found.extend(
             Fault(f"parameter '{name}' of a scheduled pipeline has no default", plan.name, (), hint)
@@ -97,9 +96,8 @@ def faults(document: Document) -> list[Fault]:
 class _DagFile:
     def __init__(self, plan: Plan, spec: str, spec_digest: str):
         self.plan, self.spec, self.spec_digest = plan, spec, spec_digest
-        self.facts = plan.document.platform_config("airflow")
+        self.facts = plan.airflow
         self.names: dict[str, str] = {}
-        self.uses = {"DAG"}
         self.ends = _ends(plan)
         for region in plan.root.regions():
             for node in region.nodes:
@@ -128,14 +126,9 @@ class _DagFile:
         body = ["\n".join(self._region(self.plan.root, 1)) or "    pass"]
         if "" in self.ends:
             body.append("\n".join(self._run_end()))
-        dag = _call("DAG", self._dag_arguments(), 0)
-        imports = [f"from airflow.sdk import {', '.join(sorted(self.uses & {'DAG', 'Param', 'TaskGroup'}))}"]
-        if operators := sorted(self.uses & _OPERATORS):
-            imports += ["", f"from turnout.airflow import {', '.join(operators)}"]
-        if times := sorted(self.uses & {"datetime", "timedelta"}):
-            imports = [f"from datetime import {', '.join(times)}", "", *imports]
-        header = f"# Compiled by Turnout from the pipeline {_comment(self.plan.name)}: change that, not this file.\n\n"
-        return header + "\n".join(imports) + f"\n\nwith {dag} as dag:\n" + "\n".join(body) + "\n"
+        text = f"with {call('DAG', self._dag_arguments(), 0)} as dag:\n" + "\n".join(body) + "\n"
+        header = f"# Compiled by Turnout from the pipeline {_comment(self.plan.name)}: change that, not this file."
+        return f"{header}\n\n{_imports(text)}\n\n{text}"
 
     def _dag_arguments(self) -> dict[str, Any]:
         info = self.plan.document.pipeline.pipeline_info
@@ -143,32 +136,20 @@ class _DagFile:
         if info and info.display_name:
             arguments["dag_display_name"] = info.display_name
         if self.plan.description:
-            # Airflow reads a file if this ends in .md; it cannot, with the line end.
-            arguments["doc_md"] = self.plan.description.rstrip() + "\n"
-        arguments["schedule"] = self.facts.get("schedule")
-        if start := self.facts.get("start_date"):
-            self.uses.add("datetime")
-            arguments["start_date"] = _Code(f"datetime({', '.join(str(int(part)) for part in start.split('-'))})")
-        arguments["catchup"] = bool(self.facts.get("catchup", False))
-        if most := self.facts.get("max_active_runs"):
-            arguments["max_active_runs"] = int(most)
-        if limit := self.plan.config.active_deadline_seconds:
-            self.uses.add("timedelta")
-            arguments["dagrun_timeout"] = _Code(f"timedelta(seconds={limit})")
-        if tags := self.facts.get("tags"):
-            arguments["tags"] = list(tags)
+            arguments["doc_md"] = as_text(self.plan.description)
+        arguments |= dag_arguments(self.facts, self.plan.config.active_deadline_seconds)
         if self.plan.parameters:
-            self.uses.add("Param")
             arguments["params"] = {name: self._param(item) for name, item in self.plan.parameters.items()}
-        arguments["default_args"] = {"spec": self.spec, "spec_digest": self.spec_digest}
+        defaults = {"spec": self.spec, "spec_digest": self.spec_digest}
+        arguments["default_args"] = defaults | step_arguments(self.facts.steps)
         return arguments
 
-    def _param(self, parameter: Parameter) -> _Code:
+    def _param(self, parameter: Parameter) -> Code:
         # A required parameter has no first argument: the form asks for it.
         default = [] if parameter.required else [parameter.default]
         schema = {key: whole_numbers(value, {"type": "number"}) for key, value in parameter.schema.items()}
         told = {"description": parameter.description} if parameter.description else {}
-        return _Code(_call("Param", {**schema, **told}, 2, default))
+        return Code(call("Param", {**schema, **told}, 2, default))
 
     def _region(self, region: Region, depth: int) -> Iterator[str]:
         for node in region.nodes:
@@ -185,15 +166,14 @@ class _DagFile:
                 arguments["inputs"] = self._inputs(region.condition.inputs)
             if region.always:
                 arguments["trigger_rule"] = "all_done"
-            yield f"{indent}{entries[-1]} = {self._operator('When', arguments, depth)}"
+            yield f"{indent}{entries[-1]} = {call('When', arguments, depth)}"
         if region.loop:
             entries.append(f"{name}_items")
             arguments = {"task_id": f"{short}-items", "items": self._source(region.loop.items)}
-            yield f"{indent}{entries[-1]} = {self._operator('Items', arguments, depth)}"
+            yield f"{indent}{entries[-1]} = {call('Items', arguments, depth)}"
             parallelism = {"parallelism": region.loop.parallelism} if region.loop.parallelism else {}
-            group = self._operator("Loop", parallelism, depth, [short, _Code(entries[-1])])
+            group = call("Loop", parallelism, depth, [short, Code(entries[-1])])
         else:
-            self.uses.add("TaskGroup")
             group = f"TaskGroup({short!r})"
         yield f"{indent}with {group} as {name}:"
         yield "\n".join(self._region(region, depth + 1)) or f"{indent}    pass"
@@ -204,7 +184,7 @@ class _DagFile:
         if region.path in self.ends:
             end = self._ended(region.path)
             arguments = {"task_id": f"{short}-end", "region": region.path}
-            yield f"{indent}{end} = {self._operator('End', arguments, depth)}"
+            yield f"{indent}{end} = {call('End', arguments, depth)}"
             before = ", ".join([*entries, name])
             yield f"{indent}{f'[{before}]' if entries else name} >> {end}"
 
@@ -213,7 +193,7 @@ class _DagFile:
         nodes = self.plan.root.nodes
         followed = {path for node in nodes for path in node.after}
         last = ", ".join(self._ended(node.path) for node in nodes if node.path not in followed)
-        end = self._operator("End", {"task_id": _RUN_END, "region": ""}, 1)
+        end = call("End", {"task_id": _RUN_END, "region": ""}, 1)
         yield f"    [{last}] >> {end}"
 
     def _ended(self, path: str) -> str:
@@ -228,19 +208,20 @@ class _DagFile:
             for key, source in step.inputs.items()
             if not (isinstance(source, Constant) and key in declared and declared[key].default_value == source.value)
         }
-        arguments: dict[str, Any] = {"task_id": step.name}
+        own = self.plan.document.platform_executor("airflow", step.executor_label)
+        facts = read_step_facts(own, f"{self.plan.name}.{step.path}.airflow")
+        arguments: dict[str, Any] = {"task_id": step.name, **step_arguments(facts)}
         if step.always:
             arguments["trigger_rule"] = "all_done"
         if given:
             arguments["inputs"] = self._inputs(given)
         if step.retry and step.retry.max_retry_count:
             backoff = Backoff.of(step.retry)
-            self.uses.add("timedelta")
             arguments["retries"] = step.retry.max_retry_count
-            arguments["retry_delay"] = _Code(f"timedelta(seconds={backoff.first!r})")
+            arguments["retry_delay"] = Code(f"timedelta(seconds={backoff.first!r})")
             arguments["retry_exponential_backoff"] = backoff.factor
-            arguments["max_retry_delay"] = _Code(f"timedelta(seconds={backoff.most!r})")
-        yield f"{indent}{name} = {self._operator('Step', arguments, depth)}"
+            arguments["max_retry_delay"] = Code(f"timedelta(seconds={backoff.most!r})")
+        yield f"{indent}{name} = {call('Step', arguments, depth)}"
         waits = set(_waits_for(step.inputs.values()))
         for other in (other for other in step.after if other not in waits):
             yield f"{indent}{self._ended(other)} >> {name}"
@@ -254,35 +235,27 @@ class _DagFile:
             case Constant(value):
                 return whole_numbers(value)
             case PipelineParameter(name):
-                return _Code(f"dag.param({name!r})")
+                return Code(f"dag.param({name!r})")
             case StepOutput(step, output):
-                return _Code(f"{self.names[step]}.output[{output!r}]")
+                return Code(f"{self.names[step]}.output[{output!r}]")
             case LoopItem(loop):
-                return _Code(f"{self.names[loop]}.item")
+                return Code(f"{self.names[loop]}.item")
             case Field(LoopItem(loop), keys):
-                return _Code(f"{self.names[loop]}.item{''.join(f'[{key!r}]' for key in keys)}")
+                return Code(f"{self.names[loop]}.item{''.join(f'[{key!r}]' for key in keys)}")
             case Field(inner, keys):
-                return self._expression("Field", self._source(inner), *keys)
+                return Call("Field", [self._source(inner), *keys])
             case Collected(loop, item):
-                return _Call(f"{self.names[loop]}.collect", [self._source(item)])
+                return Call(f"{self.names[loop]}.collect", [self._source(item)])
             case OneOf(options):
-                return self._expression("OneOf", *map(self._source, options))
+                return Call("OneOf", [*map(self._source, options)])
             case FinalStatus(path):
-                return self._expression("Status", _Code(self._ended(path)))
+                return Call("Status", [Code(self._ended(path))])
             case Template(text, inputs):
-                return self._expression("Template", text, *([self._inputs(inputs)] if inputs else []))
-
-    def _expression(self, name: str, *arguments: Any) -> _Call:
-        self.uses.add(name)
-        return _Call(name, arguments)
-
-    def _operator(self, name: str, arguments: Mapping[str, Any], depth: int, positional: Sequence[Any] = ()) -> str:
-        self.uses.add(name)
-        return _call(name, arguments, depth, positional)
+                return Call("Template", [text, *([self._inputs(inputs)] if inputs else [])])
 
     def _name(self, path: str) -> None:
         """A variable for a node: its own name, or its whole path where that is taken."""
-        taken = set(self.names.values()) | _NAMES
+        taken = {*self.names.values(), *_HOMES, "dag"}
         for candidate in (path.rpartition(".")[2], path):
             name = re.sub(r"\W", "_", candidate, flags=re.ASCII)
             name = f"step_{name}" if not name.isidentifier() or keyword.iskeyword(name) else name
@@ -333,46 +306,21 @@ def _waits_for(sources: Iterable[Source]) -> Iterator[str]:
                 yield from _waits_for(inputs.values())
 
 
+def _imports(text: str) -> str:
+    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)} & _HOMES.keys()
+    modules: dict[str, list[str]] = {}
+    for name in sorted(used, key=lambda name: (name != name.upper(), name)):
+        modules.setdefault(_HOMES[name], []).append(name)
+    groups = [
+        [f"from {module} import {', '.join(modules[module])}" for module in sorted(modules) if kind(module)]
+        for kind in (
+            lambda module: "." not in module,
+            lambda module: module.startswith("airflow."),
+            lambda module: module.startswith("turnout."),
+        )
+    ]
+    return "\n\n".join("\n".join(group) for group in groups if group)
+
+
 def _comment(text: str) -> str:
     return re.sub(r"[^\x20-\x7e]", "?", text)
-
-
-def _call(function: str, arguments: Mapping[str, Any], depth: int, positional: Sequence[Any] = ()) -> str:
-    """A call as source text, on one line where that is short enough."""
-    parts = [(None, value) for value in positional] + list(arguments.items())
-    line = ", ".join((f"{key}=" if key else "") + _literal(value, None) for key, value in parts)
-    if len(line) + len(function) + 4 * depth + 24 <= _WIDTH and "\n" not in line:
-        return f"{function}({line})"
-    indent = "    " * (depth + 1)
-    lines = [f"{indent}{f'{key}=' if key else ''}{_literal(value, depth + 1)}," for key, value in parts]
-    return "\n".join([f"{function}(", *lines, "    " * depth + ")"])
-
-
-def _literal(value: Any, depth: int | None) -> str:
-    """A JSON value as Python source; over several lines when `depth` is given and one is too long."""
-    if isinstance(value, _Code):
-        return str(value)
-    if isinstance(value, _Call):
-        return value.function + _enclose("(", [_literal(item, _deeper(depth)) for item in value.arguments], ")", depth)
-    if isinstance(value, str) and "\n" in value and depth is not None:
-        indent = "    " * (depth + 1)
-        lines = [f"{indent}{line!r}" for line in value.splitlines(keepends=True)]
-        return "\n".join(["(", *lines, "    " * depth + ")"])
-    if isinstance(value, dict):
-        entries = [f"{key!r}: {_literal(item, _deeper(depth))}" for key, item in value.items()]
-        return _enclose("{", entries, "}", depth)
-    if isinstance(value, list):
-        return _enclose("[", [_literal(item, _deeper(depth)) for item in value], "]", depth)
-    return repr(value)
-
-
-def _enclose(start: str, entries: list[str], end: str, depth: int | None) -> str:
-    line = start + ", ".join(entries) + end
-    if depth is None or (len(line) + 4 * depth + 16 <= _WIDTH and "\n" not in line):
-        return line
-    indent = "    " * (depth + 1)
-    return "\n".join([start, *(f"{indent}{entry}," for entry in entries), "    " * depth + end])
-
-
-def _deeper(depth: int | None) -> int | None:
-    return None if depth is None else depth + 1

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from turnout.errors import Fault
+from turnout.spec.airflow_facts import AirflowFacts, StepFacts
 from turnout.spec.document import Document
 
 Verdict = Literal["kept", "lowered", "refused"]
@@ -155,28 +156,28 @@ _LAUNCHER: dict[str, Support] = {
 LOCAL: dict[str, Support] = {
     **_LAUNCHER,
     "airflow.*": lowered("a local run is started by hand; parameters are checked as the facts say"),
+    "airflow.data_interval": lowered("the last whole interval before the run, when it is given none"),
 }
 
 AIRFLOW: dict[str, Support] = {
     **_LAUNCHER,
-    "airflow.schedule": KEPT,
-    "airflow.start_date": KEPT,
-    "airflow.catchup": KEPT,
-    "airflow.max_active_runs": KEPT,
-    "airflow.tags": KEPT,
+    **{f"airflow.{item.name}": KEPT for kind in (AirflowFacts, StepFacts) for item in dataclasses.fields(kind)},
     "airflow.parameters": KEPT,
     "airflow.parameter_order": KEPT,
 }
 
+_RECURRING = lowered("KFP keeps schedules on its server: create a recurring run")
 
 KFP: dict[str, Support] = {
     **STRUCTURE,
     "kubernetes.*": KEPT,
     "airflow.*": KEPT,  # a further key of the platform document, which KFP's server accepts
-    "airflow.schedule": lowered("KFP keeps schedules on its server: create a recurring run"),
-    "airflow.start_date": lowered("KFP keeps schedules on its server: create a recurring run"),
-    "airflow.catchup": lowered("KFP keeps schedules on its server: create a recurring run"),
-    "airflow.max_active_runs": lowered("KFP keeps schedules on its server: create a recurring run"),
+    **dict.fromkeys(
+        ("airflow.schedule", "airflow.timezone", "airflow.start_date", "airflow.end_date", "airflow.catchup"),
+        _RECURRING,
+    ),
+    **dict.fromkeys(("airflow.max_active_runs", "airflow.triggered_by"), _RECURRING),
+    "airflow.data_interval": lowered("its parameters are given by who starts the run, or by the recurring run"),
 }
 
 TABLES = {"local": LOCAL, "airflow": AIRFLOW, "kfp": KFP}

@@ -1,0 +1,312 @@
+"""What a pipeline says to Airflow alone: when it runs, where, and who hears of it.
+
+It stands in the YAML under `platforms.airflow`: the pipeline's in `config`, those of a step in
+`deploymentSpec.executors` under its executor's label, as kfp-kubernetes' settings do for its platform.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import cattrs
+
+from turnout.errors import Fault, SpecError
+
+PRESETS = {"@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"}
+UNTIMED_PRESETS = {"@once", "@continuous"}
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Asset:
+    """Data that a pipeline makes, and that starts others: Airflow's asset.
+
+    `a & b` starts a run when both were updated, `a | b` when one was.
+
+    Attributes:
+        name: at most 1500 characters of ASCII; what pipelines agree on.
+        uri: where it is, for people; nothing reads it.
+    """
+
+    name: str
+    uri: str = ""
+
+    def __and__(self, other: Asset | Assets) -> Assets:
+        return Assets((self, other), every=True)
+
+    def __or__(self, other: Asset | Assets) -> Assets:
+        return Assets((self, other), every=False)
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Assets of which every one, or any, must have been updated."""
+
+    of: tuple[Asset | Assets, ...]
+    every: bool
+
+    def __and__(self, other: Asset | Assets) -> Assets:
+        return Assets((self, other), every=True)
+
+    def __or__(self, other: Asset | Assets) -> Assets:
+        return Assets((self, other), every=False)
+
+
+@dataclass(frozen=True)
+class Notifier:
+    """Who is told: a notifier class of Airflow's providers, or one's own subclass of `BaseNotifier`.
+
+    Attributes:
+        path: dotted path of the class, such as `airflow.providers.slack.notifications.slack.SlackNotifier`.
+        arguments: of the class; texts in its template fields are Jinja templates, such as `{{ dag.dag_id }}`.
+    """
+
+    path: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Who is told when a run has not ended in time; the run goes on.
+
+    Attributes:
+        after: since the run was queued.
+    """
+
+    after: datetime.timedelta
+    notifier: Notifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFacts:
+    """What a step, or by default every step, says to Airflow.
+
+    Attributes:
+        pool: name of an Airflow pool whose slots the step takes.
+        pool_slots: how many of them.
+        priority: among tasks that wait for a slot; higher is sooner.
+        queue: of workers, where the executor knows queues.
+        executor: name of the executor that runs it, where several are configured.
+        owner: who answers for it.
+        max_active: how many instances of the step may run at once, over all runs.
+        publishes: assets by name of the output that updates them.
+        on_failure: who is told when it fails for good.
+        doc: what it does, for people; the first paragraph of its component's docstring.
+    """
+
+    pool: str | None = None
+    pool_slots: int | None = None
+    priority: int | None = None
+    queue: str | None = None
+    executor: str | None = None
+    owner: str | None = None
+    max_active: int | None = None
+    publishes: Mapping[str, Asset] = field(default_factory=dict)
+    on_failure: tuple[Notifier, ...] = ()
+    doc: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AirflowFacts:
+    """What a pipeline says to Airflow.
+
+    Attributes:
+        schedule: a five-field cron expression, a preset such as `@daily`, or the time between runs.
+        triggered_by: assets whose update starts a run; beside the schedule, when there is one.
+        timezone: IANA name in which the schedule and dates without an offset are meant; UTC when empty.
+        data_interval: names of two parameters, date-times, for the start and end of the data of a run.
+        steps: what holds for every step.
+    """
+
+    schedule: str | datetime.timedelta | None = None
+    triggered_by: Asset | Assets | None = None
+    timezone: str = ""
+    start_date: datetime.date | None = None
+    end_date: datetime.date | None = None
+    catchup: bool = False
+    max_active_runs: int | None = None
+    max_active_steps: int | None = None
+    data_interval: tuple[str, str] | None = None
+    timeout: datetime.timedelta | None = None
+    deadline: Deadline | None = None
+    on_failure: tuple[Notifier, ...] = ()
+    on_success: tuple[Notifier, ...] = ()
+    tags: tuple[str, ...] = ()
+    steps: StepFacts = field(default_factory=StepFacts)
+
+    def faults(self, where: str) -> Iterator[Fault]:
+        """What is wrong with them by themselves."""
+        from croniter import croniter
+
+        hint = "a cron expression of five fields such as '0 3 * * 1', a preset such as '@daily', or a timedelta"
+        match self.schedule:
+            case str(text) if text.startswith("@"):
+                if text not in PRESETS | UNTIMED_PRESETS:
+                    available = tuple(sorted(PRESETS | UNTIMED_PRESETS))
+                    yield Fault(f"no schedule '{text}'", f"{where}.schedule", available)
+            case str(text):
+                if len(text.split()) != 5 or not croniter.is_valid(text):
+                    yield Fault(f"schedule '{text}' cannot be read", f"{where}.schedule", (), hint)
+            case datetime.timedelta() as delta if delta <= datetime.timedelta():
+                yield Fault("the time between runs is not above zero", f"{where}.schedule")
+        if self.timezone:
+            try:
+                ZoneInfo(self.timezone)
+            except (ValueError, OSError, KeyError):
+                yield Fault(f"no time zone '{self.timezone}'", f"{where}.timezone", (), "such as 'Europe/Berlin'")
+        if self.catchup and not self.start_date:
+            yield Fault("catch-up without a start date", f"{where}.catchup", (), "say since when with start_date")
+        if self.start_date and self.end_date and moment(self.end_date, self) < moment(self.start_date, self):
+            yield Fault("the end is before the start", f"{where}.end_date")
+        if self.data_interval and self.schedule in UNTIMED_PRESETS:
+            yield Fault(f"'{self.schedule}' has no data intervals", f"{where}.data_interval")
+        for name in ("max_active_runs", "max_active_steps"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                yield Fault(f"{name} must be at least 1", f"{where}.{name}")
+        notifiers = [*self.on_failure, *self.on_success, *self.steps.on_failure]
+        if self.deadline:
+            notifiers.append(self.deadline.notifier)
+        for notifier in notifiers:
+            yield from notifier_faults(notifier, where)
+
+
+def notifier_faults(notifier: Notifier, where: str) -> Iterator[Fault]:
+    """What is wrong with a notifier, as far as this machine can know."""
+    if not _PATH.fullmatch(notifier.path):
+        yield Fault(f"'{notifier.path}' is not the dotted path of a class", where)
+
+
+def moment(date: datetime.date, facts: AirflowFacts) -> datetime.datetime:
+    """A date as a point in time: its midnight in the pipeline's time zone."""
+    zone = ZoneInfo(facts.timezone or "UTC")
+    if not isinstance(date, datetime.datetime):
+        date = datetime.datetime(date.year, date.month, date.day)
+    return date if date.tzinfo else date.replace(tzinfo=zone)
+
+
+def last_interval(facts: AirflowFacts, now: datetime.datetime) -> tuple[datetime.datetime, datetime.datetime]:
+    """The last whole data interval before a time; whole days where the schedule has none.
+
+    Args:
+        now: with a time zone.
+    """
+    from croniter import croniter
+
+    if isinstance(facts.schedule, datetime.timedelta):
+        return now - facts.schedule, now
+    schedule = facts.schedule if facts.schedule and facts.schedule not in UNTIMED_PRESETS else "@daily"
+    if schedule == "@quarterly":
+        schedule = "0 0 1 */3 *"
+    local = now.astimezone(ZoneInfo(facts.timezone or "UTC"))
+    # From the next instant on, so that a time on the schedule ends its own interval.
+    times = croniter(schedule, local + datetime.timedelta(seconds=1))
+    end = times.get_prev(datetime.datetime)
+    return times.get_prev(datetime.datetime), end
+
+
+# --- JSON -------------------------------------------------------------------------------------------------
+
+
+def facts_to_json(facts: AirflowFacts | StepFacts) -> dict[str, Any]:
+    """Facts as they stand in the YAML: without what they do not say."""
+    found: dict[str, Any] = _CONVERTER.unstructure(facts)
+    return found
+
+
+def read_facts(config: Mapping[str, Any], where: str) -> AirflowFacts:
+    """The facts of a pipeline from its `config`; other keys in it are left to others.
+
+    Raises:
+        SpecError: it cannot be read, or says what cannot be.
+    """
+    names = {item.name for item in dataclasses.fields(AirflowFacts)}
+    facts = _read({key: value for key, value in config.items() if key in names}, AirflowFacts, where)
+    if faults := list(facts.faults(where)):
+        raise SpecError(faults)
+    return facts
+
+
+def read_step_facts(settings: Mapping[str, Any], where: str) -> StepFacts:
+    """The facts of a step.
+
+    Raises:
+        SpecError: they cannot be read.
+    """
+    facts = _read(settings, StepFacts, where)
+    if faults := [fault for notifier in facts.on_failure for fault in notifier_faults(notifier, where)]:
+        raise SpecError(faults)
+    return facts
+
+
+_Kind = TypeVar("_Kind")
+
+
+def _read(data: Mapping[str, Any], kind: type[_Kind], where: str) -> _Kind:
+    try:
+        return _CONVERTER.structure(data, kind)
+    except cattrs.BaseValidationError as error:
+        found = (message.rpartition(" @ ") for message in cattrs.transform_error(error, where))
+        raise SpecError([Fault(what, place) for what, _, place in found]) from error
+
+
+def _exactly(kind: type) -> Callable[[Any, Any], Any]:
+    def check(value: Any, _: Any) -> Any:
+        if kind is int and isinstance(value, float) and value.is_integer():
+            value = int(value)  # protobuf's Struct has one kind of number
+        if type(value) is not kind:
+            raise ValueError(f"expected {kind.__name__}, found {value!r:.60}")
+        return value
+
+    return check
+
+
+def _date(value: Any, _: Any = None) -> datetime.date:
+    text = _exactly(str)(value, str)
+    return datetime.datetime.fromisoformat(text) if "T" in text else datetime.date.fromisoformat(text)
+
+
+def _seconds(value: Any, _: Any = None) -> datetime.timedelta:
+    return datetime.timedelta(seconds=float(value["seconds"]))
+
+
+def _schedule(value: Any, _: Any = None) -> str | datetime.timedelta:
+    return _seconds(value) if isinstance(value, Mapping) else _exactly(str)(value, str)
+
+
+def _assets(value: Any, _: Any = None) -> Asset | Assets:
+    for key in ("all", "any"):
+        if key in value:
+            return Assets(tuple(_assets(item) for item in value[key]), every=key == "all")
+    return _CONVERTER.structure(value, Asset)
+
+
+def _assets_to_json(value: Asset | Assets) -> Any:
+    if isinstance(value, Assets):
+        return {"all" if value.every else "any": [_assets_to_json(item) for item in value.of]}
+    return _CONVERTER.unstructure(value, Asset)
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(omit_if_default=True, forbid_extra_keys=True)
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook_func(lambda kind: kind == datetime.date | None, _date)
+    converter.register_structure_hook_func(lambda kind: kind == str | datetime.timedelta | None, _schedule)
+    converter.register_structure_hook_func(lambda kind: kind == Asset | Assets | None, _assets)
+    converter.register_structure_hook(datetime.timedelta, _seconds)
+    converter.register_unstructure_hook(datetime.timedelta, lambda value: {"seconds": value.total_seconds()})
+    for date in (datetime.date, datetime.datetime):
+        converter.register_unstructure_hook(date, lambda value: value.isoformat())
+    converter.register_unstructure_hook_func(lambda kind: kind == Asset | Assets | None, _assets_to_json)
+    converter.register_unstructure_hook(Assets, _assets_to_json)
+    converter.register_unstructure_hook(tuple, lambda value: [converter.unstructure(item) for item in value])
+    return converter
+
+
+_CONVERTER = _make_converter()
