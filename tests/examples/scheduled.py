@@ -1,6 +1,9 @@
 """Pipelines that say things to Airflow alone."""
 
 import datetime
+import os
+import time
+from pathlib import Path
 
 from turnout import Asset, Deadline, Notifier, StepFacts, component, on_airflow, pipeline
 
@@ -18,12 +21,28 @@ def tell(text: str) -> str:
     return text
 
 
+@component
+def slow(directory: str, seconds: float) -> str:
+    """Note the process and take a while, but only at the first attempt.
+
+    Args:
+        directory: where to leave the note.
+        seconds: how long.
+    """
+    note = Path(directory) / "pid.txt"
+    if note.exists():
+        return "second"
+    note.write_text(str(os.getpid()))
+    time.sleep(seconds)
+    return "first"
+
+
 @pipeline(
     schedule="0 3 * * *",
     timezone="Europe/Berlin",
-    start_date=datetime.date(2024, 1, 1),
-    end_date=datetime.datetime(2030, 1, 1, 12),
-    catchup=False,
+    start_date=datetime.date(2024, 3, 30),
+    end_date=datetime.datetime(2024, 3, 30, 12),
+    catchup=True,
     max_active_runs=2,
     max_active_steps=4,
     data_interval=("since", "until"),
@@ -33,18 +52,38 @@ def tell(text: str) -> str:
     tags=["nightly"],
     steps=StepFacts(owner="data-team", queue="default"),
 )
-def daily(since: datetime.datetime | None = None, until: datetime.datetime | None = None, fail: str = ""):
+def nightly(since: datetime.datetime | None = None, until: datetime.datetime | None = None):
     """Read a day.
 
     Args:
         since: start of the day.
         until: its end.
-        fail: whatever.
     """
     first = tell(text=f"{since} {until}")
     on_airflow(first, pool="default_pool", pool_slots=2, priority=7, publishes={"Output": TABLE})
     second = tell(text=first.output)
     on_airflow(second, owner="someone", max_active=1)
+
+
+@pipeline(on_failure=[Notifier("notifiers.Write", {"path": "failed.txt"})])
+def killed(directory: str, retries: int = 1):
+    """Run a step that can be killed.
+
+    Args:
+        directory: where the step notes its process.
+        retries: for show.
+    """
+    slow(directory=directory, seconds=60.0).set_retry(num_retries=1, backoff_duration="1s")
+
+
+@pipeline
+def two(name: str):
+    """Run twice at once.
+
+    Args:
+        name: of the run.
+    """
+    tell(text=tell(text=name).output)
 
 
 @pipeline(triggered_by=TABLE | (Asset("a") & Asset("b")))

@@ -1,0 +1,144 @@
+"""A standalone Airflow: its scheduler, DAG processor, triggerer and API, with a small client of the API."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+AIRFLOW = Path(sys.executable).parent
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+class Server:
+    """An Airflow of its own, in a directory; its DAG folder is `dags` there."""
+
+    def __init__(self, home: Path, environment: dict[str, str]):
+        self.home = home
+        port, *others = free_ports(4)
+        self.url = f"http://127.0.0.1:{port}"
+        self.environment = {
+            **os.environ,
+            **environment,
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+            "AIRFLOW__TURNOUT__ROOT": str(home / "root"),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(others[0]),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(others[1]),
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(others[2]),
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "PATH": f"{AIRFLOW}{os.pathsep}{os.environ['PATH']}",
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.token = ""
+
+    def start(self) -> None:
+        with (self.home / "server.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [AIRFLOW / "airflow", "standalone"],
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+        def token() -> bool:
+            try:
+                self.token = self._request("GET", "/auth/token")["access_token"]
+            except (OSError, ValueError, urllib.error.HTTPError):
+                return False
+            return True
+
+        wait(token, "the API", 180)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        finally:
+            with_rest = subprocess.run(["pgrep", "-s", str(self.process.pid)], capture_output=True, text=True)
+            for pid in with_rest.stdout.split():
+                os.kill(int(pid), signal.SIGKILL)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the API; the answer, or an `HTTPError` with the reason in its text."""
+        return self._request(method, f"/api/v2{path}", body)
+
+    def _request(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        )
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.loads(response.read() or b"null")
+
+    def unpause(self, *dags: str) -> None:
+        for dag in dags:
+            wait(lambda dag=dag: self._known(dag), f"the DAG {dag}", 120)
+            self.call("PATCH", f"/dags/{dag}", {"is_paused": False})
+
+    def _known(self, dag: str) -> bool:
+        try:
+            return bool(self.call("GET", f"/dags/{dag}"))
+        except urllib.error.HTTPError:
+            return False
+
+    def trigger(self, dag: str, **conf: Any) -> str:
+        run = self.call("POST", f"/dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
+        return str(run["dag_run_id"])
+
+    def runs(self, dag: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.call("GET", f"/dags/{dag}/dagRuns")["dag_runs"]
+        return found
+
+    def ended(self, dag: str, run: str, seconds: float = 120) -> str:
+        """The state of a run when it has ended."""
+
+        def state() -> str:
+            found: str = self.call("GET", f"/dags/{dag}/dagRuns/{run}")["state"]
+            return found if found in ("success", "failed") else ""
+
+        return wait(state, f"the end of {dag} {run}", seconds)
+
+    def tasks(self, dag: str, run: str) -> dict[str, dict[str, Any]]:
+        found = self.call("GET", f"/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"]
+        return {item["task_id"]: item for item in found}
+
+    def xcom(self, dag: str, run: str, task: str, key: str) -> Any:
+        path = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/{key}?deserialize=true"
+        return self.call("GET", path)["value"]
+
+
+def wait(condition: Callable[[], Any], what: str, seconds: float) -> Any:
+    """What a condition gives, when it gives something."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.5)
+    raise TimeoutError(f"waited {seconds:.0f} s for {what}")

@@ -1,0 +1,111 @@
+"""A real Airflow, from its API: runs by hand, by schedule, by backfill, by asset; retried and side by side."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import urllib.error
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import COMPONENTS, PROJECT
+from server import Server, wait
+
+PIPELINES = ("nightly", "consumer", "killed", "two", "both", "six_hours")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("standalone")
+    shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    sources = [f"tests/examples/scheduled.py:{name}" for name in PIPELINES]
+    subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", home / "dags"], cwd=PROJECT, check=True)
+    server = Server(home, {"NOTIFIED": str(home), "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"})
+    try:
+        server.start()
+        server.unpause("nightly", "consumer", "killed", "two", "flight-delay-training")
+        yield server
+    finally:
+        server.stop()
+
+
+def test_a_schedule_fills_the_data_interval_and_an_asset_starts_the_consumer(server: Server) -> None:
+    (run,) = wait(lambda: server.runs("nightly"), "the scheduled run", 90)
+    assert server.ended("nightly", run["dag_run_id"]) == "success"
+    assert run["run_type"] == "scheduled"
+    # In Berlin the clocks went forward in that night: a day of 23 hours.
+    text = server.xcom("nightly", run["dag_run_id"], "tell", "Output")
+    assert text == "2024-03-30T02:00:00+00:00 2024-03-31T01:00:00+00:00"
+    (consumed,) = wait(lambda: server.runs("consumer"), "the consumer", 60)
+    assert consumed["run_type"] == "asset_triggered"
+    assert server.ended("consumer", consumed["dag_run_id"]) == "success"
+    (event,) = server.call("GET", "/assets/events?source_dag_id=nightly")["asset_events"]
+    assert event["extra"]["value"] == text
+
+
+def test_a_backfill_of_three_days_runs_each_day_once(server: Server) -> None:
+    body = {
+        "dag_id": "nightly",
+        "from_date": "2024-02-01T02:00:00Z",
+        "to_date": "2024-02-03T02:00:00Z",
+        "max_active_runs": 2,
+    }
+    backfill = server.call("POST", "/backfills", body)
+    wait(lambda: server.call("GET", f"/backfills/{backfill['id']}")["completed_at"], "the backfill", 120)
+    runs = [run for run in server.runs("nightly") if run["run_type"] == "backfill"]
+    assert [run["state"] for run in runs] == ["success"] * 3
+    texts = sorted(server.xcom("nightly", urllib.parse.quote(run["dag_run_id"]), "tell", "Output") for run in runs)
+    assert texts == [f"2024-02-0{day}T02:00:00+00:00 2024-02-0{day + 1}T02:00:00+00:00" for day in (1, 2, 3)]
+
+
+def test_a_step_that_is_killed_is_tried_again(server: Server, tmp_path: Path) -> None:
+    run = server.trigger("killed", directory=str(tmp_path))
+    note = tmp_path / "pid.txt"
+    os.kill(int(wait(lambda: note.exists() and note.read_text(), "the step", 60)), signal.SIGKILL)
+    assert server.ended("killed", run) == "success"
+    assert server.tasks("killed", run)["slow"]["try_number"] == 2
+    assert server.xcom("killed", run, "slow", "Output") == "second"
+
+
+def test_a_failure_is_told(server: Server, tmp_path: Path) -> None:
+    run = server.trigger("killed", directory=str(tmp_path / "nowhere"))
+    assert server.ended("killed", run) == "failed"
+    note = server.home / "failed.txt"
+    assert wait(lambda: note.exists() and note.read_text(), "the notifier", 60) == run
+
+
+def test_two_runs_at_once_keep_apart(server: Server) -> None:
+    runs = {name: server.trigger("two", name=name) for name in ("one", "other")}
+    for name, run in runs.items():
+        assert server.ended("two", run) == "success"
+        assert server.xcom("two", run, "tell-2", "Output") == name
+
+
+def test_training_starts_from_the_form(server: Server) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        server.trigger("flight-delay-training", metric="accuracy?")
+    assert refused.value.code == 400
+    assert "accuracy?" in refused.value.read().decode()
+    january = server.home / "january.parquet"
+    script = (
+        "import pandas; table = pandas.read_parquet('data/flights/flights.parquet');"
+        f"table[table.event_timestamp < '2013-01-15'].to_parquet({str(january)!r})"
+    )
+    subprocess.run([COMPONENTS / "python", "-c", script], cwd=PROJECT, check=True)
+    conf = {
+        "source": str(january),
+        "suite": "",
+        "feature_service": "",
+        "gap_hours": 0,
+        "hyperparameters": {"n_estimators": 20},
+        "metric": "roc_auc",
+    }
+    run = server.trigger("flight-delay-training", **conf)
+    state = server.ended("flight-delay-training", run, 300)
+    tasks = {task: item["state"] for task, item in server.tasks("flight-delay-training", run).items()}
+    assert state == "success", tasks
+    assert server.xcom("flight-delay-training", run, "train", "model")["uri"]
