@@ -16,7 +16,20 @@ from turnout.components.train import train
 from turnout.components.validate import validate
 
 
-@pipeline(name="flight-delay-training", display_name="Training", tags=["training", "example"], max_active_runs=1)
+@pipeline(
+    name="flight-delay-training",
+    display_name="Training",
+    tags=["training", "example"],
+    max_active_runs=1,
+    sections={
+        "Data": ["source", "revision", "timestamps", "suite"],
+        "Features": ["feature_service", "feature_repository", "feature_sources"],
+        "Test": ["timestamp", "test_fraction", "gap_hours"],
+        "Model": ["target", "task", "ignore", "estimator", "hyperparameters", "seed"],
+        "Judgement": ["metric", "minimum_improvement", "slices", "require_champion"],
+        "Records": ["registered_model", "experiment"],
+    },
+)
 def training(
     source: str = "data/flights/flights.parquet",
     revision: str = "",

@@ -98,8 +98,10 @@ def test_training_starts_from_the_form(server: Server) -> None:
     subprocess.run([COMPONENTS / "python", "-c", script], cwd=PROJECT, check=True)
     conf = {
         "source": str(january),
-        "suite": "",
-        "feature_service": "",
+        "revision": None,  # what the form sends for an empty field
+        "timestamps": None,
+        "suite": None,
+        "feature_service": None,
         "gap_hours": 0,
         "hyperparameters": {"n_estimators": 20},
         "metric": "roc_auc",

@@ -17,7 +17,7 @@ from turnout.airflow.provider import SECTION
 from turnout.errors import Fault, StepError, TurnoutError
 from turnout.plan.link import link
 from turnout.plan.model import Node, Plan, Region, Step
-from turnout.plan.parameters import with_data_interval
+from turnout.plan.parameters import empty_value, with_data_interval
 from turnout.plan.values import Iteration, Values, parsed
 from turnout.runtime.contract import Run, State
 from turnout.runtime.placeholders import run_values
@@ -71,6 +71,8 @@ class View:
         return with_workspace(run, self.plan.config, self.store)
 
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        schemas = {name: item.schema for name, item in self.plan.parameters.items()}
+        given = {name: empty_value(schemas[name]) if value is None else value for name, value in given.items()}
         dag_run = self.context["dag_run"]
         start, end = dag_run.data_interval_start, dag_run.data_interval_end
         # A run that was started by hand or by an asset may have no interval, or one of no length.

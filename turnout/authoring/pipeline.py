@@ -56,6 +56,7 @@ class AirflowArguments(TypedDict, total=False):
     on_failure: Sequence[Notifier]
     on_success: Sequence[Notifier]
     tags: Sequence[str]
+    sections: Mapping[str, Sequence[str]]
     steps: StepFacts
 
 
@@ -142,8 +143,12 @@ def _airflow_facts(arguments: Mapping[str, Any], signature: Signature, where: st
         raise DefinitionError(faults)
     lists = {name: tuple(arguments[name]) for name in ("on_failure", "on_success") if name in arguments}
     tags = {"tags": tuple(sorted(arguments["tags"]))} if "tags" in arguments else {}
-    facts = AirflowFacts(**{**arguments, **lists, **tags})
+    sections = {title: tuple(names) for title, names in arguments.get("sections", {}).items()}
+    facts = AirflowFacts(**{**arguments, **lists, **tags, "sections": sections})
     faults.extend(facts.faults(where))
+    for name in [name for names in sections.values() for name in names if name not in signature.parameters]:
+        hint = did_you_mean(name, signature.parameters)
+        faults.append(Fault(f"no parameter '{name}' for a section", where, tuple(signature.parameters), hint))
     for name in facts.data_interval or ():
         schema = signature.parameters[name].schema if name in signature.parameters else None
         if schema is None or schema.get("format") != "date-time":

@@ -87,6 +87,13 @@ def with_data_interval(
     return {**values, **{name: time.isoformat() for name, time in zip(names, start_and_end, strict=True)}}
 
 
+def empty_value(schema: Mapping[str, Any]) -> Any:
+    """What a field of a form that was left empty means: an empty text or list where one may be; otherwise None."""
+    if "enum" in schema or "format" in schema or schema.get("minLength") or schema.get("minItems"):
+        return None
+    return {"string": "", "array": []}.get(schema["type"]) if isinstance(schema["type"], str) else None
+
+
 def parse_value(text: str, schema: Mapping[str, Any]) -> Any:
     """A value typed on a command line: text as it is where text is wanted, otherwise JSON."""
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]

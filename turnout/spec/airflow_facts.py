@@ -121,6 +121,7 @@ class AirflowFacts:
         triggered_by: assets whose update starts a run; beside the schedule, when there is one.
         timezone: IANA name in which the schedule and dates without an offset are meant; UTC when empty.
         data_interval: names of two parameters, date-times, for the start and end of the data of a run.
+        sections: headings of the trigger form, each with the parameters under it.
         steps: what holds for every step.
     """
 
@@ -138,6 +139,7 @@ class AirflowFacts:
     on_failure: tuple[Notifier, ...] = ()
     on_success: tuple[Notifier, ...] = ()
     tags: tuple[str, ...] = ()
+    sections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     steps: StepFacts = field(default_factory=StepFacts)
 
     def faults(self, where: str) -> Iterator[Fault]:

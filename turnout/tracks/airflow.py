@@ -32,6 +32,7 @@ from turnout.plan.model import (
     Template,
     references,
 )
+from turnout.plan.parameters import empty_value
 from turnout.plan.retry import Backoff
 from turnout.spec.airflow_facts import read_step_facts
 from turnout.spec.document import Document, digest, write
@@ -148,7 +149,13 @@ class _DagFile:
         # A required parameter has no first argument: the form asks for it.
         default = [] if parameter.required else [parameter.default]
         schema = {key: whole_numbers(value, {"type": "number"}) for key, value in parameter.schema.items()}
-        told = {"description": parameter.description} if parameter.description else {}
+        if not parameter.required and empty_value(schema) is not None:
+            # The form takes an empty field for null, and without it lets nobody start the run.
+            schema["type"] = ["null", schema["type"]]
+        sections = (title for title, names in self.facts.sections.items() if parameter.name in names)
+        told = {"section": title} if (title := next(sections, "")) else {}
+        if parameter.description:
+            told["description"] = parameter.description
         return Code(call("Param", {**schema, **told}, 2, default))
 
     def _region(self, region: Region, depth: int) -> Iterator[str]:
