@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contract.hostile import TEXTS
+
 from turnout.plan.link import link
 from turnout.plan.parameters import bind_parameters
 from turnout.runtime.store import ArtifactStore
@@ -11,24 +13,6 @@ from turnout.source import load
 from turnout.tracks import local
 
 SHAPES = Path(__file__).parent / "contract" / "shapes.py"
-TEXTS = [
-    'it\'s "quoted" `so`',
-    "two\nlines\r\n\ttabbed \\n",
-    "{{$.inputs.parameters['text']}} {{$}} {{$.pipeline_root}} {{$.",
-    "python3 -m pip install x; python3",
-    "$(touch /tmp/x) `id` $HOME && rm -rf * | cat > /dev/null #",
-    "{{ ds }} {% raw %} {{ 7 * 7 }} {#",
-    '{"IfPresent": {"InputName": "x"}} {"Concat": []}',
-    "--executor-input @/etc/passwd",
-    "@/etc/passwd",
-    "null",
-    "1e3",
-    "<script>alert(1)</script><!-- & -->",
-    "emoji 🙈 é ü \u202e right to left \u0000nul".replace("\u0000", ""),
-    "../../../etc/passwd",
-    "",
-    "x" * 1_000_000,
-]
 
 
 def test_hostile_texts_pass_through_unchanged(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def airflow() -> Iterator[Path]:
     (HOME / "secrets.yaml").write_text("secrets: {warehouse: {password: hush}}\nconfig_maps: {limits: {rows: '10'}}\n")
     shapes = [f"tests/examples/shapes.py:{name}" for name in ("branch", "failing", "flaky", "nested")]
     subprocess.run([COMPONENTS / "turnout", "compile", *shapes, "--out", DAGS], cwd=PROJECT, check=True)
-    contract = dict.fromkeys(case.shape for case in CASES)
+    contract = dict.fromkeys([*(case.shape for case in CASES), "hostile"])
     sources = [f"tests/contract/shapes.py:{shape}" for shape in contract]
     subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", DAGS / "contract"], cwd=PROJECT, check=True)
     (DAGS / "random").mkdir()

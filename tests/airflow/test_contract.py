@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DAGS, RANDOM
+from conftest import DAGS, HOME, RANDOM
 from contract.cases import CASES, Case
+from contract.hostile import TEXTS
 from test_dags import pulled
+
+from turnout.airflow.view import IN_STORE
 
 STATES = {"success": "SUCCEEDED", "failed": "FAILED", "skipped": "SKIPPED", "upstream_failed": "NOT_TRIGGERED"}
 
@@ -38,6 +41,20 @@ def test_the_contract(case: Case, bag: Any, tmp_path: Path) -> None:
     assert STATES[str(run.state)] == case.state
     for label, value in case.values.items():
         assert pulled(run, instances[label].task_id, "Output", instances[label].map_index) == value
+
+
+def test_hostile_texts_pass_through_unchanged(bag: Any) -> None:
+    struct = {text[:100] or "empty": [text, {"inner": text}] for text in TEXTS[:-1]}
+    dag = bag.dags["hostile"]
+    run = dag.test(run_conf={"texts": TEXTS, "struct": struct})
+    assert str(run.state) == "success"
+    found = [pulled(run, "for-loop-1.told", "Output", index) for index in range(len(TEXTS))]
+    wanted = [{"read": text, "metadata": {"text": text, "struct": struct}, "text": text} for text in TEXTS]
+    assert found[:-1] == wanted[:-1]
+    # The longest is not for Airflow's database.
+    assert found[-1] == IN_STORE
+    (path,) = (HOME / "root" / "hostile").glob(f"*/for-loop-1.told@{len(TEXTS) - 1}/outcome.json")
+    assert json.loads(path.read_text())["parameters"]["Output"] == wanted[-1]
 
 
 @pytest.mark.parametrize("index", range(RANDOM))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
 
     from turnout.runtime.contract import Task
-    from turnout.runtime.process import ProcessRuntime
+    from turnout.runtime.process import Runtime
     from turnout.runtime.secrets import Secrets
 
 
@@ -37,7 +38,7 @@ class Step(PlanOperator):
     def __init__(self, *, publishes: Mapping[str, Asset] | None = None, **kwargs: Any):
         super().__init__(outlets=list((publishes or {}).values()), **kwargs)
         self.publishes = dict(publishes or {})
-        self._runtime: ProcessRuntime | None = None
+        self._runtime: Runtime | None = None
 
     def execute(self, context: Context) -> None:
         from turnout.airflow.view import IN_STORE, XCOM_LIMIT, setting
@@ -46,6 +47,7 @@ class Step(PlanOperator):
         from turnout.runtime.environments import prepare
         from turnout.runtime.launcher import launch
         from turnout.runtime.process import ProcessRuntime
+        from turnout.runtime.workers import Workers
         from turnout.spec.deployment_spec import PipelineContainerSpec
 
         view, instance = self._view, context["ti"]
@@ -57,7 +59,6 @@ class Step(PlanOperator):
             if isinstance(task.executor, PipelineContainerSpec):
                 python, command = prepare(task.executor.command, python, self.log.info)
                 task = dataclasses.replace(task, executor=dataclasses.replace(task.executor, command=command))
-            self._runtime = ProcessRuntime(python, directory)
         except TurnoutError as error:
             # The same attempt would fail the same way: no retry.
             raise AirflowFailException(str(error)) from error
@@ -68,7 +69,12 @@ class Step(PlanOperator):
             self.log.info("taken from an earlier run with the same code and inputs; its log: %s", outcome.log)
             view.store.commit(task, outcome)
         else:
-            outcome = launch(task, view.store, self._runtime, self.log.info)
+            # Linux takes at most 128 KiB in one argument of a command; a worker is told of them otherwise.
+            long = len(json.dumps(dict(task.parameters))) > 100_000
+            with Workers(directory) if long else contextlib.nullcontext() as workers:
+                runtime = workers.runtime(python) if workers else ProcessRuntime(python, directory)
+                self._runtime = runtime
+                outcome = launch(task, view.store, runtime, self.log.info)
         if outcome.state is not State.SUCCEEDED:
             raise AirflowException(outcome.error)
         if key and is_kept(outcome):

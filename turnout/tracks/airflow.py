@@ -217,7 +217,10 @@ class _DagFile:
         }
         own = self.plan.document.platform_executor("airflow", step.executor_label)
         facts = read_step_facts(own, f"{self.plan.name}.{step.path}.airflow")
-        arguments: dict[str, Any] = {"task_id": step.name, **step_arguments(facts)}
+        arguments: dict[str, Any] = {"task_id": step.name}
+        if step.title not in ("", step.name):
+            arguments["task_display_name"] = step.title
+        arguments |= step_arguments(facts)
         if step.always:
             arguments["trigger_rule"] = "all_done"
         if given:
