@@ -96,6 +96,7 @@ def train(
         target=target,
         ignore=ignore,
         code_revision=tags["turnout.code"],
+        mlflow_experiment_id=run.info.experiment_id,
         mlflow_run_id=run.info.run_id,
         mlflow_model_uri=logged.model_uri,
         mlflow_tracking_uri=mlflow.get_tracking_uri(),

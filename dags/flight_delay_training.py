@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:8a374e5e1dd836d0a7ba49a83cd0ea06e6b2a76451f9997783c701e9353ce96f',
+        'spec_digest': 'sha256:9d471ad5c4f337d85af9a262fbb98056e9fa3823040d28186725dc52d869aa4a',
     },
 ) as dag:
     ingest = Step(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -166,3 +168,13 @@ def test_ids_that_would_clash_in_airflow_are_refused(turnout, tmp_path: Path) ->
     ran = turnout("compile", f"{source}:clash", "--out", str(tmp_path))
     assert ran.status == 1
     assert "two tasks would have the id 'condition-1-when'" in ran.err
+
+
+def test_what_is_compiled_is_clean_by_ruffs_rules_for_airflow(turnout, tmp_path: Path) -> None:
+    shapes = ("nested_loops", "exit_after_failure", "branches", "loop_over_a_field", "templates", "in_spite_of_failure")
+    sources = [f"tests/contract/shapes.py:{shape}" for shape in shapes]
+    sources += [f"tests/examples/scheduled.py:{name}" for name in ("nightly", "consumer", "both", "six_hours")]
+    assert turnout("compile", *sources, "--out", str(tmp_path)).status == 0
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--preview", "--select", "AIR,F,E9", str(tmp_path)]
+    done = subprocess.run(ruff, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

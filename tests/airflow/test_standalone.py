@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import COMPONENTS, PROJECT
-from server import Server, wait
+from server import Server, free_ports, wait
 
 PIPELINES = ("nightly", "consumer", "killed", "two", "both", "six_hours")
 
@@ -24,13 +24,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     sources = [f"tests/examples/scheduled.py:{name}" for name in PIPELINES]
     subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", home / "dags"], cwd=PROJECT, check=True)
-    server = Server(home, {"NOTIFIED": str(home), "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"})
+    (port,) = free_ports(1)
+    mlflow = f"http://127.0.0.1:{port}"
+    store = f"sqlite:///{home}/mlflow.db"
+    command = [COMPONENTS / "mlflow", "server", "--port", str(port), "--backend-store-uri", store, "--workers", "1"]
+    server = Server(home, {"NOTIFIED": str(home), "MLFLOW_TRACKING_URI": mlflow})
+    with (home / "mlflow.log").open("wb") as log:
+        tracking = subprocess.Popen(command, cwd=home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         server.start()
         server.unpause("nightly", "consumer", "killed", "two", "flight-delay-training")
         yield server
     finally:
         server.stop()
+        os.killpg(tracking.pid, signal.SIGTERM)
+        tracking.wait(30)
 
 
 def test_a_schedule_fills_the_data_interval_and_an_asset_starts_the_consumer(server: Server) -> None:
@@ -110,4 +118,6 @@ def test_training_starts_from_the_form(server: Server) -> None:
     state = server.ended("flight-delay-training", run, 300)
     tasks = {task: item["state"] for task, item in server.tasks("flight-delay-training", run).items()}
     assert state == "success", tasks
-    assert server.xcom("flight-delay-training", run, "train", "model")["uri"]
+    model = server.xcom("flight-delay-training", run, "train", "model")
+    links = server.call("GET", f"/dags/flight-delay-training/dagRuns/{run}/taskInstances/train/links")
+    assert links["extra_links"]["MLflow run"].endswith(f"/runs/{model['metadata']['mlflow_run_id']}")

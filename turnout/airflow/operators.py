@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from turnout.airflow.base import PlanOperator
+from turnout.airflow.links import MlflowRun, mlflow_run
 from turnout.errors import TurnoutError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Step(PlanOperator):
     """
 
     ui_color = "#e8eef7"
+    operator_extra_links: tuple[MlflowRun, ...] = (MlflowRun(),)
 
     def __init__(self, *, publishes: Mapping[str, Asset] | None = None, **kwargs: Any):
         super().__init__(outlets=list((publishes or {}).values()), **kwargs)
@@ -80,6 +82,8 @@ class Step(PlanOperator):
         if key and is_kept(outcome):
             cache.keep(key, task, outcome)
         artifacts = {name: artifact.to_dict() for name, artifact in outcome.artifacts.items()}
+        self.mlflow_run = mlflow_run(artifacts)
+        self.operator_extra_links = (MlflowRun(),) if self.mlflow_run else ()
         for name, value in {**outcome.parameters, **artifacts}.items():
             short = value if len(json.dumps(value)) <= XCOM_LIMIT else IN_STORE
             instance.xcom_push(key=name, value=short)

@@ -73,6 +73,8 @@ class View:
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         schemas = {name: item.schema for name, item in self.plan.parameters.items()}
         given = {name: empty_value(schemas[name]) if value is None else value for name, value in given.items()}
+        if not self.plan.document.platform_config("airflow").get("data_interval"):
+            return given
         dag_run = self.context["dag_run"]
         start, end = dag_run.data_interval_start, dag_run.data_interval_end
         # A run that was started by hand or by an asset may have no interval, or one of no length.

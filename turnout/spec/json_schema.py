@@ -7,9 +7,21 @@ from typing import Any
 
 from turnout.errors import Fault, did_you_mean
 
+_PYTHON_TYPES = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "object": dict,
+    "array": list,
+    "null": type(None),
+}
+
 
 def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
     """What is wrong with a value, by its JSON Schema (with the formats `date` and `date-time`)."""
+    if _plainly_fits(value, schema):
+        return []
     from jsonschema import Draft202012Validator, FormatChecker
 
     validator = Draft202012Validator(schema, format_checker=FormatChecker())
@@ -20,6 +32,13 @@ def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
         what = f"{value!r} is not one of the choices" if choices else error.message
         faults.append(Fault(what, where + at, choices, did_you_mean(str(value), choices)))
     return faults
+
+
+def _plainly_fits(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a look is enough; the library takes a third of the time that a small step takes to start."""
+    if not schema.keys() <= {"type", "enum"} or ("enum" in schema and value not in schema["enum"]):
+        return False
+    return type(value) in [_PYTHON_TYPES.get(kind) for kind in _kinds(schema)]
 
 
 def whole_numbers(value: Any, schema: Mapping[str, Any] | None = None) -> Any:

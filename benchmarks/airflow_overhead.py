@@ -1,0 +1,105 @@
+"""What a step costs on a real Airflow: a compiled step against a BashOperator, side by side.
+
+    .venv-airflow/bin/python benchmarks/airflow_overhead.py [--rounds N]
+
+A standalone Airflow (SQLite, LocalExecutor) runs chains of ten tasks, one run at a time and each way in turn:
+steps of a compiled pipeline; a BashOperator that runs `true`; and a BashOperator that starts a Python with
+nothing in it, in the components' environment, which is the least that a step has to do. The figure is the
+median time from one task's start to the next one's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests" / "airflow"))
+COMPONENTS = HERE.parent / ".venv" / "bin"
+TASKS = 10
+
+PIPELINE = f'''
+from turnout import component, pipeline
+
+@component
+def work(x: str) -> str:
+    """Give a text back.
+
+    Args:
+        x: any text.
+    """
+    return x
+
+@pipeline(name="turnout")
+def chain(x: str = "a"):
+    """Give a text from step to step.
+
+    Args:
+        x: any text.
+    """
+    value = work(x=x).set_caching_options(False)
+    for _ in range({TASKS - 1}):
+        value = work(x=value.output).set_caching_options(False)
+'''
+
+BASH = """
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG, chain
+
+with DAG("{name}", schedule=None) as dag:
+    chain(*[BashOperator(task_id=f"task-{{i}}", bash_command={command!r}) for i in range({tasks})])
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+    from server import Server
+
+    with tempfile.TemporaryDirectory() as directory:
+        home = Path(directory)
+        dags = home / "dags"
+        dags.mkdir()
+        (home / "overhead.py").write_text(PIPELINE)
+        subprocess.run([COMPONENTS / "turnout", "compile", "overhead.py:chain", "--out", dags], cwd=home, check=True)
+        commands = {"bash": "true", "bash-python": f"{COMPONENTS}/python -c pass"}
+        for name, command in commands.items():
+            (dags / f"{name}.py").write_text(BASH.format(name=name, command=command, tasks=TASKS))
+        variables = {"AIRFLOW__TURNOUT__PYTHON": str(COMPONENTS / "python"), "PYTHONPATH": directory}
+        server = Server(home, variables | {"PYTHONDONTWRITEBYTECODE": ""})  # as an installation has it
+        times: dict[str, list[float]] = {name: [] for name in ("bash", "bash-python", "turnout")}
+        inside: dict[str, list[float]] = {name: [] for name in times}
+        try:
+            server.start()
+            server.unpause(*times)
+            for turn in range(options.rounds + 1):
+                for name in times:
+                    run = server.trigger(name)
+                    assert server.ended(name, run, 180) == "success"
+                    tasks = server.tasks(name, run).values()
+                    starts = sorted(datetime.fromisoformat(task["start_date"]) for task in tasks)
+                    if turn:  # the first is for warming up
+                        times[name] += [
+                            (after - before).total_seconds() for before, after in itertools.pairwise(starts)
+                        ]
+                        inside[name] += [task["duration"] for task in tasks]
+        finally:
+            server.stop()
+    print(f"{'':14}{'start to start':>16}{'in the task':>14}   ratio to BashOperator")
+    middle = {name: statistics.median(found) for name, found in times.items()}
+    for name, value in middle.items():
+        ratio = value / middle["bash"]
+        print(f"{name:14}{value:14.2f} s{statistics.median(inside[name]):12.2f} s   {ratio:.2f}x")
+
+
+if __name__ == "__main__":
+    main()
