@@ -267,7 +267,6 @@ with DAG(
                 'sample': split.output['test'],
             },
         )
-    evaluate >> condition_1_when
     split >> condition_1_when
     train >> condition_1_when
     condition_1_when >> condition_1

@@ -6,6 +6,7 @@ The text holds literals only and depends on the pipeline alone; the order is the
 from __future__ import annotations
 
 import ast
+import datetime
 import keyword
 import re
 from collections import Counter
@@ -38,7 +39,7 @@ from turnout.spec.airflow_facts import read_step_facts
 from turnout.spec.document import Document, digest, write
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
-from turnout.tracks.airflow_facts import as_text, dag_arguments, step_arguments
+from turnout.tracks.airflow_facts import as_text, dag_arguments, delta, step_arguments
 from turnout.tracks.python_source import Call, Code, call
 from turnout.tracks.support import AIRFLOW, refusals
 
@@ -184,7 +185,9 @@ class _DagFile:
             group = f"TaskGroup({short!r})"
         yield f"{indent}with {group} as {name}:"
         yield "\n".join(self._region(region, depth + 1)) or f"{indent}    pass"
-        for other in region.after:
+        taken = region.condition.inputs.values() if region.condition else [region.loop.items] if region.loop else []
+        waits = set(_waits_for(taken))
+        for other in (other for other in region.after if other not in waits):
             yield f"{indent}{self._ended(other)} >> {(*entries, name)[0]}"
         if region.guarded:
             yield f"{indent}{' >> '.join(entries if region.loop else [*entries, name])}"
@@ -228,9 +231,9 @@ class _DagFile:
         if step.retry and step.retry.max_retry_count:
             backoff = Backoff.of(step.retry)
             arguments["retries"] = step.retry.max_retry_count
-            arguments["retry_delay"] = Code(f"timedelta(seconds={backoff.first!r})")
+            arguments["retry_delay"] = delta(datetime.timedelta(seconds=backoff.first))
             arguments["retry_exponential_backoff"] = backoff.factor
-            arguments["max_retry_delay"] = Code(f"timedelta(seconds={backoff.most!r})")
+            arguments["max_retry_delay"] = delta(datetime.timedelta(seconds=backoff.most))
         yield f"{indent}{name} = {call('Step', arguments, depth)}"
         waits = set(_waits_for(step.inputs.values()))
         for other in (other for other in step.after if other not in waits):

@@ -25,7 +25,7 @@ def dag_arguments(facts: AirflowFacts, timeout_seconds: int = 0) -> dict[str, An
     if facts.max_active_steps:
         found["max_active_tasks"] = facts.max_active_steps
     if timeout := facts.timeout or datetime.timedelta(seconds=timeout_seconds):
-        found["dagrun_timeout"] = _delta(timeout)
+        found["dagrun_timeout"] = delta(timeout)
     if facts.deadline:
         notifier = facts.deadline.notifier
         callback = Call(
@@ -36,7 +36,7 @@ def dag_arguments(facts: AirflowFacts, timeout_seconds: int = 0) -> dict[str, An
             (),
             {
                 "reference": Code("DeadlineReference.DAGRUN_QUEUED_AT"),
-                "interval": _delta(facts.deadline.after),
+                "interval": delta(facts.deadline.after),
                 "callback": callback,
             },
         )
@@ -93,8 +93,8 @@ def _timed(facts: AirflowFacts) -> Any:
     match facts.schedule:
         case None:
             return None
-        case datetime.timedelta() as delta:
-            return Call("DeltaDataIntervalTimetable", [_delta(delta)]) if facts.data_interval else _delta(delta)
+        case datetime.timedelta() as length:
+            return Call("DeltaDataIntervalTimetable", [delta(length)]) if facts.data_interval else delta(length)
         case text if text in UNTIMED_PRESETS or not (facts.data_interval or facts.timezone):
             return text
         case text:
@@ -120,8 +120,9 @@ def _notify(notifier: Notifier) -> Call:
     return Call("Notify", [notifier.path, *([dict(notifier.arguments)] if notifier.arguments else [])])
 
 
-def _delta(delta: datetime.timedelta) -> Call:
-    seconds = delta.total_seconds()
+def delta(length: datetime.timedelta) -> Call:
+    """A length of time."""
+    seconds = length.total_seconds()
     return Call("timedelta", (), {"seconds": int(seconds) if seconds.is_integer() else seconds})
 
 
