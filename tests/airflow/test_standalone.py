@@ -79,6 +79,23 @@ def test_a_step_that_is_killed_is_tried_again(server: Server, tmp_path: Path) ->
     assert server.xcom("killed", run, "slow", "Output") == "second"
 
 
+def test_a_run_that_is_given_up_ends_its_step(server: Server, tmp_path: Path) -> None:
+    run = server.trigger("killed", directory=str(tmp_path))
+    note = tmp_path / "pid.txt"
+    pid = int(wait(lambda: note.exists() and note.read_text(), "the step", 60))
+    server.call("PATCH", f"/dags/killed/dagRuns/{run}", {"state": "failed"})
+    wait(lambda: not alive(pid), "the end of the step's process", 60)
+    assert server.ended("killed", run) == "failed"
+
+
+def alive(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return "State:\tZ" not in status
+
+
 def test_a_failure_is_told(server: Server, tmp_path: Path) -> None:
     run = server.trigger("killed", directory=str(tmp_path / "nowhere"))
     assert server.ended("killed", run) == "failed"
