@@ -121,7 +121,8 @@ def test_on_kfp_a_component_that_looks_outside_is_never_cached(turnout, project:
     import yaml
 
     assert turnout("compile", str(project), "--track", "kfp", "--out", str(tmp_path / "out")).status == 0
-    tasks = yaml.safe_load((tmp_path / "out" / "p.yaml").read_text())["root"]["dag"]["tasks"]
+    spec, _ = yaml.safe_load_all((tmp_path / "out" / "p.yaml").read_text())
+    tasks = spec["root"]["dag"]["tasks"]
     assert [name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")] == ["first", "third"]
 
 

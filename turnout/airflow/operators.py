@@ -88,7 +88,7 @@ class Step(PlanOperator):
             short = value if len(json.dumps(value)) <= XCOM_LIMIT else IN_STORE
             instance.xcom_push(key=name, value=short)
             if name in self.publishes:
-                facts = {key: short[key] for key in ("uri", "digest")} if name in artifacts else {"value": short}
+                facts = {key: value[key] for key in ("uri", "digest")} if name in artifacts else {"value": short}
                 context["outlet_events"][self.publishes[name]].extra = {"run_id": view.run.run_id, **facts}
 
     def _task(self) -> Task:
