@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from turnout.spec import deployment_spec, pipeline_spec, platform_spec, values
 from turnout.tracks import airflow
 from turnout.tracks.python_source import literal
-from turnout.tracks.support import TABLES
+from turnout.tracks.runtimes import TABLES
 
 SHAPES = "tests/examples/shapes.py"
 
@@ -73,8 +73,23 @@ def test_a_refused_fact_is_an_error_with_its_place(turnout, tmp_path: Path) -> N
     assert "kubernetes.pvcMount a process has no volumes" in ran.out
     assert "@ platforms.kubernetes.exec-c" in ran.out
     assert turnout("run", str(path)).status == 1
-    assert turnout("compile", str(path), "--track", "airflow", "--out", str(tmp_path)).status == 1
     assert turnout("compile", str(path), "--track", "kfp", "--out", str(tmp_path)).status == 0
+
+
+def test_what_only_some_runtimes_can_do_is_refused_where_the_runtime_is_known(turnout, tmp_path: Path) -> None:
+    path = tmp_path / "secretive.py"
+    path.write_text(
+        "from kfp import dsl, kubernetes\n@dsl.container_component\ndef c():\n"
+        "    return dsl.ContainerSpec(image='a', command=['true'])\n"
+        "@dsl.pipeline\ndef secretive():\n    kubernetes.use_secret_as_volume(c(), 'keys', '/keys')\n"
+    )
+    for runtime, status in {"process": 1, "docker": 1, "kubernetes": 0, "lambda": 1}.items():
+        compiled = turnout("compile", str(path), "--runtime", runtime, "--out", str(tmp_path / runtime))
+        assert compiled.status == status
+        assert (tmp_path / runtime / "secretive.py").exists() is (status == 0)
+        assert turnout("check", str(path), "--track", "airflow", "--runtime", runtime).status == status
+    assert turnout("compile", str(path), "--out", str(tmp_path)).status == 0
+    assert "available here: process, docker, kubernetes" in compiled.err
 
 
 def test_a_scheduled_pipeline_needs_defaults(turnout, tmp_path: Path) -> None:

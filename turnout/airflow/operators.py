@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -19,9 +16,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset, Context
 
-    from turnout.runtime.contract import Task
-    from turnout.runtime.process import Runtime
-    from turnout.runtime.secrets import Secrets
+    from turnout.airflow.runtimes import Process
+    from turnout.runtime.contract import Outcome, Task
 
 
 class Step(PlanOperator):
@@ -40,74 +36,74 @@ class Step(PlanOperator):
     def __init__(self, *, publishes: Mapping[str, Asset] | None = None, **kwargs: Any):
         super().__init__(outlets=list((publishes or {}).values()), **kwargs)
         self.publishes = dict(publishes or {})
-        self._runtime: Runtime | None = None
+        self._runtime: Process | None = None
 
     def execute(self, context: Context) -> None:
-        from turnout.airflow.view import IN_STORE, XCOM_LIMIT, setting
-        from turnout.runtime.cache import Cache, fingerprint_with_outside, is_kept
-        from turnout.runtime.contract import State
-        from turnout.runtime.environments import prepare
-        from turnout.runtime.launcher import launch
-        from turnout.runtime.process import ProcessRuntime
-        from turnout.runtime.workers import Workers
-        from turnout.spec.deployment_spec import PipelineContainerSpec
+        from turnout.runtime.cache import Cache
 
-        view, instance = self._view, context["ti"]
         try:
-            task = self._task()
-            python, directory = setting("python"), setting("directory", required=False) or None
-            caching = view.step(self.task_id).caching
-            key = fingerprint_with_outside(task, caching, ProcessRuntime(python, directory), directory or ".")
-            if isinstance(task.executor, PipelineContainerSpec):
-                python, command = prepare(task.executor.command, python, self.log.info)
-                task = dataclasses.replace(task, executor=dataclasses.replace(task.executor, command=command))
+            task, runtime = self._prepared()
+            key = runtime.key(task)
+            # Who clears a task wants it to run.
+            outcome = Cache(self._view.store).find(key) if key and task.attempt == 1 else None
+            if outcome is not None:
+                self.log.info("taken from an earlier run with the same code and inputs; its log: %s", outcome.log)
+                self._view.store.commit(task, outcome)
+            else:
+                outcome = runtime.run(task, context, self.log)
         except TurnoutError as error:
             # The same attempt would fail the same way: no retry.
             raise AirflowFailException(str(error)) from error
-        cache = Cache(view.store)
-        # Who clears a task wants it to run.
-        outcome = cache.find(key) if key and instance.try_number == 1 else None
-        if outcome is not None:
-            self.log.info("taken from an earlier run with the same code and inputs; its log: %s", outcome.log)
-            view.store.commit(task, outcome)
-        else:
-            # Linux takes at most 128 KiB in one argument of a command; a worker is told of them otherwise.
-            long = len(json.dumps(dict(task.parameters))) > 100_000
-            with Workers(directory) if long else contextlib.nullcontext() as workers:
-                runtime = workers.runtime(python) if workers else ProcessRuntime(python, directory)
-                self._runtime = runtime
-                outcome = launch(task, view.store, runtime, self.log.info)
-        if outcome.state is not State.SUCCEEDED:
-            raise AirflowException(outcome.error)
-        if key and is_kept(outcome):
-            cache.keep(key, task, outcome)
-        artifacts = {name: artifact.to_dict() for name, artifact in outcome.artifacts.items()}
-        self.mlflow_run = mlflow_run(artifacts)
-        self.operator_extra_links = (MlflowRun(),) if self.mlflow_run else ()
-        for name, value in {**outcome.parameters, **artifacts}.items():
-            short = value if len(json.dumps(value)) <= XCOM_LIMIT else IN_STORE
-            instance.xcom_push(key=name, value=short)
-            if name in self.publishes:
-                facts = {key: value[key] for key in ("uri", "digest")} if name in artifacts else {"value": short}
-                context["outlet_events"][self.publishes[name]].extra = {"run_id": view.run.run_id, **facts}
+        self._finish(context, task, outcome, key)
 
-    def _task(self) -> Task:
+    def trigger_reentry(self, context: Context, event: dict[str, Any]) -> None:
+        """Go on when the triggerer has seen the step's pod end; the name is KubernetesPodOperator's."""
+        from turnout.airflow.runtimes import Kubernetes
+
+        task, runtime = self._prepared()
+        assert isinstance(runtime, Kubernetes)
+        self._finish(context, task, runtime.resume(task, context, event, self.log), runtime.key(task))
+
+    def _prepared(self) -> tuple[Task, Process]:
+        from turnout.airflow.runtimes import make_runtime
         from turnout.plan.task import make_task
 
         view = self._view
         step = view.step(self.task_id)
-        settings = view.values.settings(step.kubernetes, view.iteration)
-        timeout = settings.get("activeDeadlineSeconds")
+        runtime = self._runtime = make_runtime(view, step)
+        timeout = runtime.settings.get("activeDeadlineSeconds")
         assert isinstance(self.inputs, dict)
-        return make_task(
+        task = make_task(
             step,
             self.inputs,
             view.run,
             iteration=view.iteration,
             attempt=view.instance.try_number,
-            environment=_secrets().environment(settings, step.path),
+            environment=runtime.environment(),
             timeout=float(timeout) if timeout else None,
         )
+        return task, runtime
+
+    def _finish(self, context: Context, task: Task, outcome: Outcome, key: str | None) -> None:
+        """Make a step's outputs known, or fail as it did."""
+        from turnout.airflow.view import IN_STORE, XCOM_LIMIT
+        from turnout.runtime.cache import Cache, is_kept
+        from turnout.runtime.contract import State
+
+        view = self._view
+        if outcome.state is not State.SUCCEEDED:
+            raise AirflowException(outcome.error)
+        if key and is_kept(outcome):
+            Cache(view.store).keep(key, task, outcome)
+        artifacts = {name: artifact.to_dict() for name, artifact in outcome.artifacts.items()}
+        self.mlflow_run = mlflow_run(artifacts)
+        self.operator_extra_links = (MlflowRun(),) if self.mlflow_run else ()
+        for name, value in {**outcome.parameters, **artifacts}.items():
+            short = value if len(json.dumps(value)) <= XCOM_LIMIT else IN_STORE
+            context["ti"].xcom_push(key=name, value=short)
+            if name in self.publishes:
+                facts = {key: value[key] for key in ("uri", "digest")} if name in artifacts else {"value": short}
+                context["outlet_events"][self.publishes[name]].extra = {"run_id": view.run.run_id, **facts}
 
     def on_kill(self) -> None:
         if self._runtime is not None:
@@ -173,11 +169,3 @@ class End(PlanOperator):
         if state is not State.SUCCEEDED:
             names = ", ".join(f"{step}{list(where) if where else ''}" for step, where in failed)
             raise AirflowFailException(f"failed: {names}" if names else "steps before it failed")
-
-
-def _secrets() -> Secrets:
-    from turnout.airflow.view import setting
-    from turnout.runtime.secrets import Secrets
-
-    path = setting("secrets", required=False)
-    return Secrets.read(Path(path)) if path else Secrets()

@@ -39,6 +39,51 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/opt/project",
                         "default": "",
                     },
+                    "runtime": {
+                        "description": "How steps run: as processes of the worker (process), as containers of "
+                        "its Docker host (docker), or as pods (kubernetes).",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "kubernetes",
+                        "default": "process",
+                    },
+                    "docker_conn_id": {
+                        "description": "Docker connection with the registry's login, for the docker runtime.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "docker_default",
+                        "default": "",
+                    },
+                    "kubernetes_conn_id": {
+                        "description": "Connection to the cluster, for the kubernetes runtime.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "kubernetes_default",
+                        "default": "kubernetes_default",
+                    },
+                    "namespace": {
+                        "description": "Namespace of the pods; the connection's when empty.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "ml",
+                        "default": "",
+                    },
+                    "launcher_image": {
+                        "description": "Image with Turnout and the store's libraries, whose containers stage "
+                        "the artifacts of pods.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "registry.example.com/turnout:0.1.0",
+                        "default": None,
+                    },
+                    "pod_template": {
+                        "description": "YAML file of a pod to start from. Its container `launcher` says more of "
+                        "those that stage (credentials, volumes), its container `base` of the step's own.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/etc/turnout/pod.yaml",
+                        "default": "",
+                    },
                     "secrets": {
                         "description": "YAML file that stands for a cluster's secrets and config maps.",
                         "version_added": "0.1.0",

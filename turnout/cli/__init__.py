@@ -11,6 +11,10 @@ import sys
 
 def main() -> None:
     """The command line. `turnout exec` starts every step of a schedule, so it loads nothing else."""
+    if sys.argv[1:2] == ["stage"]:
+        from turnout.runtime import staging
+
+        sys.exit(staging.main(sys.argv[2:]))
     if sys.argv[1:2] in (["exec"], ["outside"]):
         from turnout.runtime import executor
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from turnout.errors import TurnoutError
+from turnout.errors import TrackError, TurnoutError
 
 if TYPE_CHECKING:
     from turnout.plan.model import Plan
@@ -28,6 +28,12 @@ app = typer.Typer(
 _SOURCE = "module:pipeline, path.py[:name], or a compiled KFP YAML"
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=_SOURCE)]
 Root = Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="URI under which runs are kept.")]
+Runtime = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        help="What Airflow runs steps with, if known: process, docker or kubernetes; refuses what that cannot."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 
 
@@ -122,6 +128,7 @@ def compile_(
     ] = None,
     track: Annotated[str, typer.Option(help="airflow (a DAG file beside the YAML) or kfp (the YAML).")] = "airflow",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("dags"),
+    runtime: Runtime = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is stale.")
     ] = False,
@@ -129,13 +136,17 @@ def compile_(
     """Compile pipelines to files that are checked in."""
     from turnout.source import load
     from turnout.tracks.compile import TRACKS, emit, stale, write_files
+    from turnout.tracks.runtimes import check_runtime
 
     with _errors():
         if track not in TRACKS:
             raise TurnoutError(f"no track '{track}' to compile to\n  available here: {', '.join(TRACKS)}")
         files: dict[Path, str] = {}
         for source in sources or _all_pipelines():
-            files |= emit(load(source), track)
+            document = load(source)
+            files |= emit(document, track)
+            if runtime and (faults := check_runtime(document, runtime)):
+                raise TrackError(faults)
         if check:
             diffs = stale(files, out)
             for diff in diffs:
@@ -151,6 +162,7 @@ def compile_(
 def check_(
     source: Source,
     track: Annotated[Optional[str], typer.Option(help="Only this track: local, airflow or kfp.")] = None,  # noqa: UP045
+    runtime: Runtime = None,
     as_json: Json = False,
 ) -> None:
     """Report all faults, and what each track keeps, lowers and refuses. Exit 1 when there is a fault."""
@@ -158,7 +170,7 @@ def check_(
     from turnout.source import load
 
     with _errors():
-        outcome = checked(load(source), track)
+        outcome = checked(load(source), track, runtime)
     if as_json:
         print(json.dumps(outcome, indent=2, default=str))
     else:

@@ -12,10 +12,11 @@ from turnout.errors import Fault, FaultsError, TurnoutError, did_you_mean
 from turnout.plan.link import link
 from turnout.spec.document import Document
 from turnout.tracks import airflow
-from turnout.tracks.support import TABLES, report
+from turnout.tracks.runtimes import RUNTIMES, TABLES, check_runtime
+from turnout.tracks.support import AIRFLOW, report
 
 
-def checked(document: Document, track: str | None) -> dict[str, Any]:
+def checked(document: Document, track: str | None, runtime: str | None = None) -> dict[str, Any]:
     """The report of a document, in JSON's types: `{pipeline, faults, tracks: {TRACK: {kept, lowered, refused}}}`.
 
     Raises:
@@ -23,14 +24,15 @@ def checked(document: Document, track: str | None) -> dict[str, Any]:
     """
     if track is not None and track not in TABLES:
         raise TurnoutError(str(Fault(f"no track '{track}'", "", tuple(TABLES), did_you_mean(track, TABLES))))
-    faults: list[str] = []
+    faults = [str(fault) for fault in check_runtime(document, runtime)] if runtime else []
     try:
         link(document)
     except FaultsError as error:
         faults.extend(str(fault) for fault in error.faults)
     tracks: dict[str, Any] = {}
     for name in [track] if track else TABLES:
-        sorted_out = report(document, TABLES[name])
+        on_runtime = name == "airflow" and runtime in RUNTIMES
+        sorted_out = report(document, {**AIRFLOW, **RUNTIMES[str(runtime)]} if on_runtime else TABLES[name])
         tracks[name] = {
             verdict: [
                 {"fact": fact.kind, "where": fact.where, **({"how": how.how} if how.how else {})}

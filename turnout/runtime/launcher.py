@@ -10,10 +10,13 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from upath import UPath
 
 from turnout.errors import StepError, TurnoutError
 from turnout.runtime.contract import Artifact, Outcome, State, Task, executor_input, output_type
@@ -26,6 +29,9 @@ from turnout.spec.values import ParameterType
 
 ERROR_FILE = "TURNOUT_ERROR_FILE"
 """Environment variable: where the executor writes what a person should know of a failure."""
+
+EXECUTOR_INPUT = ".launcher/executor_input.json"
+"""Where in the working directory an ExecutorInput is that is too long for an argument."""
 
 _LONGEST_ARGUMENT = 120_000
 """Bytes; Linux refuses to start a command with an argument of more than 128 KiB."""
@@ -70,56 +76,87 @@ def _run(
     """One attempt of a container, from its inputs to its outcome."""
     place = store.clear_attempt(task)
     with _workdir(store, str(place)) as workdir:
-        contract = _stage_in(task, store, str(place), workdir)
+        contract = stage_in(task, store, str(place), workdir)
         values = task_values(task, str(store.root))
         log, error_file = workdir / "log.txt", workdir / ".launcher" / "error.txt"
         try:
-            command = _command(container, contract, values, workdir)
+            command = command_of(container, contract, values, workdir)
+            if command[-1] == f"@{workdir / EXECUTOR_INPUT}":
+                (workdir / EXECUTOR_INPUT).write_text(json.dumps(contract))
             environment = {item.name: resolve_text(item.value, task.parameters, values) for item in container.env}
             environment |= {**task.environment, ERROR_FILE: str(error_file)}
             status = runtime.run(command, environment, log, on_line, task.timeout)
-            error = _why(error_file, status, log) if status else ""
+            error = why(error_file, status, log) if status else ""
         except StepError as failure:
             error = str(failure)
-        parameters: dict[str, Any] = {}
-        artifacts: dict[str, Artifact] = {}
-        try:
-            output = _read_json(Path(contract["outputs"]["outputFile"]))
-            artifacts = dict(_output_artifacts(task, store, contract, output))
-            parameters = {} if error else _output_parameters(task, contract, output)
-        except StepError as failure:
-            error = error or str(failure)
-        if error:  # whatever it managed to write is kept for people to look at, such as a report that says why
-            artifacts = {name: item for name, item in artifacts.items() if item.digest}
-        if not store.is_local:
-            store.stage_out(log, str(place / "log.txt"))
+        return collect(task, store, contract, place, error, started)
+
+
+def collect(
+    task: Task, store: ArtifactStore, contract: Mapping[str, Any], place: UPath, error: str, started: str
+) -> Outcome:
+    """The outcome of a command that has ended, with its artifacts and log in the store.
+
+    Args:
+        contract: the ExecutorInput that the command was given.
+        place: the attempt's place in the store.
+        error: why the command failed; empty when it did not.
+    """
+    parameters: dict[str, Any] = {}
+    artifacts: dict[str, Artifact] = {}
+    try:
+        output = _read_json(Path(contract["outputs"]["outputFile"]))
+        artifacts = dict(_output_artifacts(task, store, contract, output))
+        parameters = {} if error else _output_parameters(task, contract, output)
+    except StepError as failure:
+        error = error or str(failure)
+    if error:  # whatever it managed to write is kept for people to look at, such as a report that says why
+        artifacts = {name: item for name, item in artifacts.items() if item.digest}
+    log = Path(contract["outputs"]["outputFile"]).parent.parent / "log.txt"
+    if not store.is_local:
+        store.stage_out(log, str(place / "log.txt"))
+    elif log != Path(str(place), "log.txt") and log.exists():
+        shutil.copyfile(log, str(place / "log.txt"))
     state = State.FAILED if error else State.SUCCEEDED
     return Outcome(state, task.attempt, parameters, artifacts, started, now(), error, str(place / "log.txt"))
 
 
-def _stage_in(task: Task, store: ArtifactStore, place: str, workdir: Path) -> dict[str, Any]:
+def stage_in(task: Task, store: ArtifactStore, place: str, workdir: Path) -> dict[str, Any]:
     """Fetch the input artifacts, and make the ExecutorInput."""
-    local_inputs = {
-        artifact.uri: store.stage_in(artifact.uri, workdir / ".launcher" / "inputs" / name / str(index))
-        for name, artifacts in task.artifacts.items()
-        for index, artifact in enumerate(artifacts)
-    }
+    for directory, artifact in _inputs(task, workdir):
+        store.stage_in(artifact.uri, directory)
+    (workdir / ".launcher" / "parameters").mkdir(parents=True, exist_ok=True)
+    return contract_of(task, store, place, workdir)
+
+
+def contract_of(task: Task, store: ArtifactStore, place: str, workdir: Path) -> dict[str, Any]:
+    """The ExecutorInput of a task whose artifacts are, or will be, staged in a working directory."""
+    local_inputs = {item.uri: store.staged_path(item.uri, directory) for directory, item in _inputs(task, workdir)}
     declared = task.component.output_definitions
     places = {name: (f"{place}/{name}", str(workdir / name)) for name in (declared.artifacts if declared else ())}
-    (workdir / ".launcher" / "parameters").mkdir(parents=True, exist_ok=True)
     return executor_input(task, local_inputs, places, str(workdir))
 
 
-def _command(
+def _inputs(task: Task, workdir: Path) -> Iterator[tuple[Path, Artifact]]:
+    """The input artifacts, each with the directory that it is fetched into."""
+    for name, artifacts in task.artifacts.items():
+        for index, artifact in enumerate(artifacts):
+            yield workdir / ".launcher" / "inputs" / name / str(index), artifact
+
+
+def command_of(
     container: PipelineContainerSpec, contract: Mapping[str, Any], values: Mapping[str, str], workdir: Path
 ) -> list[str]:
+    """A container's command with its placeholders filled in.
+
+    Raises:
+        StepError: the component names no command.
+    """
     command = resolve_command([*container.command, *container.args], contract, values)
     if not command:
-        raise StepError("the image's own command cannot be run here, and the component names none")
+        raise StepError("the image's own command cannot be run, and the component names none")
     if command[:2] == ["turnout", "exec"] and len(command[-1].encode()) > _LONGEST_ARGUMENT:
-        file = workdir / ".launcher" / "executor_input.json"
-        file.write_text(command[-1])
-        return [*command[:-1], f"@{file}"]
+        return [*command[:-1], f"@{workdir / EXECUTOR_INPUT}"]
     return command
 
 
@@ -129,7 +166,7 @@ def _workdir(store: ArtifactStore, place: str) -> Iterator[Path]:
     if store.is_local:
         yield Path(place)
         return
-    with tempfile.TemporaryDirectory(prefix="turnout-") as directory:
+    with tempfile.TemporaryDirectory(prefix="turnout-", ignore_cleanup_errors=True) as directory:
         yield Path(directory)
 
 
@@ -203,7 +240,7 @@ def _parsed(text: str, kind: ParameterType, name: str) -> Any:
     return _typed(value, kind, name)
 
 
-def _why(error_file: Path, status: int, log: Path) -> str:
+def why(error_file: Path, status: int, log: Path) -> str:
     """Why a command failed: what it said to the person, or else the last it printed."""
     if error_file.exists():
         return error_file.read_text().strip()

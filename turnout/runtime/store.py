@@ -187,11 +187,11 @@ class ArtifactStore:
         Raises:
             StoreError: the artifact cannot be read.
         """
+        target = Path(self.staged_path(uri, directory))
         try:
             source = UPath(uri)
             if source.protocol in _LOCAL:
-                return str(source.path)
-            target = directory / source.name
+                return str(target)
             directory.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
                 source.fs.get(source.path.rstrip("/") + "/", str(target) + "/", recursive=True)
@@ -200,6 +200,14 @@ class ArtifactStore:
         except Exception as error:
             raise StoreError(str(Fault(f"an artifact cannot be read: {error}", uri))) from error
         return str(target)
+
+    def staged_path(self, uri: str, directory: Path) -> str:
+        """Where `stage_in` puts an artifact. Raises StoreError when its protocol is unknown."""
+        try:
+            source = UPath(uri)
+        except (ValueError, ImportError) as error:
+            raise StoreError(str(Fault(f"an artifact cannot be read: {error}", uri))) from error
+        return str(source.path if source.protocol in _LOCAL else directory / source.name)
 
     def stage_out(self, local: Path, uri: str) -> None:
         """Store what a step wrote at a local path; nothing, when it wrote nothing or it is there already.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,6 +99,15 @@ def to_dict(message: Any) -> dict[str, Any]:
     """A message of the spec as protobuf's JSON form."""
     result: dict[str, Any] = _CONVERTER.unstructure(message)
     return result
+
+
+def message_from_dict(data: Mapping[str, Any], kind: type[_Message]) -> _Message:
+    """A message of the spec from protobuf's JSON form. Raises SpecError."""
+    faults: list[Fault] = []
+    message = _structure(dict(data), kind, kind.__name__, faults)
+    if message is None:
+        raise SpecError(faults)
+    return message
 
 
 def from_dict(pipeline: dict[str, Any], platform: dict[str, Any] | None = None, *, where: str = "<dict>") -> Document:

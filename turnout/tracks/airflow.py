@@ -41,7 +41,8 @@ from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.tracks.airflow_facts import as_text, dag_arguments, delta, step_arguments
 from turnout.tracks.python_source import Call, Code, call
-from turnout.tracks.support import AIRFLOW, refusals
+from turnout.tracks.runtimes import ANY_RUNTIME
+from turnout.tracks.support import refusals
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,250}")
 _HOMES = {
@@ -74,7 +75,7 @@ def emit(document: Document, stem: str) -> dict[Path, str]:
 def faults(document: Document) -> list[Fault]:
     """What keeps a pipeline that can be linked from being a DAG."""
     plan = link(document)
-    found = refusals(document, AIRFLOW)
+    found = refusals(document, ANY_RUNTIME)
     for key in [plan.name, *(step.path for step in plan.steps())]:
         if not _KEY.fullmatch(key):
             found.append(

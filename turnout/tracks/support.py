@@ -113,8 +113,8 @@ STRUCTURE: dict[str, Support] = {
 _NO_VOLUME = refused("a process has no volumes; pass data as artifacts, or use the pipeline's workspace")
 _NO_POD = lowered("says where a pod runs; the process runs here")
 
-# What becomes of settings on both tracks with Turnout's own launcher.
-_LAUNCHER: dict[str, Support] = {
+# What becomes of settings with Turnout's own launcher, in a process.
+PROCESS: dict[str, Support] = {
     **STRUCTURE,
     "PipelineSpec.default_pipeline_root": lowered("the root is the run's own"),
     "PipelineContainerSpec.image": lowered("the command runs in an environment of this machine"),
@@ -154,13 +154,13 @@ _LAUNCHER: dict[str, Support] = {
 }
 
 LOCAL: dict[str, Support] = {
-    **_LAUNCHER,
+    **PROCESS,
     "airflow.*": lowered("a local run is started by hand; parameters are checked as the facts say"),
     "airflow.data_interval": lowered("the last whole interval before the run, when it is given none"),
 }
 
 AIRFLOW: dict[str, Support] = {
-    **_LAUNCHER,
+    **PROCESS,
     **{f"airflow.{item.name}": KEPT for kind in (AirflowFacts, StepFacts) for item in dataclasses.fields(kind)},
     "airflow.parameters": KEPT,
     "airflow.parameter_order": KEPT,
@@ -179,8 +179,6 @@ KFP: dict[str, Support] = {
     **dict.fromkeys(("airflow.max_active_runs", "airflow.triggered_by"), _RECURRING),
     "airflow.data_interval": lowered("its parameters are given by who starts the run, or by the recurring run"),
 }
-
-TABLES = {"local": LOCAL, "airflow": AIRFLOW, "kfp": KFP}
 
 
 def facts(document: Document) -> Iterator[Fact]:

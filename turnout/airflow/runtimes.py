@@ -1,0 +1,159 @@
+"""How the deployment runs steps: `[turnout] runtime`, and the options of each.
+
+A runtime prepares what is to run, and runs it. What it starts it can also end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from turnout.airflow.view import View, setting
+from turnout.errors import TurnoutError
+from turnout.plan.model import Step
+from turnout.runtime.cache import fingerprint, fingerprint_with_outside
+from turnout.runtime.contract import Outcome, State, Task
+from turnout.runtime.environments import prepare
+from turnout.runtime.launcher import launch, now
+from turnout.runtime.process import ProcessRuntime, Runtime
+from turnout.runtime.secrets import Secrets
+from turnout.runtime.workers import Workers
+from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
+
+if TYPE_CHECKING:
+    import logging
+
+    from airflow.sdk import Context
+
+
+class Process:
+    """Steps are processes of the worker, in the components' environment."""
+
+    def __init__(self, view: View, step: Step, settings: Mapping[str, Any]):
+        self.view, self.step, self.settings = view, step, settings
+        self._running: Runtime | None = None
+
+    def environment(self) -> dict[str, str]:
+        """Variables of the step that come from secrets and config maps."""
+        path = setting("secrets", required=False)
+        return (Secrets.read(Path(path)) if path else Secrets()).environment(self.settings, self.step.path)
+
+    def key(self, task: Task) -> str | None:
+        """The task's fingerprint; None when its results are not kept."""
+        python, directory = setting("python"), setting("directory", required=False) or None
+        runtime = ProcessRuntime(python, directory)
+        return fingerprint_with_outside(task, self.step.caching, runtime, directory or ".")
+
+    def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
+        """Run one attempt. Raises TurnoutError when another would fail the same way."""
+        python, directory = setting("python"), setting("directory", required=False) or None
+        if isinstance(task.executor, PipelineContainerSpec):
+            python, command = prepare(task.executor.command, python, log.info)
+            task = dataclasses.replace(task, executor=dataclasses.replace(task.executor, command=command))
+        # Linux takes at most 128 KiB in one argument of a command; a worker is told of them otherwise.
+        long = len(json.dumps(dict(task.parameters))) > 100_000
+        with Workers(directory) if long else contextlib.nullcontext() as workers:
+            runtime = workers.runtime(python) if workers else ProcessRuntime(python, directory)
+            self._running = runtime
+            return launch(task, self.view.store, runtime, log.info)
+
+    def cancel(self) -> None:
+        """End what runs."""
+        if self._running is not None:
+            self._running.cancel()
+
+
+class _Container(Process):
+    """Steps run in images: this machine has neither their code nor what they look at."""
+
+    def key(self, task: Task) -> str | None:
+        container = task.executor
+        unknown = isinstance(container, PipelineContainerSpec) and "--outside" in container.args
+        return None if unknown else fingerprint(task, self.step.caching)
+
+
+class Docker(_Container):
+    """Steps are containers of the worker's Docker host."""
+
+    def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
+        from turnout.airflow.docker import DockerRuntime
+
+        runtime = DockerRuntime(task, self.settings, setting("docker_conn_id", required=False))
+        self._running = runtime
+        return launch(task, self.view.store, runtime, log.info)
+
+
+class Kubernetes(_Container):
+    """Steps are pods. The worker leaves a pod alone while it runs."""
+
+    _operator: Any = None
+
+    def environment(self) -> dict[str, str]:
+        return {}  # the pod refers to them
+
+    def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
+        from turnout.airflow.kubernetes import pod_operator
+
+        if isinstance(task.executor, ImporterSpec):
+            return launch(task, self.view.store, ProcessRuntime(), log.info)
+        self.view.store.clear_attempt(task)
+        self._operator = pod_operator(task, self.settings, self.view.store, self._cluster())
+        return self._ended(task, lambda: self._operator.execute_async(context), log)
+
+    def resume(self, task: Task, context: Context, event: dict[str, Any], log: logging.Logger) -> Outcome:
+        """The outcome of a pod that the triggerer has seen end."""
+        from turnout.airflow.kubernetes import pod_operator
+
+        self._operator = pod_operator(task, self.settings, self.view.store, self._cluster())
+        return self._ended(task, lambda: self._operator.trigger_reentry(context=context, event=event), log)
+
+    def _ended(self, task: Task, wait: Any, log: logging.Logger) -> Outcome:
+        from airflow.sdk.exceptions import AirflowException
+
+        error = "the pod ended without an outcome"
+        try:
+            wait()
+        except AirflowException as failure:
+            error = str(failure)
+        store = self.view.store
+        outcome = store.outcome(task.run, task.path, task.iteration)
+        if outcome is None or outcome.attempt != task.attempt:
+            outcome = Outcome(State.FAILED, task.attempt, ended=now(), error=error)
+            store.commit(task, outcome)
+        return outcome
+
+    def cancel(self) -> None:
+        if self._operator is not None:
+            self._operator.on_kill()
+
+    @staticmethod
+    def _cluster() -> Any:
+        from turnout.airflow.kubernetes import Cluster, read_template
+
+        return Cluster(
+            connection=setting("kubernetes_conn_id", required=False) or "kubernetes_default",
+            namespace=setting("namespace", required=False),
+            launcher_image=setting("launcher_image"),
+            template=read_template(setting("pod_template", required=False)),
+        )
+
+
+_RUNTIMES: dict[str, type[Process]] = {"process": Process, "docker": Docker, "kubernetes": Kubernetes}
+
+
+def make_runtime(view: View, step: Step) -> Process:
+    """The runtime that the deployment has chosen, for a step.
+
+    Raises:
+        TurnoutError: there is no such runtime, or the pipeline asks for what it cannot do.
+    """
+    from turnout.tracks.runtimes import check_runtime
+
+    name = setting("runtime", required=False) or "process"
+    if faults := check_runtime(view.plan.document, name):
+        raise TurnoutError("\n".join(map(str, faults)))
+    return _RUNTIMES[name](view, step, view.values.settings(step.kubernetes, view.iteration))
