@@ -15,7 +15,7 @@ import yaml
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 
-from turnout.airflow.pod import LAUNCHER, manifest
+from turnout.airflow.pod import BASE, LAUNCHER, manifest
 from turnout.errors import Fault, StepError
 from turnout.runtime.contract import Task
 from turnout.runtime.launcher import ERROR_FILE, command_of, contract_of
@@ -101,9 +101,11 @@ def pod_operator(
 def _check_reach(store: ArtifactStore, cluster: Cluster) -> None:
     if not store.is_local:
         return
-    containers = cluster.template.get("spec", {}).get("containers", [])
-    mounts = [mount for item in containers if item["name"] == LAUNCHER for mount in item.get("volumeMounts", [])]
+    containers = {item["name"]: item for item in cluster.template.get("spec", {}).get("containers", [])}
     root = PurePosixPath(str(store.root))
-    if not any(root.is_relative_to(mount["mountPath"]) for mount in mounts):
-        hint = "name an object store, or mount the directory in the template's container 'launcher'"
+    mounts = (
+        [item["mountPath"] for item in containers.get(name, {}).get("volumeMounts", [])] for name in (BASE, LAUNCHER)
+    )
+    if not all(any(root.is_relative_to(path) for path in paths) for paths in mounts):
+        hint = "name an object store, or mount the directory in the template's containers 'base' and 'launcher'"
         raise StepError(str(Fault("pods cannot see the artifact store", f"[turnout] root = {root}", (), hint)))
