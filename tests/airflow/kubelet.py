@@ -7,6 +7,7 @@ phase. Volumes are directories, and their mount paths are replaced in commands a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -49,7 +50,8 @@ class Cluster:
                 self.send_header("Content-Type", "text/plain" if isinstance(content, bytes) else "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(BrokenPipeError):
+                    self.wfile.write(body)
 
             def handle_request(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
@@ -178,6 +180,7 @@ class Cluster:
             value = self.secrets[reference["name"]][reference["key"]] if reference else item.get("value", "")
             variables[item["name"]] = placed(value)
         with log.open("ab") as file:
+            # In a group of its own, as a container is: ending one leaves the others.
             return subprocess.Popen(
                 [placed(item) for item in container["command"]],
                 env=variables,

@@ -64,7 +64,7 @@ def serialized(operator: Any) -> dict[str, Any]:
     from airflow.sdk import DAG
     from airflow.serialization.serialized_objects import DagSerialization
 
-    with DAG("serialized") as dag:
+    with DAG("serialized", schedule=None) as dag:
         dag.add_task(operator)
     return DagSerialization.to_dict(dag)
 

@@ -77,7 +77,7 @@ def pod_operator(
         command=command_of(container, contract, values, Path(shared)),
         environment={**environment, **task.environment, ERROR_FILE: str(shared / ".launcher" / "error.txt")},
         resources=container.resources,
-        task=write_task(task, store, place, cluster.shared),
+        task=write_task(task, store, place),
         shared=cluster.shared,
         launcher_image=cluster.launcher_image,
         template=cluster.template,
@@ -91,7 +91,7 @@ def pod_operator(
         deferrable=True,
         do_xcom_push=False,
         # A pod of an earlier attempt would commit that attempt's outcome.
-        reattach_on_restart=False,
+        durable=False,
         # Before the image is there a pod has not started, and images of this trade are large.
         startup_timeout_seconds=1800,
         poll_interval=2,

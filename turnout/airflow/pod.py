@@ -54,7 +54,7 @@ def manifest(
     volumes = list(_volumes(settings))
 
     def staging(name: str, which: str) -> Json:
-        own = {"name": name, "image": launcher_image, "command": ["turnout", "stage", which, task]}
+        own = {"name": name, "image": launcher_image, "command": ["turnout", "stage", which, task, shared]}
         return {**launcher, **own, "volumeMounts": [*launcher.get("volumeMounts", []), mount]}
 
     container = {

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -113,10 +112,7 @@ def collect(
     if error:  # whatever it managed to write is kept for people to look at, such as a report that says why
         artifacts = {name: item for name, item in artifacts.items() if item.digest}
     log = Path(contract["outputs"]["outputFile"]).parent.parent / "log.txt"
-    if not store.is_local:
-        store.stage_out(log, str(place / "log.txt"))
-    elif log != Path(str(place), "log.txt") and log.exists():
-        shutil.copyfile(log, str(place / "log.txt"))
+    store.stage_out(log, str(place / "log.txt"))
     state = State.FAILED if error else State.SUCCEEDED
     return Outcome(state, task.attempt, parameters, artifacts, started, now(), error, str(place / "log.txt"))
 

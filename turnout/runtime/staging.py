@@ -3,9 +3,9 @@
 The container may be any image that has `sh`; Turnout and the libraries of the artifact store are in the
 image of the two that stage. All three share a directory. As KFP's launcher:
 
-    turnout stage in TASK       an init container: fetches the input artifacts
+    turnout stage in TASK DIR   an init container: fetches the input artifacts
     sh -c WRAPPER DIR COMMAND   the step's own container: keeps its log and its exit status, awaits the staging out
-    turnout stage out TASK      a side-car: stores the outputs and commits the outcome, then waits to be ended
+    turnout stage out TASK DIR  a side-car: stores the outputs and commits the outcome, then waits to be ended
 
 A side-car is told (SIGTERM) when the step's container has ended, so a command that was killed with its
 container, such as for its memory, still has an outcome.
@@ -32,7 +32,7 @@ from turnout.spec.document import message_from_dict, to_dict
 from turnout.spec.pipeline_spec import ComponentSpec
 
 SHARED = "/turnout"
-"""The directory that the containers of a pod share, unless `TASK` names another."""
+"""The directory that the containers of a pod share."""
 
 # A shell of PID 1 has no default handlers: it must pass on that the pod is being ended.
 WRAPPER = """\
@@ -47,11 +47,10 @@ exit "$(cat "$shared/ended")"
 _POLL_S = 0.2
 
 
-def write_task(task: Task, store: ArtifactStore, place: UPath, shared: str = SHARED) -> str:
+def write_task(task: Task, store: ArtifactStore, place: UPath) -> str:
     """Leave a task in the store for the containers of its pod; its URI."""
     record = {
         "root": str(store.root),
-        "shared": shared,
         "run": vars(task.run),
         "path": task.path,
         "component": to_dict(task.component),
@@ -65,8 +64,8 @@ def write_task(task: Task, store: ArtifactStore, place: UPath, shared: str = SHA
     return str(path)
 
 
-def read_task(uri: str) -> tuple[Task, ArtifactStore, Path]:
-    """The task, the store and the shared directory. Raises StepError when there is none at the URI."""
+def read_task(uri: str) -> tuple[Task, ArtifactStore]:
+    """The task, and the store. Raises StepError when there is none at the URI."""
     try:
         record: Mapping[str, Any] = json.loads(UPath(uri).read_text())
     except (OSError, ValueError, ImportError) as error:
@@ -81,24 +80,24 @@ def read_task(uri: str) -> tuple[Task, ArtifactStore, Path]:
         iteration=tuple(record["iteration"]),
         attempt=record["attempt"],
     )
-    return task, ArtifactStore(record["root"]), Path(record["shared"])
+    return task, ArtifactStore(record["root"])
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`turnout stage in|out TASK`. Returns the exit status."""
-    if len(arguments) != 2 or arguments[0] not in ("in", "out"):
-        print("usage: turnout stage in|out TASK", file=sys.stderr)
+    """`turnout stage in|out TASK DIR`. Returns the exit status."""
+    if len(arguments) != 3 or arguments[0] not in ("in", "out"):
+        print("usage: turnout stage in|out TASK DIR", file=sys.stderr)
         return 2
     try:
-        (_in if arguments[0] == "in" else _out)(arguments[1])
+        (_in if arguments[0] == "in" else _out)(arguments[1], Path(arguments[2]))
     except (TurnoutError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _in(uri: str) -> None:
-    task, store, shared = read_task(uri)
+def _in(uri: str, shared: Path) -> None:
+    task, store = read_task(uri)
     place = store.attempt_path(task)
     try:
         contract = stage_in(task, store, str(place), shared)
@@ -109,10 +108,10 @@ def _in(uri: str) -> None:
     open_to_all(shared)
 
 
-def _out(uri: str) -> None:
+def _out(uri: str, shared: Path) -> None:
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())
-    task, store, shared = read_task(uri)
+    task, store = read_task(uri)
     status, ended = shared / ".launcher" / "status", shared / ".launcher" / "ended"
     while not status.exists() and not told.is_set():
         told.wait(_POLL_S)

@@ -216,10 +216,14 @@ class ArtifactStore:
             StoreError: the artifact cannot be written.
         """
         target = UPath(uri)
-        if target.protocol in _LOCAL or not local.exists():
+        here = target.protocol in _LOCAL
+        if not local.exists() or (here and Path(target.path) == local):
             return
         try:
-            if local.is_dir():
+            if here:
+                Path(target.path).parent.mkdir(parents=True, exist_ok=True)
+                (shutil.copytree if local.is_dir() else shutil.copyfile)(local, target.path)
+            elif local.is_dir():
                 target.fs.put(str(local) + "/", target.path.rstrip("/") + "/", recursive=True)
             else:
                 target.fs.put_file(str(local), target.path)
