@@ -9,7 +9,7 @@ SYNC := pip install --quiet --compile-bytecode
 export UV_NO_CONFIG := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test test-components test-airflow lint airflow compile lock clean
+.PHONY: demo data test test-components test-airflow test-containers lint airflow compile lock clean
 
 demo: $(COMPONENTS)/.ready data  ## train on the flights, promote and deploy if better than the champion
 	turnout run pipelines/training.py
@@ -29,6 +29,9 @@ test-components: $(COMPONENTS)/.ready data
 
 test-airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data
 	$(AIRFLOW_BIN)/python -m pytest tests/airflow
+
+test-containers: $(AIRFLOW)/.ready $(COMPONENTS)/.ready  ## steps in real containers; needs root, podman, runc and debootstrap
+	$(AIRFLOW_BIN)/python -m pytest tests/airflow/test_containers.py -m containers
 
 lint: $(COMPONENTS)/.ready
 	ruff check .

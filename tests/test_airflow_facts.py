@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout import Asset, Deadline, Notifier, StepFacts, on_airflow, pipeline
+from turnout import Asset, Deadline, Notifier, StepFacts, Timetable, on_airflow, pipeline
 from turnout.authoring.pipeline import compile_pipeline
 from turnout.errors import DefinitionError, ParameterError, SpecError
 from turnout.plan.link import link
@@ -50,8 +50,9 @@ conditions = st.recursive(
     ),
 )
 arguments = st.dictionaries(texts, st.integers() | texts, max_size=2)
-notifiers = st.builds(
-    Notifier, path=st.just("a.B"), arguments=st.dictionaries(texts, st.integers() | texts, max_size=2)
+notifiers = st.builds(Notifier, path=st.just("a.B"), arguments=arguments)
+timetables = st.builds(
+    Timetable, path=st.just("a.B"), arguments=arguments, positional=st.lists(texts, max_size=2).map(tuple)
 )
 deltas = st.timedeltas(min_value=datetime.timedelta(seconds=1), max_value=datetime.timedelta(days=400))
 
@@ -59,7 +60,7 @@ deltas = st.timedeltas(min_value=datetime.timedelta(seconds=1), max_value=dateti
 @given(
     st.builds(
         AirflowFacts,
-        schedule=st.sampled_from(["0 3 * * 1", "@daily", None]) | deltas,
+        schedule=st.sampled_from(["0 3 * * 1", "@daily", None]) | deltas | timetables,
         triggered_by=conditions | st.none(),
         start_date=st.dates() | st.datetimes(),
         deadline=st.builds(Deadline, deltas, notifiers) | st.none(),
@@ -79,6 +80,7 @@ def test_facts_survive_the_yaml(facts: AirflowFacts) -> None:
         ({"schedule": "0 0 3 * * 1"}, "cannot be read"),
         ({"schedule": "@dayly"}, "no schedule '@dayly'"),
         ({"schedule": datetime.timedelta()}, "not above zero"),
+        ({"schedule": Timetable("os.system('x')")}, "not the dotted path"),
         ({"timezone": "Mars/Olympus"}, "no time zone"),
         ({"catchup": True}, "without a start date"),
         ({"start_date": datetime.date(2024, 1, 2), "end_date": datetime.date(2024, 1, 1)}, "before the start"),
@@ -146,3 +148,11 @@ def test_an_interval_is_given_whole_or_not_at_all() -> None:
     }
     with pytest.raises(ParameterError, match="give both, or neither"):
         with_data_interval({"since": "2024-01-01T00:00:00Z", "until": None}, facts, now)
+
+
+def test_a_timetable_is_named_by_its_class_and_literals() -> None:
+    (code,) = [
+        text for path, text in airflow.emit(load(f"{EXAMPLES}:workdays"), "workdays").items() if path.suffix == ".py"
+    ]
+    assert "schedule=make_timetable(" in code
+    assert "['0 7 * * 1-5', '0 10 * * 6']" in code

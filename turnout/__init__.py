@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from turnout.authoring.airflow import on_airflow
     from turnout.authoring.component import component
     from turnout.authoring.pipeline import pipeline
-    from turnout.spec.airflow_facts import Asset, Deadline, Notifier, StepFacts
+    from turnout.spec.airflow_facts import Asset, Deadline, Notifier, StepFacts, Timetable
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ _HOMES = {
     "component": "turnout.authoring.component",
     "on_airflow": "turnout.authoring.airflow",
     "pipeline": "turnout.authoring.pipeline",
-    **dict.fromkeys(("Asset", "Deadline", "Notifier", "StepFacts"), "turnout.spec.airflow_facts"),
+    **dict.fromkeys(("Asset", "Deadline", "Notifier", "StepFacts", "Timetable"), "turnout.spec.airflow_facts"),
     **dict.fromkeys(
         (
             "HTML",
@@ -70,6 +70,7 @@ __all__ = [
     "Output",
     "PipelineTaskFinalStatus",
     "StepFacts",
+    "Timetable",
     "TurnoutError",
     "component",
     "on_airflow",

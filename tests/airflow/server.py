@@ -99,10 +99,10 @@ class Server:
 
     def unpause(self, *dags: str) -> None:
         for dag in dags:
-            wait(lambda dag=dag: self._known(dag), f"the DAG {dag}", 120)
+            wait(lambda dag=dag: self.known(dag), f"the DAG {dag}", 120)
             self.call("PATCH", f"/dags/{dag}", {"is_paused": False})
 
-    def _known(self, dag: str) -> bool:
+    def known(self, dag: str) -> bool:
         try:
             return bool(self.call("GET", f"/dags/{dag}"))
         except urllib.error.HTTPError:

@@ -15,7 +15,7 @@ import pytest
 from conftest import COMPONENTS, PROJECT
 from server import Server, free_ports, wait
 
-PIPELINES = ("nightly", "consumer", "killed", "two", "both", "six_hours")
+PIPELINES = ("nightly", "consumer", "killed", "two", "both", "six_hours", "workdays", "late")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         tracking = subprocess.Popen(command, cwd=home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         server.start()
-        server.unpause("nightly", "consumer", "killed", "two", "flight-delay-training")
+        server.unpause("nightly", "consumer", "killed", "late", "two", "flight-delay-training")
         yield server
     finally:
         server.stop()
@@ -101,6 +101,20 @@ def test_a_failure_is_told(server: Server, tmp_path: Path) -> None:
     assert server.ended("killed", run) == "failed"
     note = server.home / "failed.txt"
     assert wait(lambda: note.exists() and note.read_text(), "the notifier", 60) == run
+
+
+def test_a_run_that_misses_its_deadline_is_told_of_while_it_goes_on(server: Server, tmp_path: Path) -> None:
+    run = server.trigger("late", directory=str(tmp_path))
+    note = server.home / "late.txt"
+    assert wait(lambda: note.exists() and note.read_text(), "the notifier", 60) == run
+    assert server.ended("late", run) == "success"
+
+
+def test_a_timetable_of_its_own_says_when(server: Server) -> None:
+    wait(lambda: server.known("workdays"), "the DAG", 60)
+    dag = server.call("GET", "/dags/workdays/details")
+    assert dag["timetable_summary"] == "0 7 * * 1-5, 0 10 * * 6"
+    assert dag["timezone"] == "UTC"
 
 
 def test_two_runs_at_once_keep_apart(server: Server) -> None:

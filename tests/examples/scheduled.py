@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from turnout import Asset, Deadline, Notifier, StepFacts, component, on_airflow, pipeline
+from turnout import Asset, Deadline, Notifier, StepFacts, Timetable, component, on_airflow, pipeline
 
 TABLE = Asset("table", uri="s3://bucket/table")
 
@@ -102,3 +102,27 @@ def both():
 def six_hours():
     """Start every six hours."""
     tell(text="read")
+
+
+@pipeline(
+    schedule=Timetable(
+        "airflow.sdk.MultipleCronTriggerTimetable", {"timezone": "Europe/Berlin"}, ("0 7 * * 1-5", "0 10 * * 6")
+    )
+)
+def workdays(text: str = "a"):
+    """Tell at seven on workdays, and at ten on Saturdays.
+
+    Args:
+        text: any text.
+    """
+    tell(text=text)
+
+
+@pipeline(deadline=Deadline(datetime.timedelta(seconds=2), Notifier("notifiers.Write", {"path": "late.txt"})))
+def late(directory: str):
+    """Take longer than it may.
+
+    Args:
+        directory: where the step notes its process.
+    """
+    slow(directory=directory, seconds=15.0)

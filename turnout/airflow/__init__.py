@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from turnout.airflow.expressions import Field, OneOf, Status, Template
     from turnout.airflow.loops import Items, Loop
-    from turnout.airflow.notify import Notify
+    from turnout.airflow.named_classes import Notify, make_timetable
     from turnout.airflow.operators import End, Step, When
 
-__all__ = ["End", "Field", "Items", "Loop", "Notify", "OneOf", "Status", "Step", "Template", "When"]
+__all__ = ["End", "Field", "Items", "Loop", "Notify", "OneOf", "Status", "Step", "Template", "When", "make_timetable"]
 
-_MODULES = {"expressions": ("Field", "OneOf", "Status", "Template"), "loops": ("Items", "Loop"), "notify": ("Notify",)}
+_MODULES = {
+    "expressions": ("Field", "OneOf", "Status", "Template"),
+    "loops": ("Items", "Loop"),
+    "named_classes": ("Notify", "make_timetable"),
+}
 
 
 def __getattr__(name: str) -> Any:

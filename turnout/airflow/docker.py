@@ -6,6 +6,7 @@ so the Docker host must see the worker's files: it is this machine, or shares th
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,11 +52,14 @@ class DockerRuntime:
         operator = self._operator = docker_operator(
             self.task, self.settings, command, environment, workdir, self.connection
         )
-        late = threading.Event()
+        late, over = threading.Event(), threading.Event()
 
         def end() -> None:
             late.set()
-            self._stop()
+            while not over.is_set():  # it may have to be made yet, or started
+                with contextlib.suppress(DockerException, OSError):
+                    self._stop()
+                over.wait(0.5)
 
         timer = threading.Timer(timeout or 0, end)
         try:
@@ -82,6 +86,7 @@ class DockerRuntime:
             status = int(state["ExitCode"])
             return status if status <= 128 else 128 - status
         finally:
+            over.set()
             timer.cancel()
             if operator.container is not None:
                 log.write_bytes(operator.cli.logs(operator.container["Id"]))

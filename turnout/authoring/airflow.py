@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from turnout.errors import DefinitionError, Fault
-from turnout.spec.airflow_facts import Asset, Notifier, StepFacts, facts_to_json, notifier_faults
+from turnout.spec.airflow_facts import Asset, Notifier, StepFacts, class_faults, facts_to_json
 
 if TYPE_CHECKING:
     from kfp.dsl import PipelineTask
@@ -50,7 +50,7 @@ def on_airflow(
         for name in publishes or {}
         if name not in task.outputs
     ]
-    faults += [fault for notifier in on_failure for fault in notifier_faults(notifier, task.name)]
+    faults += [fault for notifier in on_failure for fault in class_faults(notifier.path, task.name)]
     if faults:
         raise DefinitionError(faults)
     facts = StepFacts(

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 from turnout.authoring.component import SIGNATURES
 from turnout.authoring.signature import Signature, read_signature
 from turnout.errors import DefinitionError, Fault, did_you_mean
-from turnout.spec.airflow_facts import AirflowFacts, Asset, Assets, Deadline, Notifier, StepFacts, facts_to_json
+from turnout.spec.airflow_facts import (
+    AirflowFacts,
+    Asset,
+    Assets,
+    Deadline,
+    Notifier,
+    Schedule,
+    StepFacts,
+    facts_to_json,
+)
 from turnout.spec.deployment_spec import PipelineDeploymentConfig
 from turnout.spec.document import Document, from_dict
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, PipelineSpec
@@ -42,7 +51,7 @@ class Facts:
 class AirflowArguments(TypedDict, total=False):
     """What `@pipeline` takes for Airflow alone."""
 
-    schedule: str | datetime.timedelta | None
+    schedule: Schedule | None
     triggered_by: Asset | Assets | None
     timezone: str
     start_date: datetime.date | None

@@ -128,9 +128,8 @@ def _load(target: str) -> Any:
     except ModuleNotFoundError as error:
         hint = "the environment that runs steps needs the pipeline's code and its libraries"
         raise StepError(str(Fault(f"no module '{error.name}' in {sys.executable}", target, (), hint))) from error
-    except AttributeError as error:
-        # A module that also authors with parts of kfp.dsl that are not there in a running step.
-        if getattr(error.obj, "__name__", "") == "kfp.dsl" and os.environ["_KFP_RUNTIME"] == "true":
+    except (AttributeError, ImportError) as error:
+        if wants_all_of_kfp(error) and os.environ["_KFP_RUNTIME"] == "true":
             os.environ["_KFP_RUNTIME"] = "false"
             os.execv(sys.executable, sys.orig_argv)
         raise
@@ -139,6 +138,13 @@ def _load(target: str) -> Any:
         names = tuple(key for key, value in vars(module).items() if hasattr(value, "python_func"))
         raise StepError(str(Fault(f"no component '{name}'", module_name, names, did_you_mean(name, names))))
     return component
+
+
+def wants_all_of_kfp(error: AttributeError | ImportError) -> bool:
+    """Whether a module cannot be imported since it authors too, with parts of kfp.dsl that a running step lacks."""
+    if isinstance(error, AttributeError):
+        return getattr(error.obj, "__name__", "") == "kfp.dsl"
+    return error.name == "kfp.dsl"
 
 
 def _check(component: Any, inputs: Mapping[str, Any], target: str) -> dict[str, Any]:

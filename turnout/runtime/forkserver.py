@@ -186,8 +186,10 @@ def load(module: str) -> None:
         with Path(os.devnull).open("w") as quiet, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
             try:
                 importlib.import_module(module)
-            except AttributeError as error:
-                if getattr(error.obj, "__name__", "") != "kfp.dsl" or LIGHT[KFP_RUNTIME] != "true":
+            except (AttributeError, ImportError) as error:
+                from turnout.runtime.executor import wants_all_of_kfp
+
+                if not wants_all_of_kfp(error) or LIGHT[KFP_RUNTIME] != "true":
                     raise
                 # A module that defines KFP pipelines too: from now on, with all of KFP.
                 os.environ[KFP_RUNTIME] = LIGHT[KFP_RUNTIME] = "false"

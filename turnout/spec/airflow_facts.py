@@ -72,6 +72,21 @@ class Notifier:
 
 
 @dataclass(frozen=True)
+class Timetable:
+    """When a pipeline runs, where no cron expression can say it: a timetable class of Airflow or of a plugin.
+
+    Attributes:
+        path: dotted path of the class, such as `airflow.sdk.MultipleCronTriggerTimetable`.
+        arguments: of the class, by name.
+        positional: its arguments without names, before those with.
+    """
+
+    path: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    positional: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Deadline:
     """Who is told when a run has not ended in time; the run goes on.
 
@@ -112,12 +127,15 @@ class StepFacts:
     doc: str = ""
 
 
+Schedule = str | datetime.timedelta | Timetable
+
+
 @dataclass(frozen=True, kw_only=True)
 class AirflowFacts:
     """What a pipeline says to Airflow.
 
     Attributes:
-        schedule: a five-field cron expression, a preset such as `@daily`, or the time between runs.
+        schedule: a five-field cron expression, a preset such as `@daily`, the time between runs, or a timetable.
         triggered_by: assets whose update starts a run; beside the schedule, when there is one.
         timezone: IANA name in which the schedule and dates without an offset are meant; UTC when empty.
         data_interval: names of two parameters, date-times, for the start and end of the data of a run.
@@ -125,7 +143,7 @@ class AirflowFacts:
         steps: what holds for every step.
     """
 
-    schedule: str | datetime.timedelta | None = None
+    schedule: Schedule | None = None
     triggered_by: Asset | Assets | None = None
     timezone: str = ""
     start_date: datetime.date | None = None
@@ -155,8 +173,10 @@ class AirflowFacts:
             case str(text):
                 if len(text.split()) != 5 or not croniter.is_valid(text):
                     yield Fault(f"schedule '{text}' cannot be read", f"{where}.schedule", (), hint)
-            case datetime.timedelta() as delta if delta <= datetime.timedelta():
+            case datetime.timedelta() as length if length <= datetime.timedelta():
                 yield Fault("the time between runs is not above zero", f"{where}.schedule")
+            case Timetable():
+                yield from class_faults(self.schedule.path, f"{where}.schedule")
         if self.timezone:
             try:
                 ZoneInfo(self.timezone)
@@ -175,13 +195,13 @@ class AirflowFacts:
         if self.deadline:
             notifiers.append(self.deadline.notifier)
         for notifier in notifiers:
-            yield from notifier_faults(notifier, where)
+            yield from class_faults(notifier.path, where)
 
 
-def notifier_faults(notifier: Notifier, where: str) -> Iterator[Fault]:
-    """What is wrong with a notifier, as far as this machine can know."""
-    if not _PATH.fullmatch(notifier.path):
-        yield Fault(f"'{notifier.path}' is not the dotted path of a class", where)
+def class_faults(path: str, where: str) -> Iterator[Fault]:
+    """What is wrong with the dotted path of a class, as far as this machine can know."""
+    if not _PATH.fullmatch(path):
+        yield Fault(f"'{path}' is not the dotted path of a class", where)
 
 
 def moment(date: datetime.date, facts: AirflowFacts) -> datetime.datetime:
@@ -202,7 +222,9 @@ def last_interval(facts: AirflowFacts, now: datetime.datetime) -> tuple[datetime
 
     if isinstance(facts.schedule, datetime.timedelta):
         return now - facts.schedule, now
-    schedule = facts.schedule if facts.schedule and facts.schedule not in UNTIMED_PRESETS else "@daily"
+    schedule = facts.schedule
+    if not isinstance(schedule, str) or schedule in UNTIMED_PRESETS:
+        schedule = "@daily"
     if schedule == "@quarterly":
         schedule = "0 0 1 */3 *"
     local = now.astimezone(ZoneInfo(facts.timezone or "UTC"))
@@ -241,7 +263,7 @@ def read_step_facts(settings: Mapping[str, Any], where: str) -> StepFacts:
         SpecError: they cannot be read.
     """
     facts = _read(settings, StepFacts, where)
-    if faults := [fault for notifier in facts.on_failure for fault in notifier_faults(notifier, where)]:
+    if faults := [fault for notifier in facts.on_failure for fault in class_faults(notifier.path, where)]:
         raise SpecError(faults)
     return facts
 
@@ -277,8 +299,11 @@ def _seconds(value: Any, _: Any = None) -> datetime.timedelta:
     return datetime.timedelta(seconds=float(value["seconds"]))
 
 
-def _schedule(value: Any, _: Any = None) -> str | datetime.timedelta:
-    return _seconds(value) if isinstance(value, Mapping) else _exactly(str)(value, str)
+def _schedule(value: Any, _: Any = None) -> Schedule:
+    if isinstance(value, Mapping):
+        return _CONVERTER.structure(value, Timetable) if "path" in value else _seconds(value)
+    text: str = _exactly(str)(value, str)
+    return text
 
 
 def _assets(value: Any, _: Any = None) -> Asset | Assets:
@@ -299,7 +324,7 @@ def _make_converter() -> cattrs.Converter:
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook_func(lambda kind: kind == datetime.date | None, _date)
-    converter.register_structure_hook_func(lambda kind: kind == str | datetime.timedelta | None, _schedule)
+    converter.register_structure_hook_func(lambda kind: kind == Schedule | None, _schedule)
     converter.register_structure_hook_func(lambda kind: kind == Asset | Assets | None, _assets)
     converter.register_structure_hook(datetime.timedelta, _seconds)
     converter.register_unstructure_hook(datetime.timedelta, lambda value: {"seconds": value.total_seconds()})

@@ -53,7 +53,7 @@ _HOMES = {
     **dict.fromkeys(("DeltaDataIntervalTimetable", "DeltaTriggerTimetable"), "airflow.sdk"),
     **dict.fromkeys(("AsyncCallback", "DeadlineAlert", "DeadlineReference"), "airflow.sdk.definitions.deadline"),
     **dict.fromkeys(("End", "Field", "Items", "Loop", "Notify", "OneOf", "Status"), "turnout.airflow"),
-    **dict.fromkeys(("Step", "Template", "When"), "turnout.airflow"),
+    **dict.fromkeys(("Step", "Template", "When", "make_timetable"), "turnout.airflow"),
 }
 """Where the names come from that a DAG file may use; no step's variable takes one."""
 _RUN_END = "state-of-the-run"

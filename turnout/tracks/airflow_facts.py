@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from turnout.spec.airflow_facts import UNTIMED_PRESETS, AirflowFacts, Asset, Assets, Notifier, StepFacts
+from turnout.spec.airflow_facts import UNTIMED_PRESETS, AirflowFacts, Asset, Assets, Notifier, StepFacts, Timetable
 from turnout.tracks.python_source import Call, Code, Joined
 
 
@@ -83,7 +83,7 @@ def _schedule(facts: AirflowFacts) -> Any:
         return [assets] if isinstance(facts.triggered_by, Asset) else assets
     if isinstance(timed, str):
         timed = Call("CronTriggerTimetable", [timed], {"timezone": facts.timezone or "UTC"})
-    elif timed.function == "timedelta":
+    elif timed.function == "timedelta":  # the others are timetables already
         timed = Call("DeltaTriggerTimetable", [timed])
     return Call("AssetOrTimeSchedule", (), {"timetable": timed, "assets": assets})
 
@@ -95,6 +95,9 @@ def _timed(facts: AirflowFacts) -> Any:
             return None
         case datetime.timedelta() as length:
             return Call("DeltaDataIntervalTimetable", [delta(length)]) if facts.data_interval else delta(length)
+        case Timetable(path, arguments, positional):
+            named = [dict(arguments)] if arguments else []
+            return Call("make_timetable", [path, list(positional), *named] if positional or named else [path])
         case text if text in UNTIMED_PRESETS or not (facts.data_interval or facts.timezone):
             return text
         case text:
