@@ -88,6 +88,12 @@ class Server:
         """Call the API; the answer, or an `HTTPError` with the reason in its text."""
         return self._request(method, f"/api/v2{path}", body)
 
+    def page(self, path: str, token: str = "") -> str:
+        """A page as a browser gets it."""
+        headers = {"Authorization": f"Bearer {token or self.token}"}
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers), timeout=60) as response:
+            return str(response.read().decode())
+
     def _request(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"Content-Type": "application/json"} | (
             {"Authorization": f"Bearer {self.token}"} if self.token else {}

@@ -152,3 +152,10 @@ def test_training_starts_from_the_form(server: Server) -> None:
     model = server.xcom("flight-delay-training", run, "train", "model")
     links = server.call("GET", f"/dags/flight-delay-training/dagRuns/{run}/taskInstances/train/links")
     assert links["extra_links"]["MLflow run"].endswith(f"/runs/{model['metadata']['mlflow_run_id']}")
+    results = links["extra_links"]["Results of the run"]
+    page = server.page(results)
+    assert "roc_auc" in page
+    assert "ROC curve" in page
+    with pytest.raises(urllib.error.HTTPError) as stranger:
+        server.page(results, token="nobody's")
+    assert stranger.value.code in (401, 403)

@@ -20,6 +20,17 @@ class MlflowRun(BaseOperatorLink):  # type: ignore[misc]
         return str(getattr(operator, "mlflow_run", ""))
 
 
+class Results(BaseOperatorLink):  # type: ignore[misc]
+    """What the steps of the run have left: values, metrics, reports, where the artifacts are."""
+
+    name = "Results of the run"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        from turnout.airflow.plugin import results_address
+
+        return results_address(ti_key.dag_id, ti_key.run_id)
+
+
 def mlflow_run(artifacts: Mapping[str, Mapping[str, Any]]) -> str:
     """The address of the run that a step's artifacts tell of; empty when there is none to look at.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from turnout.airflow.base import PlanOperator
-from turnout.airflow.links import MlflowRun, mlflow_run
+from turnout.airflow.links import MlflowRun, Results, mlflow_run
 from turnout.errors import TurnoutError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Step(PlanOperator):
     """
 
     ui_color = "#e8eef7"
-    operator_extra_links: tuple[MlflowRun, ...] = (MlflowRun(),)
+    operator_extra_links: tuple[MlflowRun | Results, ...] = (Results(), MlflowRun())
 
     def __init__(self, *, publishes: Mapping[str, Asset] | None = None, **kwargs: Any):
         super().__init__(outlets=list((publishes or {}).values()), **kwargs)
@@ -97,7 +97,7 @@ class Step(PlanOperator):
             Cache(view.store).keep(key, task, outcome)
         artifacts = {name: artifact.to_dict() for name, artifact in outcome.artifacts.items()}
         self.mlflow_run = mlflow_run(artifacts)
-        self.operator_extra_links = (MlflowRun(),) if self.mlflow_run else ()
+        self.operator_extra_links = (Results(), MlflowRun()) if self.mlflow_run else (Results(),)
         for name, value in {**outcome.parameters, **artifacts}.items():
             short = value if len(json.dumps(value)) <= XCOM_LIMIT else IN_STORE
             context["ti"].xcom_push(key=name, value=short)

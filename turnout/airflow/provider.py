@@ -13,7 +13,7 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "turnout",
         "name": "Turnout",
         "description": "Runs Kubeflow pipelines, compiled to DAG files.",
-        "extra-links": ["turnout.airflow.links.MlflowRun"],
+        "extra-links": ["turnout.airflow.links.MlflowRun", "turnout.airflow.links.Results"],
         "config": {
             SECTION: {
                 "description": "How and where the steps of compiled pipelines run.",

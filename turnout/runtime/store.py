@@ -89,6 +89,17 @@ class ArtifactStore:
         record = self.read_record(self.step_path(run, step, iteration) / "outcome.json")
         return Outcome.from_dict(record) if record else None
 
+    def outcomes(self, run: Run) -> dict[tuple[str, tuple[int, ...]], Outcome]:
+        """The outcomes of all steps that have ended, by the step's directory name and iteration."""
+        found: dict[tuple[str, tuple[int, ...]], Outcome] = {}
+        place = self.run_path(run)
+        for path in sorted(place.iterdir(), key=str) if place.exists() else ():
+            record = self.read_record(path / "outcome.json") if path.is_dir() else None
+            if record:
+                step, _, index = path.name.partition("@")
+                found[step, tuple(int(part) for part in index.split(".") if part)] = Outcome.from_dict(record)
+        return found
+
     def claim(self, run: Run, record: Mapping[str, Any], pipeline: str) -> None:
         """Begin a run of a pipeline, given as its YAML, under an id that no other run has.
 

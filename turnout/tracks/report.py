@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
+
+from upath import UPath
 
 from turnout.html_page import Link, Section, page
 from turnout.plan.model import Plan
 from turnout.runtime.contract import Artifact, State
-from turnout.runtime.store import local_path
 from turnout.tracks.drawing import graph, timeline
 from turnout.tracks.results import RunResult, StepResult
 
@@ -48,21 +48,38 @@ def run_report(plan: Plan, record: Mapping[str, Any]) -> str:
     )
 
 
+def results_page(pipeline: str, run_id: str, steps: list[StepResult]) -> str:
+    """The page of what the steps of a run have left, while it goes on or after it: values, metrics, artifacts.
+
+    Args:
+        steps: those that have ended, with their outcomes.
+    """
+    sections = [_steps(steps, logs=False), *_metrics(steps), *_artifacts(steps)]
+    failed = [f"{step.label}: {step.error}" for step in steps if step.error]
+    return page(
+        f"{pipeline} {run_id}",
+        [section for section in sections if section.rows or section.figures or section.previews],
+        verdict=f"{len(steps)} steps have ended" + (f", {len(failed)} of them failed" if failed else ""),
+        good=not failed,
+        reasons=failed,
+    )
+
+
 def _took(start: str, end: str) -> str:
     began = datetime.datetime.fromisoformat(start)
     seconds = (datetime.datetime.fromisoformat(end) - began).total_seconds()
     return f" in {seconds:,.1f} s, started {began:%Y-%m-%d %H:%M} UTC"
 
 
-def _steps(steps: list[StepResult]) -> Section:
-    columns = ("step", "state", "attempts", "seconds", "outputs", "log")
+def _steps(steps: list[StepResult], *, logs: bool = True) -> Section:
+    columns = ("step", "state", "attempts", "seconds", "outputs", *(["log"] if logs else []))
     rows: list[tuple[Any, ...]] = []
     for step in steps:
         parameters = step.outcome.parameters if step.outcome else {}
         values = ", ".join(f"{name} = {_short(value)}" for name, value in parameters.items())
         log = Link("log", step.outcome.log) if step.outcome and step.outcome.log else ""
         seconds = "cached" if step.cached else f"{step.duration_s:.2f}" if step.duration_s else ""
-        rows.append((step.label, step.state.value, step.attempts or "", seconds, values, log))
+        rows.append((step.label, step.state.value, step.attempts or "", seconds, values, *([log] if logs else [])))
     bad = frozenset(index for index, step in enumerate(steps) if step.state in (State.FAILED, State.CANCELLED))
     return Section("Steps", columns=columns, rows=rows, bad=bad)
 
@@ -132,11 +149,13 @@ def _rendered(markdown: str) -> str:
 
 
 def _content(artifact: Artifact) -> str | None:
-    path = local_path(artifact.uri)
-    file = Path(path) if path else None
-    if file is None or not file.is_file() or file.stat().st_size > _LONGEST_PREVIEW:
+    try:
+        file = UPath(artifact.uri)
+        if not file.is_file() or file.stat().st_size > _LONGEST_PREVIEW:
+            return None
+        return file.read_bytes().decode(errors="replace")
+    except Exception:  # every protocol has its own; the artifact is named all the same
         return None
-    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _all_artifacts(steps: list[StepResult]) -> Iterator[tuple[StepResult, str, Artifact]]:

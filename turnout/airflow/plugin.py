@@ -1,0 +1,64 @@
+"""The Airflow plugin: a page with the results of a run, for who may see its DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+PREFIX = "/turnout"
+
+
+def results_address(dag_id: str, run_id: str) -> str:
+    """The address of a run's results, on the API server."""
+    return f"{PREFIX}/results/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
+
+
+def make_app() -> FastAPI:
+    """The pages."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+    from fastapi import Depends, FastAPI, HTTPException
+    from fastapi.responses import HTMLResponse
+
+    from turnout.airflow.view import setting
+    from turnout.runtime.contract import Run
+    from turnout.runtime.store import ArtifactStore
+    from turnout.tracks.report import results_page
+    from turnout.tracks.results import StepResult
+
+    app = FastAPI(title="Turnout")
+    allowed = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
+
+    @app.get("/results/{dag_id}/{run_id}", response_class=HTMLResponse, dependencies=[allowed])
+    def results(dag_id: str, run_id: str) -> HTMLResponse:
+        found = ArtifactStore(setting("root")).outcomes(Run(dag_id, run_id, ""))
+        if not found:
+            raise HTTPException(404, f"no step of {dag_id} {run_id} has ended")
+        steps = [StepResult.of(step, iteration, outcome) for (step, iteration), outcome in found.items()]
+        steps.sort(key=lambda step: step.outcome.ended if step.outcome else "")
+        # Reports are others' pages: they are shown in frames, and nothing on this one runs.
+        policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'"
+        return HTMLResponse(results_page(dag_id, run_id, steps), headers={"Content-Security-Policy": policy})
+
+    return app
+
+
+class _Lazy:
+    """The pages, made when the first is asked for: plugins are loaded by every task, too."""
+
+    _app: Callable[..., Awaitable[None]] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._app = self._app or make_app()
+        await self._app(scope, receive, send)
+
+
+class TurnoutPlugin(AirflowPlugin):  # type: ignore[misc]
+    name = "turnout"
+    fastapi_apps = [{"app": _Lazy(), "url_prefix": PREFIX, "name": "Turnout"}]
