@@ -12,6 +12,9 @@ def ingest(
     revision: str = "",
     format: Literal["auto", "parquet", "csv"] = "auto",
     timestamps: list[str] = [],
+    timestamp: str = "",
+    since: str = "",
+    until: str = "",
 ):
     """Read a table from where it is kept, and record exactly what was read.
 
@@ -26,19 +29,25 @@ def ingest(
             empty for the data as it is now.
         format: the source's format; found from its content when auto.
         timestamps: columns of a CSV source that hold times, to be read as UTC.
+        timestamp: column with each row's time, for an interval.
+        since: only rows from this time on, ISO 8601; empty for all. Without an offset it is meant in UTC.
+        until: only rows before this time; empty for all.
     """
     import tempfile
     from pathlib import Path
 
     from turnout import ComponentError
     from turnout.content import content_digest
-    from turnout.tables import fetch, read_table, write_table
+    from turnout.tables import fetch, read_table, within, write_table
 
     with tempfile.TemporaryDirectory() as directory:
         fetched = fetch(source, revision, Path(directory))
         table, found = read_table(fetched.path, format, timestamps)
+        if since or until:
+            table = within(table, timestamp, since, until)
         if table.empty:
-            raise ComponentError("the dataset has no rows", where=source)
+            interval = f" from {since or 'ever'} to {until or 'now'}" if since or until else ""
+            raise ComponentError(f"the dataset has no rows{interval}", where=source)
         digest = content_digest(fetched.path)
     data.metadata.update(write_table(table, data.path))
     data.metadata.update(source=source, source_format=found, revision=fetched.revision, data_digest=digest)

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:9d471ad5c4f337d85af9a262fbb98056e9fa3823040d28186725dc52d869aa4a',
+        'spec_digest': 'sha256:8095bde9facf12c93e4c49e1d56952a9a094636cceecc9b1a1a00f0ad5bbf92c',
     },
 ) as dag:
     ingest = Step(

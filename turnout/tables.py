@@ -112,6 +112,31 @@ def read_table(path: Path, form: Format = "auto", timestamps: Iterable[str] = ()
     return table, found
 
 
+def within(table: pd.DataFrame, timestamp: str, since: str, until: str) -> pd.DataFrame:
+    """The rows of an interval.
+
+    Args:
+        timestamp: column with each row's time; times without a zone are meant in UTC.
+        since, until: ISO 8601, from the first to before the last; empty for no bound.
+
+    Raises:
+        ComponentError: no such column, it holds no times, or a bound is none.
+    """
+    require(table, [timestamp], "data")
+    if not pd.api.types.is_datetime64_any_dtype(table[timestamp]):
+        raise ComponentError(f"column '{timestamp}' is not a time", where="data", hint="name it in timestamps")
+    times = pd.to_datetime(table[timestamp], utc=True)
+    chosen = times.notna()
+    for text, keep in ((since, times.ge), (until, times.lt)):
+        if text:
+            try:
+                bound = pd.Timestamp(text)
+            except ValueError as error:
+                raise ComponentError(f"not a time: {error}", where=text, hint="such as 2024-01-01") from error
+            chosen &= keep(bound.tz_convert("UTC") if bound.tz else bound.tz_localize("UTC"))
+    return table[chosen]
+
+
 def detect_format(path: Path) -> str:
     """`parquet` or `csv`, by the first bytes, not by the name."""
     if path.is_dir():

@@ -1,0 +1,105 @@
+"""Predict the rows of a data interval with the champion, and publish them as a table."""
+
+import datetime
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from turnout import Asset, on_airflow, pipeline
+from turnout.components.featurise import featurise
+from turnout.components.ingest import ingest
+from turnout.components.pin_model import pin_model
+from turnout.components.predict import predict
+from turnout.components.validate import validate
+
+PREDICTIONS = Asset("flight-delay-predictions")
+
+
+@pipeline(
+    name="flight-delay-batch-inference",
+    display_name="Batch inference",
+    schedule="@daily",
+    data_interval=("since", "until"),
+    max_active_runs=2,
+    tags=["inference", "example"],
+    sections={
+        "Data": ["since", "until", "source", "revision", "suite", "timestamp", "timezone"],
+        "Features": ["feature_service", "feature_repository", "feature_sources"],
+        "Model": ["model"],
+        "Output": ["table", "keys", "quarantine", "quarantine_limit"],
+        "Engine": ["engine", "master", "spark_conf"],
+    },
+)
+def batch_inference(
+    since: datetime.datetime | None = None,
+    until: datetime.datetime | None = None,
+    source: str = "data/flights/flights.parquet",
+    revision: str = "",
+    suite: str = "expectations/flights_to_predict.json",
+    timestamp: str = "event_timestamp",
+    timezone: str = "UTC",
+    feature_service: str = "flight_delay",
+    feature_repository: str = "feature_repo",
+    feature_sources: str = "data/flights",
+    model: str = "models:/flight-delay@champion",
+    table: str = "predictions/flight_delay",
+    keys: list[str] = ["flight_id"],
+    quarantine: str = "",
+    quarantine_limit: Annotated[float, Ge(0), Le(1)] = 0.01,
+    engine: Literal["auto", "arrow", "spark"] = "auto",
+    master: str = "",
+    spark_conf: dict = {},
+):
+    """Predict the rows of a data interval with the champion, and publish them as a table.
+
+    A run that starts again, or a backfill of an interval that was done before, replaces the interval's days in the
+    table and nothing else. The defaults predict the flights of a day, late or not.
+
+    Args:
+        since: Start of the interval, a midnight in the time zone; the schedule's when empty.
+        until: End of the interval, which is not part of it.
+        source: Path or URI of the table with the rows; with a revision, its path in the DVC repository.
+        revision: Git revision of the DVC repository; empty for the data as it is now.
+        suite: Path or URI of the Great Expectations suite the rows must pass; empty for none.
+        timestamp: Column with each row's time.
+        timezone: IANA name of the zone whose days the predictions are kept by.
+        feature_service: Feast feature service to join; empty for none.
+        feature_repository: Path of the Feast repository.
+        feature_sources: Path, URI or DVC path of the features' source tables.
+        model: Model in the MLflow registry, by alias or version; an alias is looked up once, when the run starts.
+        table: Path or URI of the table of predictions.
+        keys: Columns to pass on to the predictions.
+        quarantine: Path or URI of a table for rows that cannot be predicted; empty to fail for one.
+        quarantine_limit: Share of the rows that may be quarantined.
+        engine: Where rows are predicted; auto takes this machine unless a cluster is configured and pays.
+        master: Address of the Spark cluster; the environment's when empty.
+        spark_conf: Further settings of the Spark session.
+    """
+    pinned = pin_model(model=model).set_caching_options(False)
+    ingested = ingest(source=source, revision=revision, timestamp=timestamp, since=since, until=until)
+    validated = validate(data=ingested.outputs["data"], suite=suite)
+    featurised = featurise(
+        entities=ingested.outputs["data"],
+        feature_service=feature_service,
+        repository=feature_repository,
+        sources=feature_sources,
+        revision=revision,
+    ).after(validated)
+    predicted = predict(
+        data=featurised.outputs["features"],
+        model=pinned.outputs["model"],
+        table=table,
+        since=since,
+        until=until,
+        timestamp=timestamp,
+        timezone=timezone,
+        keys=keys,
+        quarantine=quarantine,
+        quarantine_limit=quarantine_limit,
+        engine=engine,
+        master=master,
+        spark_conf=spark_conf,
+    )
+    # It is there for what it does to the table, which no cache can stand for.
+    predicted.set_caching_options(False)
+    on_airflow(predicted, publishes={"predictions": PREDICTIONS})

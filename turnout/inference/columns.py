@@ -1,0 +1,109 @@
+"""What a model takes, by its MLflow signature, and whether a table has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as kinds
+
+from turnout.errors import ComponentError, Fault, did_you_mean
+
+_Test = Callable[[pa.DataType], bool]
+
+
+def _number(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal))
+
+
+def _text(kind: pa.DataType) -> bool:
+    if kinds.is_dictionary(kind):
+        return _text(kind.value_type)
+    return any(test(kind) for test in (kinds.is_string, kinds.is_large_string, kinds.is_string_view))
+
+
+_TYPES: dict[str, tuple[pa.DataType, _Test]] = {
+    "double": (pa.float64(), _number),
+    "float": (pa.float32(), _number),
+    "long": (pa.int64(), _number),
+    "integer": (pa.int32(), _number),
+    "boolean": (pa.bool_(), kinds.is_boolean),
+    "string": (pa.string(), _text),
+    "datetime": (pa.timestamp("ns"), lambda kind: kinds.is_timestamp(kind) or kinds.is_date(kind)),
+}
+"""Types of a signature (MLflow's `DataType`): as what they are handed over, and what can be read as them."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a model takes; `kind` is the signature's name for its type."""
+
+    name: str
+    kind: str
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in ("double", "float", "long", "integer", "boolean")
+
+    def reads(self, kind: pa.DataType) -> bool:
+        """Whether values of a type can be read as this column's."""
+        return _TYPES[self.kind][1](kind)
+
+    def cast(self, array: pa.Array) -> pa.Array:
+        """Values as the model takes them. Raises `pa.ArrowInvalid` for a number that would lose its fraction."""
+        if isinstance(array, pa.ChunkedArray):
+            array = array.combine_chunks()
+        target = _TYPES[self.kind][0]
+        if array.type == target:
+            return array
+        if kinds.is_boolean(array.type) and not kinds.is_boolean(target):
+            array = array.cast(pa.int8())
+        return array.cast(target, safe=not kinds.is_floating(target))
+
+
+def signature_columns(model: Any) -> tuple[Column, ...]:
+    """The columns of an MLflow model's signature.
+
+    Raises:
+        ComponentError: it has none, or takes something else than columns of plain types.
+    """
+    where, hint = str(model.model_uuid), "log the model with a signature: infer_signature(inputs, predictions)"
+    schema = model.get_input_schema()
+    if schema is None:
+        raise ComponentError("the model has no signature", where=where, hint=hint)
+    if not schema.has_input_names():
+        raise ComponentError("the model's signature names no columns", where=where, hint="fit and log it with a table")
+    found = tuple(Column(item.name, str(getattr(item.type, "name", item.type))) for item in schema.inputs)
+    for column in found:
+        if column.kind not in _TYPES:
+            raise ComponentError(f"column '{column.name}' is {column.kind}", where=where, available=_TYPES)
+    return found
+
+
+def check_columns(schema: pa.Schema, columns: Sequence[Column], others: Iterable[str]) -> list[str]:
+    """Hold a table's schema against what is asked of it; all that is wrong at once.
+
+    Args:
+        columns: what the model takes.
+        others: further columns that must be there.
+
+    Returns:
+        The columns of the table that nobody asked for, in its order.
+
+    Raises:
+        ComponentError: a column is missing, or of a type that cannot be read as the model's.
+    """
+    faults: list[Fault] = []
+    others = list(others)
+    for name in dict.fromkeys([*(column.name for column in columns), *others]):
+        if name not in schema.names:
+            faults.append(Fault(f"no column '{name}'", "data", tuple(schema.names), did_you_mean(name, schema.names)))
+    for column in columns:
+        if column.name in schema.names and not column.reads(kind := schema.field(column.name).type):
+            faults.append(Fault(f"the model takes {column.kind}, and the column is {kind}", f"data.{column.name}"))
+    if faults:
+        raise ComponentError("\n".join(map(str, faults)))
+    asked = {*others, *(column.name for column in columns)}
+    return [name for name in schema.names if name not in asked]

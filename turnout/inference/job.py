@@ -1,0 +1,310 @@
+"""What a worker does, whichever engine it belongs to: read a piece of the input, score it, write a file.
+
+Only the names of pieces and of files travel between workers and the one that leads them; rows never do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs
+import pyarrow.parquet as pq
+from upath import UPath
+
+from turnout.errors import ComponentError
+from turnout.inference.model import ModelVersion, Scorer
+from turnout.inference.table import DATE, Part
+
+BATCH_ROWS = 65_536
+_MOST_FAILURES = 1_000
+"""Rows of one batch that are looked at one by one; more of them is no accident of single rows."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be scored, and where to.
+
+    Attributes:
+        model_directory: the model's files, on the worker's machine.
+        table, quarantine: URIs of the tables for predictions, and for rows that failed; no quarantine when empty.
+        keys: columns that are passed on, such as an identifier.
+        timestamp: column with each row's time; without a zone it is meant in UTC.
+        timezone: IANA name of the zone whose days the table is partitioned by.
+        since, until: the interval, as ISO 8601 with a zone; from the first to before the last.
+        run_id: of the run that predicts.
+        predicted_at: ISO 8601 in UTC.
+    """
+
+    model: ModelVersion
+    model_directory: str
+    table: str
+    quarantine: str
+    keys: tuple[str, ...]
+    timestamp: str
+    timezone: str
+    since: str
+    until: str
+    run_id: str
+    predicted_at: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Row groups of a Parquet file: what one worker takes at a time."""
+
+    uri: str
+    row_groups: tuple[int, ...]
+
+
+def open_table(uri: str) -> tuple[ds.Dataset, str]:
+    """A Parquet file, or a directory of them, as a dataset, and what stands before its files' paths in a URI.
+
+    Raises:
+        ComponentError: there is none.
+    """
+    try:
+        path = UPath(uri)
+        if path.protocol in ("", "file", "local"):
+            return ds.dataset(path.path, format="parquet", partitioning="hive", exclude_invalid_files=False), ""
+        return ds.dataset(path.path, format="parquet", filesystem=path.fs, partitioning="hive"), f"{path.protocol}://"
+    except (OSError, ValueError, pa.ArrowException, ImportError) as error:
+        raise ComponentError(f"the data cannot be read as Parquet: {error}", where=uri) from error
+
+
+def within(job: Job, schema: pa.Schema) -> pc.Expression:
+    """The rows of the job's interval, as a filter."""
+    kind = schema.field(job.timestamp).type
+    field = pc.field(job.timestamp)
+
+    def bound(text: str) -> pc.Expression:
+        moment = pa.scalar(text).cast(pa.timestamp("us", "UTC"))
+        return pc.scalar(moment.cast(pa.timestamp("us")) if kind.tz is None else moment)
+
+    return (field >= bound(job.since)) & (field < bound(job.until))
+
+
+def pieces(dataset: ds.Dataset, prefix: str, chosen: pc.Expression) -> list[Piece]:
+    """The row groups in which there may be rows of the interval, by the statistics in the files."""
+    return [
+        Piece(prefix + part.path, tuple(group.id for group in part.row_groups))
+        for fragment in dataset.get_fragments(filter=chosen)
+        for part in fragment.split_by_row_group(filter=chosen, schema=dataset.schema)
+    ]
+
+
+def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> tuple[pa.Schema, pa.Schema]:
+    """The columns of the predictions and of the quarantine: those passed on, those predicted, those that tell why."""
+    passed = [pa.field(name, _plain_type(schema.field(name).type)) for name in job.keys]
+    passed.append(pa.field(job.timestamp, pa.timestamp("us", "UTC")))
+    told = [
+        pa.field(name, pa.string()) for name in ("model", "model_version", "run_id")
+    ] + [pa.field("predicted_at", pa.timestamp("us", "UTC")), pa.field(DATE, pa.date32())]  # fmt: skip
+    empty = pa.RecordBatch.from_arrays(
+        [pa.array([_any(column.kind)], _arrow(column.kind)) for column in scorer.columns], names=scorer.names
+    )
+    try:
+        predicted = [pa.field(name, _plain_type(array.type)) for name, array in scorer(empty).items()]
+    except Exception as error:
+        raise ComponentError(f"the model fails on a row of zeros and blanks: {error}", where=job.model.uri) from error
+    return pa.schema([*passed, *predicted, *told]), pa.schema([*passed, pa.field("reason", pa.string()), *told])
+
+
+@functools.lru_cache(maxsize=1)
+def load_scorer(directory: str) -> Scorer:
+    """The model, loaded once in a process."""
+    return Scorer(directory)
+
+
+def score_piece(job: Job, piece: Piece, schemas: tuple[pa.Schema, pa.Schema]) -> list[Part]:
+    """Score a piece of the input into files of the tables, which no commit names yet.
+
+    Raises:
+        ComponentError: rows fail, and there is no quarantine for them.
+    """
+    scorer = load_scorer(job.model_directory)
+    predictions, quarantine = schemas
+    path = UPath(piece.uri)
+    local = path.protocol in ("", "file", "local")
+    files = pa.fs.LocalFileSystem() if local else pa.fs.PyFileSystem(pa.fs.FSSpecHandler(path.fs))
+    fragment = ds.ParquetFileFormat().make_fragment(path.path, files, row_groups=list(piece.row_groups))
+    schema = fragment.physical_schema
+    columns = list(dict.fromkeys([*scorer.names, *job.keys, job.timestamp]))
+    batches = fragment.scanner(
+        columns=columns, filter=within(job, schema), batch_size=BATCH_ROWS, batch_readahead=2, use_threads=False
+    ).to_batches()
+    with _Writer(job) as writer:
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            found, failures = _score(scorer, batch)
+            if failures and not job.quarantine:
+                raise ComponentError(_why(job, batch, failures), where=piece.uri, hint="set a quarantine to go on")
+            bad = pa.array([index for index, _ in failures], pa.int64())
+            good = pc.invert(pc.is_in(pa.array(range(batch.num_rows), pa.int64()), bad)) if failures else None
+            rows = batch.filter(good) if good is not None else batch
+            writer.write(job.table, predictions, rows, found)
+            if failures:
+                reasons = {"reason": pa.array([reason for _, reason in failures])}
+                writer.write(job.quarantine, quarantine, batch.take(bad), reasons)
+    return writer.parts
+
+
+# --- rows that fail -----------------------------------------------------------------------------------------
+
+Failures = list[tuple[int, str]]
+
+
+def _score(scorer: Scorer, batch: pa.RecordBatch) -> tuple[dict[str, pa.Array], Failures]:
+    """Predictions for the rows that have one, and the index and reason of each that has none."""
+    found: list[dict[str, pa.Array]] = []
+    failures: Failures = []
+
+    def score(start: int, count: int) -> None:
+        part = batch.slice(start, count)
+        try:
+            predicted = scorer(part)
+            if any(len(array) != count for array in predicted.values()):
+                raise ComponentError(f"the model gave another number of predictions than {count}")
+        except Exception as error:  # a model may raise anything
+            if count == 1:
+                failures.append((start, f"{type(error).__name__}: {error}"[:500]))
+                if len(failures) > _MOST_FAILURES:
+                    raise ComponentError(f"the model fails on too many rows: {failures[0][1]}") from error
+                return
+            score(start, count // 2)
+            score(start + count // 2, count - count // 2)
+            return
+        lacking = _lacking(predicted)
+        if lacking is not None:
+            failures.extend((start + int(index), "the model gives no prediction") for index in lacking.to_pylist())
+            keep = pc.invert(pc.is_in(pa.array(range(count), pa.int64()), lacking))
+            predicted = {name: array.filter(keep) for name, array in predicted.items()}
+        found.append(predicted)
+
+    score(0, batch.num_rows)
+    names = found[0] if found else {}
+    return {name: pa.concat_arrays([part[name] for part in found]) for name in names}, sorted(failures)
+
+
+def _lacking(predicted: dict[str, pa.Array]) -> pa.Array | None:
+    """Indices of the rows of which some prediction is null or not a number."""
+    missing = None
+    for array in predicted.values():
+        null = pc.is_null(array, nan_is_null=pa.types.is_floating(array.type))
+        missing = null if missing is None else pc.or_(missing, null)
+    if missing is None or not pc.any(missing).as_py():
+        return None
+    return pc.indices_nonzero(missing).cast(pa.int64())
+
+
+def _why(job: Job, batch: pa.RecordBatch, failures: Failures) -> str:
+    index, reason = failures[0]
+    row = {name: batch[name][index].as_py() for name in [*job.keys, job.timestamp]}
+    return f"{len(failures)} rows cannot be predicted, the first is {row}: {reason}"
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+class _Writer:
+    """Files of a piece: one for each table and date. Those of a piece that fails are removed."""
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.open: dict[tuple[str, str], tuple[str, Any, pq.ParquetWriter]] = {}
+        self.rows: dict[tuple[str, str], int] = {}
+        self.parts: list[Part] = []
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        for (table, date), (path, file, writer) in self.open.items():
+            writer.close()
+            size = file.tell()
+            file.close()
+            part = Part(table, path, date, self.rows[table, date], size, int(time.time() * 1000))
+            if kind is None:
+                self.parts.append(part)
+            else:
+                with contextlib.suppress(OSError):
+                    UPath(table, path).unlink()
+
+    def write(self, table: str, schema: pa.Schema, rows: pa.RecordBatch, more: dict[str, pa.Array]) -> None:
+        """Write rows with further columns of theirs, each to the file of its date."""
+        count = rows.num_rows
+        if not count:
+            return
+        job = self.job
+        times = _in_utc(rows[job.timestamp])
+        told = {"model": job.model.name, "model_version": job.model.version, "run_id": job.run_id}
+        arrays: dict[str, pa.Array] = {name: rows[name] for name in job.keys}
+        arrays[job.timestamp] = times
+        arrays |= more
+        same = pa.repeat(pa.scalar(0, pa.int32()), count)
+        arrays |= {name: pa.DictionaryArray.from_arrays(same, [value]) for name, value in told.items()}
+        arrays["predicted_at"] = pa.repeat(pa.scalar(job.predicted_at).cast(pa.timestamp("us", "UTC")), count)
+        names = [name for name in schema.names if name != DATE]
+        kinds = [arrays[name].type if name in told else schema.field(name).type for name in names]
+        written = pa.schema(zip(names, kinds, strict=True))
+        batch = pa.RecordBatch.from_arrays(
+            [arrays[name].cast(kind) for name, kind in zip(names, kinds, strict=True)], schema=written
+        )
+        dates = pc.local_timestamp(times.cast(pa.timestamp("us", job.timezone))).cast(pa.date32())
+        for date in pc.unique(dates):
+            chosen = pc.equal(dates, date)
+            part = batch if pc.all(chosen).as_py() else batch.filter(chosen)
+            key = (table, date.as_py().isoformat())
+            self._writer(key, written).write_batch(part)
+            self.rows[key] = self.rows.get(key, 0) + part.num_rows
+
+    def _writer(self, key: tuple[str, str], schema: pa.Schema) -> pq.ParquetWriter:
+        if key not in self.open:
+            table, date = key
+            path = f"{DATE}={date}/part-{uuid.uuid4().hex}.parquet"
+            target = UPath(table, path)
+            if target.protocol in ("", "file", "local"):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            file = target.open("wb")
+            # Identifiers and probabilities hardly repeat: to look for it takes longer than all the rest.
+            repeated = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+            writer = pq.ParquetWriter(
+                file, schema, compression="zstd", compression_level=1, use_dictionary=[*repeated, "predicted_at"],
+                write_statistics=[self.job.timestamp], store_schema=False,
+            )  # fmt: skip
+            self.open[key] = (path, file, writer)
+        return self.open[key][2]
+
+
+def _in_utc(times: pa.Array) -> pa.Array:
+    zoned = times if times.type.tz else pc.assume_timezone(times, "UTC")
+    return zoned.cast(pa.timestamp("us", "UTC"), safe=False)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """A type that the table can hold, for one that the data has."""
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", "UTC")
+    unsigned = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64()}
+    return unsigned.get(kind, kind)
+
+
+def _arrow(kind: str) -> pa.DataType:
+    return {"double": pa.float64(), "float": pa.float32(), "long": pa.int64(), "integer": pa.int32(),
+            "boolean": pa.bool_(), "string": pa.string(), "datetime": pa.timestamp("ns")}[kind]  # fmt: skip
+
+
+def _any(kind: str) -> Any:
+    return {"boolean": False, "string": ""}.get(kind, 0)

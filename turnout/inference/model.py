@@ -1,0 +1,216 @@
+"""A registered model as a function of Arrow batches, by the fastest way that its flavour has."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from turnout.errors import ComponentError
+from turnout.inference.columns import Column, signature_columns
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version of a registered model; what it is never changes.
+
+    Attributes:
+        run_id: the MLflow run that logged it.
+    """
+
+    name: str
+    version: str
+    run_id: str
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+
+def pin(model: str) -> ModelVersion:
+    """The version that a model's URI means now.
+
+    Args:
+        model: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    Raises:
+        ComponentError: there is no such model, version or alias.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow.MlflowClient()
+    name, at, alias = model.removeprefix("models:/").partition("@")
+    hint = "write models:/NAME@ALIAS or models:/NAME/VERSION"
+    try:
+        if at:
+            found = client.get_model_version_by_alias(name, alias)
+        else:
+            name, slash, version = name.rpartition("/")
+            if not slash or not model.startswith("models:/"):
+                raise ComponentError("not the URI of a registered model", where=model, hint=hint)
+            found = client.get_model_version(name, version)
+    except MlflowException as error:
+        known = [item.name for item in client.search_registered_models(max_results=20)]
+        raise ComponentError(f"no such model: {error.message}", where=model, available=known, hint=hint) from error
+    return ModelVersion(found.name, str(found.version), found.run_id or "")
+
+
+def download(model: ModelVersion, directory: str) -> Path:
+    """The model's files on this machine.
+
+    Raises:
+        ComponentError: they cannot be had.
+    """
+    import mlflow.artifacts
+
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=model.uri, dst_path=directory))
+    except Exception as error:  # every artifact store has its own
+        hint = "is the artifact store of the tracking server reachable?"
+        raise ComponentError(f"the model cannot be fetched: {error}", where=model.uri, hint=hint) from error
+
+
+class Scorer:
+    """A model that is loaded: predictions for a batch of rows.
+
+    Args:
+        directory: the model's files, in MLflow's format.
+
+    Attributes:
+        columns: what the model takes, by its signature.
+        classes: of a classifier, in the order of its probabilities; empty for any other model.
+
+    Raises:
+        ComponentError: the model has no signature, or cannot be loaded.
+    """
+
+    def __init__(self, directory: str | Path):
+        from mlflow.models import Model
+
+        definition = Model.load(str(directory))
+        self.columns: tuple[Column, ...] = signature_columns(definition)
+        self.classes: tuple[Any, ...] = ()
+        flavors = definition.flavors
+        try:
+            if "sklearn" in flavors:
+                import mlflow.sklearn
+
+                self._predict = self._by_estimator(mlflow.sklearn.load_model(str(directory)))
+            elif "lightgbm" in flavors:
+                import mlflow.lightgbm
+
+                model = mlflow.lightgbm.load_model(str(directory))
+                estimator = hasattr(model, "get_params")
+                self._predict = self._by_estimator(model) if estimator else _booster(model)
+            else:
+                import mlflow.pyfunc
+
+                self._predict = _pyfunc(mlflow.pyfunc.load_model(str(directory)), self.columns)
+        except ComponentError:
+            raise
+        except Exception as error:
+            raise ComponentError(f"the model cannot be loaded: {error}", where=str(directory)) from error
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    def __call__(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+        """Predictions by column.
+
+        `prediction` is the label or the number; with two classes, `probability` is that of the second; with
+        more, `probabilities` has one for each.
+
+        Args:
+            batch: has the columns that the model takes, of any type that they can be read from.
+        """
+        return self._predict([column.cast(batch[column.name]) for column in self.columns])
+
+    def _by_estimator(self, model: Any) -> Callable[[list[pa.Array]], dict[str, pa.Array]]:
+        """A model with scikit-learn's API, called on the plainest input that it takes."""
+        _on_one_core(model)
+        as_input = _table if _needs_names(model, self.columns) else _matrix
+        names = self.names
+        if not hasattr(model, "predict_proba"):
+            return lambda arrays: _predicted(model.predict(as_input(arrays, names)))
+        classes = np.asarray(model.classes_)
+        self.classes = tuple(classes.tolist())
+        by_probability: bool | None = None
+
+        def predict(arrays: list[pa.Array]) -> dict[str, pa.Array]:
+            nonlocal by_probability
+            inputs = as_input(arrays, names)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="X does not have valid feature names")
+                chances = model.predict_proba(inputs)
+                labels = classes[(chances[:, 1] > 0.5).astype(int) if len(classes) == 2 else chances.argmax(axis=1)]
+                if by_probability is None:  # a model may have a threshold of its own
+                    by_probability = bool((model.predict(inputs) == labels).all())
+                if not by_probability:
+                    labels = model.predict(inputs)
+            if len(classes) == 2:
+                return {"prediction": pa.array(labels), "probability": pa.array(np.ascontiguousarray(chances[:, 1]))}
+            values = pa.array(np.ascontiguousarray(chances, dtype=np.float64).ravel())
+            lists = pa.FixedSizeListArray.from_arrays(values, len(classes)).cast(pa.list_(pa.float64()))
+            return {"prediction": pa.array(labels), "probabilities": lists}
+
+        return predict
+
+
+def _on_one_core(model: Any) -> None:
+    """One process a core is faster than threads in each."""
+    if hasattr(model, "get_params"):
+        own = {name: 1 for name in model.get_params() if name == "n_jobs" or name.endswith("__n_jobs")}
+        model.set_params(**own)
+
+
+def _needs_names(model: Any, columns: tuple[Column, ...]) -> bool:
+    """Whether a model tells columns by their names, or takes more than numbers."""
+    from sklearn.compose import ColumnTransformer
+
+    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    named = any(isinstance(step, ColumnTransformer) for step in steps) or not all(
+        type(step).__module__.split(".")[0] in ("sklearn", "lightgbm", "xgboost") for step in steps
+    )
+    return named or not all(column.numeric for column in columns)
+
+
+def _matrix(arrays: list[pa.Array], names: list[str]) -> np.ndarray:
+    """Numbers as one block, column by column in memory, null as nan; shape (rows, columns)."""
+    block = np.empty((len(arrays), len(arrays[0])), dtype=np.float64)
+    for row, array in zip(block, arrays, strict=True):
+        row[:] = array.to_numpy(zero_copy_only=False)
+    return block.T
+
+
+def _table(arrays: list[pa.Array], names: list[str]) -> Any:
+    return pa.table(arrays, names=names).to_pandas()
+
+
+def _booster(model: Any) -> Callable[[list[pa.Array]], dict[str, pa.Array]]:
+    return lambda arrays: _predicted(model.predict(_matrix(arrays, []), num_threads=1))
+
+
+def _pyfunc(model: Any, columns: tuple[Column, ...]) -> Callable[[list[pa.Array]], dict[str, pa.Array]]:
+    names = [column.name for column in columns]
+    return lambda arrays: _predicted(model.predict(_table(arrays, names)))
+
+
+def _predicted(found: Any) -> dict[str, pa.Array]:
+    """What a model gave, by column: one, or several with names of their own."""
+    if hasattr(found, "columns"):
+        if len(found.columns) > 1:
+            return {f"prediction_{name}": pa.array(found[name].to_numpy()) for name in found.columns}
+        found = found.iloc[:, 0]
+    values = np.asarray(found)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim == 2:
+        return {f"prediction_{index}": pa.array(np.ascontiguousarray(row)) for index, row in enumerate(values.T)}
+    return {"prediction": pa.array(values)}

@@ -1,0 +1,111 @@
+"""The engine for clusters: Spark hands the pieces out, and tries again what is lost with a worker.
+
+`mapInArrow` is all it needs, so classic clusters, `local[*]` and Spark Connect are one to it. Rows do not pass through
+the JVM: a task reads its piece and writes its file itself, and answers with the file's name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from turnout.errors import ComponentError
+from turnout.inference.job import Job, Piece, score_piece
+from turnout.inference.table import Part
+
+
+def connect(master: str, settings: Mapping[str, str]) -> Any:
+    """A Spark session.
+
+    Args:
+        master: `local[*]`, `spark://HOST:PORT`, `k8s://...`, or `sc://HOST:PORT` for Spark Connect.
+        settings: Spark's own, such as `spark.executor.memory`.
+
+    Raises:
+        ComponentError: there is no Spark at that address.
+    """
+    from pyspark.sql import SparkSession
+
+    builder: Any = SparkSession.builder
+    if master.startswith("sc://"):
+        builder = builder.remote(master)
+    else:
+        # Otherwise workers take whichever Python is first on their path.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        builder = builder.master(master).appName("turnout predict").config("spark.ui.enabled", "false")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    try:
+        return builder.getOrCreate()
+    except Exception as error:  # Java's, py4j's or gRPC's
+        raise ComponentError(f"Spark cannot be reached: {error}", where=master, hint="is Java installed?") from error
+
+
+def score(job: Job, work: Sequence[Piece], schemas: tuple[pa.Schema, pa.Schema], session: Any) -> Iterator[list[Part]]:
+    """Score pieces as tasks of a Spark job; the files of each, when all are done.
+
+    Raises:
+        ComponentError: a piece fails, as often as Spark tries.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        archive = Path(directory, f"turnout-model-{Path(directory).name}.zip")
+        _pack(Path(job.model_directory), archive)
+        session.addArtifacts(str(archive), file=True)
+        name, plan = archive.name, [(piece.uri, piece.row_groups) for piece in work]
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            here = dataclasses.replace(job, model_directory=unpacked(name))
+            for batch in batches:
+                for index in batch["id"].to_pylist():
+                    parts = score_piece(here, Piece(*plan[index]), schemas)
+                    yield pa.RecordBatch.from_pydict({"parts": [json.dumps([vars(part) for part in parts])]})
+
+        try:
+            rows = session.range(0, len(work), 1, len(work)).mapInArrow(run, "parts string").collect()
+        except Exception as error:
+            raise ComponentError(f"the Spark job failed: {reason(error)}", where="spark") from error
+    for row in rows:
+        yield [Part(**part) for part in json.loads(row["parts"])]
+
+
+def unpacked(name: str) -> str:
+    """The directory of a model that was sent as an archive, unpacked once on a machine."""
+    from pyspark import SparkFiles
+
+    archive = Path(SparkFiles.get(name))
+    target = archive.with_suffix("")
+    if not target.exists():
+        made = Path(tempfile.mkdtemp(prefix="turnout-", dir=archive.parent))
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(made)
+        try:
+            made.rename(target)
+        except OSError:  # another worker of this machine was first
+            shutil.rmtree(made, ignore_errors=True)
+    return str(target)
+
+
+def _pack(directory: Path, archive: Path) -> None:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
+        for file in sorted(item for item in directory.rglob("*") if item.is_file()):
+            packed.write(file, file.relative_to(directory))
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong in a Spark job, in a worker's own words where it has any."""
+    text = str(error)
+    marker = "ComponentError: "
+    if marker in text:
+        said = text.split(marker)[-1].split("\n\n")[0]
+        return said.split("\n\tat ")[0].strip()
+    return text.split("\n")[0]

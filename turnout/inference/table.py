@@ -1,0 +1,128 @@
+"""The table of predictions: a Delta table, whose partitions are replaced whole and all at once.
+
+Scoring writes Parquet files beside those of the table; nobody sees them until one commit to the table's log names
+them, and drops what its dates held before. So readers have the old rows or the new, and a rerun doubles none.
+
+Source: the Delta transaction log protocol; `deltalake` writes it, without Spark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from turnout.errors import ComponentError
+
+DATE = "date"
+"""The column that the table is partitioned by: the day of the row's time."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file that scoring wrote.
+
+    Attributes:
+        table: URI of the table that it is for.
+        path: within the table.
+        rows, size: how many, in bytes.
+        modified: milliseconds since 1970.
+    """
+
+    table: str
+    path: str
+    date: str
+    rows: int
+    size: int
+    modified: int
+
+
+def prepare(table: str, schema: pa.Schema) -> Any:
+    """The table as it is before the work begins; made when it does not exist.
+
+    Args:
+        table: path or URI.
+        schema: of the rows, with the date.
+
+    Raises:
+        ComponentError: it has other columns, or cannot be written.
+    """
+    from deltalake import DeltaTable, Schema
+    from deltalake.exceptions import DeltaError
+
+    try:
+        found = DeltaTable.create(table, Schema.from_arrow(schema), mode="ignore", partition_by=[DATE])
+        there = pa.schema(found.schema().to_arrow())
+    except (DeltaError, OSError) as error:
+        raise ComponentError(f"the table cannot be opened: {error}", where=table) from error
+    if _plain(there) != _plain(schema):
+        raise ComponentError(
+            "the table has other columns than this model's predictions",
+            where=table,
+            available=[f"{field.name}: {field.type}" for field in there],
+            hint=f"write {', '.join(f'{field.name}: {field.type}' for field in schema)} to another table",
+        )
+    return found
+
+
+def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], told: Mapping[str, str]) -> int:
+    """Make files the content of the table's partitions of some dates, at once; the table's new version.
+
+    Args:
+        prepared: the table as `prepare` gave it, before the work began.
+        parts: files under the table's directory.
+        dates: whose partitions are replaced; one without files becomes empty.
+        told: kept with the commit, for who asks the table's history.
+
+    Raises:
+        ComponentError: somebody replaced the same dates meanwhile, or the table cannot be written.
+    """
+    from deltalake import CommitProperties
+    from deltalake.exceptions import CommitFailedError, DeltaError
+    from deltalake.transaction import AddAction
+
+    actions = [
+        AddAction(part.path, part.size, {DATE: part.date}, part.modified, True, json.dumps({"numRecords": part.rows}))
+        for part in parts
+    ]
+    try:
+        prepared.create_write_transaction(
+            actions,
+            "overwrite",
+            prepared.schema(),
+            partition_by=[DATE],
+            partition_filters=[(DATE, "in", list(dates))],
+            commit_properties=CommitProperties(custom_metadata=dict(told)),
+        )
+        prepared.update_incremental()
+    except CommitFailedError as error:
+        hint = "run the step again: it replaces the whole interval"
+        raise ComponentError(f"another run wrote the same dates meanwhile: {error}", where=prepared.table_uri,
+                             hint=hint) from error  # fmt: skip
+    except (DeltaError, OSError) as error:
+        raise ComponentError(f"the table cannot be written: {error}", where=prepared.table_uri) from error
+    return int(prepared.version())
+
+
+def read(table: str, dates: Sequence[str] = (), columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a table as it is now, all or those of some dates."""
+    from deltalake import DeltaTable
+
+    chosen: Any = [(DATE, "in", list(dates))] if dates else None
+    return DeltaTable(table).to_pyarrow_table(partitions=chosen, columns=list(columns) if columns else None)
+
+
+def remove(parts: Iterable[Part]) -> None:
+    """Remove files that no commit has named."""
+    from upath import UPath
+
+    for part in parts:
+        UPath(part.table, part.path).unlink(missing_ok=True)
+
+
+def _plain(schema: pa.Schema) -> list[tuple[str, str]]:
+    """Names and types, without the difference of long and short texts."""
+    return [(field.name, str(field.type).replace("large_", "").replace("_view", "")) for field in schema]
