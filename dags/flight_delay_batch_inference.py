@@ -1,5 +1,7 @@
 # Compiled by Turnout from the pipeline flight-delay-batch-inference: change that, not this file.
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
 
 from turnout.airflow import Step
@@ -134,7 +136,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:761b2b4fd7825c8121bfb728e10d5a3438a7e729bcd06301388a72c8a6ad5f89',
+        'spec_digest': 'sha256:65bf4ce29e78d1f3f73a6145e9ff3074d4b910bac9c9a33bcc1d4c3f78043b3f',
     },
 ) as dag:
     ingest = Step(
@@ -189,4 +191,8 @@ with DAG(
             'until': dag.param('until'),
             'data': featurise.output['features'],
         },
+        retries=2,
+        retry_delay=timedelta(seconds=30),
+        retry_exponential_backoff=2.0,
+        max_retry_delay=timedelta(seconds=3600),
     )

@@ -102,4 +102,5 @@ def batch_inference(
     )
     # It is there for what it does to the table, which no cache can stand for.
     predicted.set_caching_options(False)
+    predicted.set_retry(num_retries=2, backoff_duration="30s")
     on_airflow(predicted, publishes={"predictions": PREDICTIONS})

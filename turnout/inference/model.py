@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ import pyarrow as pa
 
 from turnout.errors import ComponentError
 from turnout.inference.columns import Column, signature_columns
+
+_PROBABILITIES = pa.list_(pa.field("element", pa.float64()))
+"""As tables name what is in a list."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def download(model: ModelVersion, directory: str) -> Path:
     """
     import mlflow.artifacts
 
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=model.uri, dst_path=directory))
     except Exception as error:  # every artifact store has its own
@@ -138,7 +143,7 @@ class Scorer:
         as_input = _table if _needs_names(model, self.columns) else _matrix
         names = self.names
         if not hasattr(model, "predict_proba"):
-            return lambda arrays: _predicted(model.predict(as_input(arrays, names)))
+            return lambda arrays: _predicted(_unnamed(model.predict, as_input(arrays, names)))
         classes = np.asarray(model.classes_)
         self.classes = tuple(classes.tolist())
         by_probability: bool | None = None
@@ -146,21 +151,26 @@ class Scorer:
         def predict(arrays: list[pa.Array]) -> dict[str, pa.Array]:
             nonlocal by_probability
             inputs = as_input(arrays, names)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="X does not have valid feature names")
-                chances = model.predict_proba(inputs)
-                labels = classes[(chances[:, 1] > 0.5).astype(int) if len(classes) == 2 else chances.argmax(axis=1)]
-                if by_probability is None:  # a model may have a threshold of its own
-                    by_probability = bool((model.predict(inputs) == labels).all())
-                if not by_probability:
-                    labels = model.predict(inputs)
+            chances = _unnamed(model.predict_proba, inputs)
+            labels = classes[(chances[:, 1] > 0.5).astype(int) if len(classes) == 2 else chances.argmax(axis=1)]
+            if by_probability is None:  # a model may have a threshold of its own
+                by_probability = bool((_unnamed(model.predict, inputs) == labels).all())
+            if not by_probability:
+                labels = _unnamed(model.predict, inputs)
             if len(classes) == 2:
                 return {"prediction": pa.array(labels), "probability": pa.array(np.ascontiguousarray(chances[:, 1]))}
             values = pa.array(np.ascontiguousarray(chances, dtype=np.float64).ravel())
-            lists = pa.FixedSizeListArray.from_arrays(values, len(classes)).cast(pa.list_(pa.float64()))
+            lists = pa.FixedSizeListArray.from_arrays(values, len(classes)).cast(_PROBABILITIES)
             return {"prediction": pa.array(labels), "probabilities": lists}
 
         return predict
+
+
+def _unnamed(method: Callable[[Any], Any], inputs: Any) -> Any:
+    """A method's result; without the warning that an array has no names for columns, which it has by their order."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        return method(inputs)
 
 
 def _on_one_core(model: Any) -> None:

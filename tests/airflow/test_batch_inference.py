@@ -1,0 +1,163 @@
+"""Batch inference by a real Airflow: a month of days at once, a newer model for one, a driver that is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import COMPONENTS, PROJECT
+from server import Server, wait
+from spark_cluster import SparkServers
+
+DAG = "flight-delay-batch-inference"
+SPARK = {"spark.executor.memory": "512m", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+ROWS = """
+import json, sys
+from deltalake import DeltaTable
+table = DeltaTable(sys.argv[1])
+rows = table.to_pyarrow_table().to_pandas()
+days = rows.groupby("date").agg(
+    rows=("model", "size"), distinct=(sys.argv[2], "nunique"), version=("model_version", "max")
+)
+print(json.dumps({str(day): list(map(str, values)) for day, values in zip(days.index, days.values)}))
+"""
+
+MAKE = """
+import sys, numpy as np, pandas as pd
+rows = 6_000
+when = pd.date_range("2024-01-01", periods=rows, freq=pd.Timedelta(days=3) / rows, tz="UTC")
+table = pd.DataFrame({"id": np.arange(rows), "when": when, "number": np.arange(rows) / 7})
+table.to_parquet(sys.argv[1], index=False, row_group_size=500)
+"""
+
+
+def run(*command: Any, **more: Any) -> str:
+    """What a program of the components' environment prints."""
+    done = subprocess.run(
+        [COMPONENTS / "python", *command], cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True, **more
+    )
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("batch")
+    shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    compile_one = [COMPONENTS / "turnout", "compile", "tests/examples/batch.py:small_batch", "--out", home / "dags"]
+    subprocess.run(compile_one, cwd=PROJECT, check=True)
+    server = Server(home, {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"})
+    try:
+        server.start()
+        server.unpause("small-batch")
+        yield server
+    finally:
+        server.stop()
+
+
+def models(server: Server, *arguments: str) -> None:
+    run("tests/examples/batch_models.py", *arguments, env=server.environment)
+
+
+def backfill(server: Server, first: int, last: int, **more: Any) -> None:
+    """Run days of January 2013, and wait."""
+    conf = {
+        "suite": None,
+        "feature_service": None,
+        "table": str(server.home / "predictions"),
+    }
+    body = {
+        "dag_id": DAG,
+        "from_date": f"2013-01-{first:02}T00:00:00Z",
+        "to_date": f"2013-01-{last:02}T00:00:00Z",
+        "max_active_runs": 4,
+        "dag_run_conf": conf,
+        **more,
+    }
+
+    def post() -> Any:
+        try:
+            return server.call("POST", "/backfills", body)
+        except urllib.error.HTTPError as error:
+            if error.code != 503:  # SQLite is locked by the scheduler
+                raise
+            return None
+
+    made = wait(post, "the backfill to be made", 30)
+    wait(lambda: server.call("GET", f"/backfills/{made['id']}")["completed_at"], "the backfill", 600)
+
+
+def days(server: Server) -> dict[str, list[str]]:
+    """By day: rows, distinct flights, and the model's version."""
+    found: dict[str, list[str]] = json.loads(run("-c", ROWS, server.home / "predictions", "flight_id"))
+    return found
+
+
+def test_a_month_of_days_at_once_and_out_of_order_and_a_newer_model_for_one(server: Server) -> None:
+    models(server, "flights", "0")
+    wait(lambda: server.known(DAG), "the DAG", 60)
+    server.call("PATCH", f"/dags/{DAG}", {"is_paused": False})
+    backfill(server, 16, 30, run_backwards=True)
+    backfill(server, 1, 15)
+    expected = json.loads(
+        run(
+            "-c",
+            "import pandas, json; t = pandas.read_parquet('data/flights/flights.parquet', columns=['event_timestamp']);"
+            "print(json.dumps(t.event_timestamp.dt.strftime('%Y-%m-%d').value_counts().to_dict()))",
+        )
+    )
+    found = days(server)
+    assert sorted(found) == [f"2013-01-{day:02}" for day in range(1, 31)]
+    assert found == {day: [str(expected[day]), str(expected[day]), "1"] for day in found}
+    models(server, "flights", "1")
+    backfill(server, 7, 7, reprocess_behavior="completed")
+    assert days(server) == found | {"2013-01-07": [*found["2013-01-07"][:2], "2"]}
+    events = server.call("GET", f"/assets/events?source_dag_id={DAG}&limit=100")["asset_events"]
+    assert len(events) == 31
+
+
+def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(server: Server, tmp_path: Path) -> None:
+    run("-c", MAKE, tmp_path / "in.parquet")
+    models(server, "slow")
+    spark = SparkServers(tmp_path / "spark", COMPONENTS / "python")
+    try:
+        conf = {
+            "source": str(tmp_path / "in.parquet"),
+            "table": str(tmp_path / "out"),
+            "model": "models:/slow/1",
+            "since": "2024-01-01",
+            "until": "2024-01-04",
+            "master": spark.start_cluster(),
+            "spark_conf": SPARK,
+        }
+        started = server.trigger("small-batch", **conf)
+        wait(lambda: len(list(tmp_path.glob("out/date=*/*.parquet"))) >= 3, "some pieces", 180)
+        os.kill(driver(tmp_path / "out"), signal.SIGKILL)
+        assert server.ended("small-batch", started, 240) == "success"
+        assert server.tasks("small-batch", started)["predict"]["try_number"] == 2
+    finally:
+        spark.stop()
+    found = json.loads(run("-c", ROWS, tmp_path / "out", "id"))
+    assert found == {f"2024-01-0{day}": ["2000", "2000", "1"] for day in (1, 2, 3)}
+
+
+def driver(table: Path) -> int:
+    """The process of the step that writes a table."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            text = b" ".join(command).decode(errors="replace")
+            if "turnout.components.predict:predict" in text and str(table) in text:
+                return int(entry.name)
+    raise LookupError("no driver")

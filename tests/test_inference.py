@@ -1,0 +1,356 @@
+"""Predictions of tables: the right ones, counted, and in the table all at once."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from kfp.dsl import Dataset, Metrics
+from mlflow.models import infer_signature
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from turnout import ComponentError
+from turnout.components.pin_model import pin_model
+from turnout.components.predict import predict
+from turnout.estimators import make_estimator, make_model, plain_types
+from turnout.inference import table as tables
+
+ROWS = 3_000
+
+
+def make_table(rows: int = ROWS, days: int = 3, seed: int = 0) -> pd.DataFrame:
+    """Rows of some days of 2024: two numbers, a category, and a label that depends on them."""
+    rng = np.random.default_rng(seed)
+    number, kind = rng.normal(size=rows), rng.choice(["a", "b", "c"], rows)
+    label = (number + (kind == "a") + rng.normal(size=rows) > 0).astype(int)
+    when = pd.date_range("2024-01-01", periods=rows, freq=pd.Timedelta(days=days) / rows, tz="UTC")
+    return pd.DataFrame(
+        {"id": np.arange(rows), "when": when, "number": number, "size": rng.integers(0, 9, rows), "kind": kind}
+    ).assign(label=label)
+
+
+INPUTS = ["number", "size", "kind"]
+
+
+def register(name: str, model: Any, inputs: pd.DataFrame, log: Any = mlflow.sklearn.log_model, **more: Any) -> str:
+    """Put a model into the registry as the champion; its URI by version."""
+    signature = infer_signature(inputs.head(), model.predict(inputs.head()))
+    logged = log(
+        model, name="model", signature=signature, registered_model_name=name, pip_requirements=["scikit-learn"], **more
+    )
+    mlflow.MlflowClient().set_registered_model_alias(name, "champion", logged.registered_model_version)
+    return f"models:/{name}/{logged.registered_model_version}"
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    return make_table()
+
+
+@pytest.fixture
+def fitted(tracking: str, table: pd.DataFrame) -> Any:
+    """A model in the registry, as `train` makes them."""
+    inputs = plain_types(table[INPUTS])
+    estimator = make_estimator("lightgbm.LGBMClassifier", {"n_estimators": 10}, 0, "classification")
+    model = make_model(inputs, estimator).fit(inputs, table["label"])
+    register("m", model, inputs, serialization_format="cloudpickle")
+    return model
+
+
+class Ran:
+    """What a call of the component gave."""
+
+    def __init__(self, directory: Path, rows: pd.DataFrame | Path, **parameters: Any):
+        if isinstance(rows, pd.DataFrame):
+            rows.to_parquet(directory / "in.parquet", index=False, row_group_size=500)
+        source = rows if isinstance(rows, Path) else directory / "in.parquet"
+        self.artifact = Dataset(name="predictions", uri=str(directory / "unused"))
+        self.metrics = Metrics(name="metrics", uri=str(directory / "metrics"))
+        given: dict[str, Any] = {
+            "model": "models:/m@champion",
+            "since": "2024-01-01",
+            "until": "2024-01-04",
+            "timestamp": "when",
+            "keys": ["id"],
+            "table": str(directory / "out"),
+        }
+        self.result = predict.python_func(
+            data=Dataset(name="data", uri=str(source)),
+            predictions=self.artifact,
+            metrics=self.metrics,
+            **given | parameters,
+        )
+
+
+def rows_of(place: Path) -> pd.DataFrame:
+    return tables.read(str(place)).to_pandas().sort_values("id", ignore_index=True)
+
+
+def test_every_row_has_the_model_s_own_prediction(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
+    ran = Ran(tmp_path, table)
+    found = rows_of(tmp_path / "out")
+    chances = fitted.predict_proba(plain_types(table[INPUTS]))[:, 1]
+    np.testing.assert_allclose(found["probability"], chances)
+    np.testing.assert_array_equal(found["prediction"], fitted.predict(plain_types(table[INPUTS])))
+    assert found["id"].tolist() == list(range(ROWS))
+    assert set(found["model_version"]) == {"1"}
+    assert set(found["model"]) == {"m"}
+    assert found["date"].value_counts().to_dict() == {datetime.date(2024, 1, day): 1000 for day in (1, 2, 3)}
+    assert ran.result == (ROWS, ROWS, 0, "1", "arrow")
+    assert ran.artifact.uri == str(tmp_path / "out")
+    assert ran.metrics.metadata["rows"] == ROWS
+
+
+def test_a_rerun_replaces_its_days_and_no_others(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
+    Ran(tmp_path, table)
+    inputs = plain_types(table[INPUTS])
+    other = make_model(inputs, LogisticRegression()).fit(inputs, table["label"])
+    register("m", other, inputs, serialization_format="cloudpickle")
+    Ran(tmp_path, table, since="2024-01-02", until="2024-01-03")
+    found = rows_of(tmp_path / "out")
+    assert found["id"].tolist() == list(range(ROWS))
+    versions = found.groupby("date")["model_version"].unique().map(list).to_dict()
+    assert {day.day: version for day, version in versions.items()} == {1: ["1"], 2: ["2"], 3: ["1"]}
+
+
+def test_days_are_those_of_the_time_zone(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
+    zone = "America/New_York"
+    ran = Ran(tmp_path, table, timezone=zone, since="2024-01-02T00:00:00-05:00", until="2024-01-03T00:00:00-05:00")
+    found = rows_of(tmp_path / "out")
+    assert set(found["date"]) == {datetime.date(2024, 1, 2)}
+    expected = table[table["when"].dt.tz_convert(zone).dt.strftime("%Y-%m-%d") == "2024-01-02"]
+    assert found["id"].tolist() == expected["id"].tolist()
+    assert ran.result.rows == 1000
+    assert ran.metrics.metadata["outside_the_interval"] == 2000
+    with pytest.raises(ComponentError, match="not whole days in UTC"):
+        Ran(tmp_path, table, since="2024-01-02T05:00:00+00:00", until="2024-01-03T05:00:00+00:00")
+
+
+def test_a_version_that_is_pinned_stays(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
+    pinned = pin_model.python_func(model="models:/m@champion")
+    assert pinned == ("models:/m/1", "1")
+    inputs = plain_types(table[INPUTS])
+    register("m", fitted, inputs, serialization_format="cloudpickle")
+    Ran(tmp_path, table, model=pinned.model)
+    assert set(rows_of(tmp_path / "out")["model_version"]) == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("model", "what"), [("models:/m@champoin", "no such model"), ("models:/n/1", "no such model"), ("m", "not the URI")]
+)
+def test_a_model_that_is_not_there_is_named(fitted: Any, model: str, what: str) -> None:
+    with pytest.raises(ComponentError, match=what):
+        pin_model.python_func(model=model)
+
+
+# --- what the input may be ------------------------------------------------------------------------------------
+
+
+def test_a_missing_and_a_wrong_column_are_told_together_before_work(
+    fitted: Any, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    broken = table.rename(columns={"number": "nunber"}).assign(size="x")
+    with pytest.raises(ComponentError) as error:
+        Ran(tmp_path, broken)
+    assert "no column 'number'" in str(error.value)
+    assert "did you mean nunber?" in str(error.value)
+    assert "the model takes double, and the column is" in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_types_of_the_same_meaning_are_read(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
+    other = table.assign(
+        number=table["number"].astype("float32").astype("float64"),
+        size=table["size"].astype("int8"),
+        kind=table["kind"].astype("category"),
+        when=table["when"].dt.tz_localize(None),
+        more=1,
+    )
+    ran = Ran(tmp_path, other)
+    expected = fitted.predict_proba(plain_types(other[INPUTS].astype({"kind": object})))[:, 1]
+    np.testing.assert_allclose(rows_of(tmp_path / "out")["probability"], expected)
+    assert ran.result.rows == ROWS
+
+
+def test_categories_never_seen_and_nulls_where_none_were_are_the_model_s_to_handle(
+    fitted: Any, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    changed = table.copy()
+    changed.loc[:99, "kind"] = "new"
+    changed.loc[100:199, "kind"] = None
+    changed.loc[200:299, "number"] = np.nan
+    Ran(tmp_path, changed)
+    expected = fitted.predict_proba(plain_types(changed[INPUTS]))[:, 1]
+    np.testing.assert_allclose(rows_of(tmp_path / "out")["probability"], expected)
+
+
+def test_rows_without_a_time_are_not_lost_in_silence(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
+    table.loc[5, "when"] = pd.NaT
+    with pytest.raises(ComponentError, match="1 rows have no time"):
+        Ran(tmp_path, table)
+
+
+# --- rows that fail -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fussy(tracking: str, table: pd.DataFrame) -> Any:
+    """A model that takes no nulls, with some in the table."""
+    inputs = table[["number", "size"]].astype(float)
+    register("m", LogisticRegression().fit(inputs, table["label"]), inputs)
+    table.loc[[7, 1500], "number"] = np.nan
+    return table
+
+
+def test_a_row_that_fails_fails_the_step_by_name(fussy: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(ComponentError) as error:
+        Ran(tmp_path, fussy)
+    assert "'id': 7" in str(error.value)
+    assert "contains NaN" in str(error.value)
+    assert "set a quarantine" in str(error.value)
+    assert tables.read(str(tmp_path / "out")).num_rows == 0
+    assert not list(tmp_path.glob("out/date=*/*.parquet"))
+
+
+def test_rows_that_fail_are_quarantined_with_reasons(fussy: pd.DataFrame, tmp_path: Path) -> None:
+    ran = Ran(tmp_path, fussy, quarantine=str(tmp_path / "aside"))
+    assert ran.result[:3] == (ROWS, ROWS - 2, 2)
+    aside = rows_of(tmp_path / "aside")
+    assert aside["id"].tolist() == [7, 1500]
+    assert aside["reason"].str.contains("NaN").all()
+    assert set(rows_of(tmp_path / "out")["id"]) == set(range(ROWS)) - {7, 1500}
+    Ran(tmp_path, fussy.fillna({"number": 0.0}), quarantine=str(tmp_path / "aside"))
+    assert tables.read(str(tmp_path / "aside")).num_rows == 0
+    assert tables.read(str(tmp_path / "out")).num_rows == ROWS
+
+
+def test_more_failures_than_allowed_change_nothing(fussy: pd.DataFrame, tmp_path: Path) -> None:
+    Ran(tmp_path, fussy.fillna({"number": 0.0}))
+    before = rows_of(tmp_path / "out")
+    fussy.loc[:200, "number"] = np.nan
+    with pytest.raises(ComponentError, match=r"more than 1\.0%"):
+        Ran(tmp_path, fussy, quarantine=str(tmp_path / "aside"))
+    pd.testing.assert_frame_equal(rows_of(tmp_path / "out"), before)
+
+
+# --- other models ---------------------------------------------------------------------------------------------
+
+
+def test_a_regression_and_several_classes_have_their_own_columns(tracking: str, table: pd.DataFrame, tmp_path: Path):
+    inputs = table[["number", "size"]].astype(float)
+    line = LinearRegression().fit(inputs, table["number"] * 2)
+    register("line", line, inputs)
+    Ran(tmp_path, table, model="models:/line/1")
+    np.testing.assert_allclose(rows_of(tmp_path / "out")["prediction"], table["number"] * 2, atol=1e-9)
+    classes = LogisticRegression().fit(inputs, table["kind"])
+    register("classes", classes, inputs)
+    with pytest.raises(ComponentError, match="the table has other columns"):
+        Ran(tmp_path, table, model="models:/classes/1")
+    Ran(tmp_path, table, model="models:/classes/1", table=str(tmp_path / "classes"))
+    found = rows_of(tmp_path / "classes")
+    np.testing.assert_allclose(np.stack(found["probabilities"]), classes.predict_proba(inputs))
+    assert found["prediction"].tolist() == classes.predict(inputs).tolist()
+
+
+class Doubled(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
+        return pd.DataFrame({"low": model_input["number"] - 1, "high": model_input["number"] + 1})
+
+
+def test_any_pyfunc_model_will_do(tracking: str, table: pd.DataFrame, tmp_path: Path) -> None:
+    inputs = table[["number"]]
+    signature = infer_signature(inputs, Doubled().predict(None, inputs))
+    mlflow.pyfunc.log_model(
+        name="model",
+        python_model=Doubled(),
+        signature=signature,
+        registered_model_name="two",
+        pip_requirements=["pandas"],
+    )
+    Ran(tmp_path, table, model="models:/two/1")
+    np.testing.assert_allclose(rows_of(tmp_path / "out")["prediction_high"], table["number"] + 1)
+
+
+def test_a_lightgbm_booster_runs_without_its_wrapper(tracking: str, table: pd.DataFrame, tmp_path: Path) -> None:
+    import lightgbm
+
+    inputs = table[["number", "size"]].astype(float)
+    booster = lightgbm.train({"objective": "binary", "verbose": -1}, lightgbm.Dataset(inputs, table["label"]), 5)
+    register("booster", booster, inputs, mlflow.lightgbm.log_model)
+    Ran(tmp_path, table, model="models:/booster/1")
+    np.testing.assert_allclose(rows_of(tmp_path / "out")["prediction"], booster.predict(inputs))
+
+
+# --- at once, and in spite of kills -----------------------------------------------------------------------------
+
+
+def test_days_written_at_once_and_out_of_order_are_all_there(fitted: Any, tmp_path: Path) -> None:
+    make_table(12_000, days=12).to_parquet(tmp_path / "in.parquet", index=False, row_group_size=500)
+    days = [5, 11, 1, 8, 2, 12, 3, 9, 4, 10, 6, 7, 5]
+
+    def run(day: int) -> None:
+        Ran(tmp_path, tmp_path / "in.parquet", since=f"2024-01-{day:02}", until=f"2024-01-{day + 1:02}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, days))
+    found = rows_of(tmp_path / "out")
+    assert found["id"].tolist() == list(range(12_000))
+
+
+def test_two_runs_of_one_day_never_double_it(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
+    Ran(tmp_path, table)
+    schema = tables.read(str(tmp_path / "out")).schema
+    stale = tables.prepare(str(tmp_path / "out"), schema)
+    parts = [
+        tables.Part(str(tmp_path / "out"), action["path"], "2024-01-01", action["num_records"], action["size_bytes"], 0)
+        for action in stale.get_add_actions(flatten=True).to_struct_array().to_pylist()
+        if action["partition.date"] == datetime.date(2024, 1, 1)
+    ]
+    Ran(tmp_path, table, since="2024-01-01", until="2024-01-02")
+    with pytest.raises(ComponentError, match="another run wrote the same dates meanwhile"):
+        tables.replace(stale, parts, ["2024-01-01"], {})
+    assert rows_of(tmp_path / "out")["id"].tolist() == list(range(ROWS))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_inference import Ran
+Ran(Path({directory!r}), Path({directory!r}) / "in.parquet")
+"""
+
+
+def test_readers_see_old_or_new_however_a_job_is_killed(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
+    Ran(tmp_path, table)
+    version = tables.prepare(str(tmp_path / "out"), tables.read(str(tmp_path / "out")).schema).version()
+    program = KILLED.format(tests=str(Path(__file__).parent), directory=str(tmp_path))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    for wait in (None, 0.0, 0.05, 0.2):
+        process = subprocess.Popen([sys.executable, "-c", program], env=environment, start_new_session=True)
+        if wait is None:
+            assert process.wait(120) == 0
+            continue
+        files = set(tmp_path.glob("out/date=*/*.parquet"))
+        while process.poll() is None and set(tmp_path.glob("out/date=*/*.parquet")) == files:
+            time.sleep(0.005)
+        time.sleep(wait)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        found = rows_of(tmp_path / "out")
+        assert found["id"].tolist() == list(range(ROWS))
+        assert found["predicted_at"].nunique() == 1
+    Ran(tmp_path, table)
+    assert rows_of(tmp_path / "out")["id"].tolist() == list(range(ROWS))
+    assert tables.prepare(str(tmp_path / "out"), tables.read(str(tmp_path / "out")).schema).version() > version

@@ -1,0 +1,150 @@
+"""The Spark engine, on a real standalone cluster and on Spark Connect: the table that the other engine writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.models import infer_signature
+from spark_cluster import SparkServers, wait
+from test_inference import INPUTS, ROWS, Ran, make_table, register, rows_of
+
+from turnout.estimators import make_estimator, make_model, plain_types
+
+PROJECT = Path(__file__).parents[1]
+SETTINGS = {"spark.executor.memory": "512m", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+STEP = """
+import json, sys
+sys.path.insert(0, {tests!r})
+from test_inference import Ran
+from pathlib import Path
+given = json.loads({given!r})
+print(json.dumps(Ran(Path({directory!r}), Path({directory!r}) / "in.parquet", engine="spark", **given).result))
+"""
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkServers]:
+    servers = SparkServers(tmp_path_factory.mktemp("spark"), Path(sys.executable))
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(servers: SparkServers) -> str:
+    return servers.start_cluster()
+
+
+@pytest.fixture(scope="module")
+def connect(servers: SparkServers) -> str:
+    return servers.start_connect()
+
+
+def start(directory: Path, **given: Any) -> subprocess.Popen[str]:
+    """The component in a process of its own, as a step has it."""
+    program = STEP.format(tests=str(PROJECT / "tests"), directory=str(directory), given=json.dumps(given))
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def table(tracking: str, tmp_path: Path) -> pd.DataFrame:
+    table = make_table()
+    inputs = plain_types(table[INPUTS])
+    estimator = make_estimator("lightgbm.LGBMClassifier", {"n_estimators": 10}, 0, "classification")
+    register("m", make_model(inputs, estimator).fit(inputs, table["label"]), inputs, serialization_format="cloudpickle")
+    Ran(tmp_path, table, table=str(tmp_path / "expected"))
+    return table
+
+
+def check(tmp_path: Path) -> None:
+    """Hold the table against the one of the other engine."""
+    columns = ["id", "when", "prediction", "probability", "model_version", "date"]
+    pd.testing.assert_frame_equal(rows_of(tmp_path / "out")[columns], rows_of(tmp_path / "expected")[columns])
+
+
+def test_a_standalone_cluster_writes_the_same_table(cluster: str, table: pd.DataFrame, tmp_path: Path) -> None:
+    status, out, err = ended(start(tmp_path, master=cluster, spark_conf=SETTINGS))
+    assert status == 0, err
+    assert json.loads(out.splitlines()[-1]) == [ROWS, ROWS, 0, "1", "spark"]
+    check(tmp_path)
+
+
+def test_spark_connect_writes_the_same_table(connect: str, table: pd.DataFrame, tmp_path: Path) -> None:
+    status, out, err = ended(start(tmp_path, master=connect))
+    assert status == 0, err
+    assert json.loads(out.splitlines()[-1]) == [ROWS, ROWS, 0, "1", "spark"]
+    check(tmp_path)
+
+
+def test_a_row_that_fails_on_a_cluster_is_named(cluster: str, tracking: str, tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    table = make_table()
+    inputs = table[["number", "size"]].astype(float)
+    register("m", LogisticRegression().fit(inputs, table["label"]), inputs)
+    table.loc[7, "number"] = np.nan
+    table.to_parquet(tmp_path / "in.parquet", index=False, row_group_size=500)
+    status, _, err = ended(start(tmp_path, master=cluster, spark_conf=SETTINGS))
+    assert status == 1
+    assert "the Spark job failed: 1 rows cannot be predicted" in err
+    assert "'id': 7" in err
+    assert "contains NaN" in err
+    assert rows_of(tmp_path / "out").empty
+
+
+def slow_model(table: pd.DataFrame) -> None:
+    """A model that takes a second for a piece."""
+
+    class Slow(mlflow.pyfunc.PythonModel):
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+            import time
+
+            if len(model_input) > 1:
+                time.sleep(1)
+            return model_input["number"] * 2
+
+    signature = infer_signature(table[["number"]], table["number"])
+    mlflow.pyfunc.log_model(
+        name="model",
+        python_model=Slow(),
+        signature=signature,
+        registered_model_name="slow",
+        pip_requirements=["pandas"],
+    )
+
+
+def test_a_worker_that_is_lost_costs_time_and_no_row(
+    servers: SparkServers, cluster: str, tracking: str, tmp_path: Path
+) -> None:
+    table = make_table(6_000)
+    slow_model(table)
+    table.to_parquet(tmp_path / "in.parquet", index=False, row_group_size=500)
+    process = start(tmp_path, master=cluster, spark_conf=SETTINGS, model="models:/slow/1")
+    wait(lambda: len(list(tmp_path.glob("out/date=*/*.parquet"))) >= 3, "some pieces", 120)
+    assert process.poll() is None
+    servers.kill("worker-1")
+    status, out, err = ended(process)
+    assert status == 0, err
+    assert json.loads(out.splitlines()[-1])[:3] == [6_000, 6_000, 0]
+    found = rows_of(tmp_path / "out")
+    assert found["id"].tolist() == list(range(6_000))
+    np.testing.assert_allclose(found["prediction"], table["number"] * 2)
