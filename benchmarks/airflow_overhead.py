@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "tests" / "airflow"))
+sys.path[:0] = [str(HERE.parent / "tests" / "airflow"), str(HERE.parent / "tests")]
 COMPONENTS = HERE.parent / ".venv" / "bin"
 TASKS = 10
 

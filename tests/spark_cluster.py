@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+from waiting import free_ports, wait
 
 
 class SparkServers:
@@ -34,15 +28,15 @@ class SparkServers:
 
     def start_cluster(self, workers: int = 2) -> str:
         """Start a master and workers of one core; the master's URL."""
-        port = free_port()
+        port, page, *pages = free_ports(2 + workers)
         self._start("master", "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", str(port),
-                    "--webui-port", str(free_port()))  # fmt: skip
+                    "--webui-port", str(page))  # fmt: skip
         url = f"spark://127.0.0.1:{port}"
         self._wait("master", "I have been elected leader")
         for index in range(workers):
             name = f"worker-{index}"
             self._start(name, "org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--cores", "1",
-                        "--memory", "1g", "--webui-port", str(free_port()), "--work-dir", str(self.directory / name),
+                        "--memory", "1g", "--webui-port", str(pages[index]), "--work-dir", str(self.directory / name),
                         url)  # fmt: skip
         for index in range(workers):
             self._wait(f"worker-{index}", "Successfully registered")
@@ -50,7 +44,7 @@ class SparkServers:
 
     def start_connect(self) -> str:
         """Start a Spark Connect server with two cores; its URL."""
-        port = free_port()
+        (port,) = free_ports(1)
         command = [self.home / "bin" / "spark-submit", "--master", "local[2]", "--class",
                    "org.apache.spark.sql.connect.service.SparkConnectServer", "--conf", "spark.ui.enabled=false",
                    "--conf", f"spark.connect.grpc.binding.port={port}",
@@ -90,13 +84,3 @@ class SparkServers:
     def _wait(self, name: str, text: str, seconds: float = 90) -> None:
         log = self.directory / f"{name}.log"
         wait(lambda: text in log.read_text(errors="replace"), f"'{text}' of {name}", seconds)
-
-
-def wait(condition: Callable[[], Any], what: str, seconds: float) -> Any:
-    """What a condition gives, when it gives something."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise TimeoutError(f"waited {seconds:.0f} s for {what}")

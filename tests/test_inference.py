@@ -263,6 +263,17 @@ def test_a_regression_and_several_classes_have_their_own_columns(tracking: str, 
     assert found["prediction"].tolist() == classes.predict(inputs).tolist()
 
 
+def test_a_threshold_of_the_model_s_own_is_heeded(tracking: str, table: pd.DataFrame, tmp_path: Path) -> None:
+    from sklearn.model_selection import FixedThresholdClassifier
+
+    inputs = table[["number", "size"]].astype(float)
+    model = FixedThresholdClassifier(LogisticRegression(), threshold=0.8).fit(inputs, table["label"])
+    register("m", model, inputs, serialization_format="cloudpickle")
+    Ran(tmp_path, table)
+    found = rows_of(tmp_path / "out")
+    assert (found["prediction"] == (found["probability"] >= 0.8)).all()
+
+
 class Doubled(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
         return pd.DataFrame({"low": model_input["number"] - 1, "high": model_input["number"] + 1})

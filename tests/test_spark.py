@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.models import infer_signature
-from spark_cluster import SparkServers, wait
+from spark_cluster import SparkServers
 from test_inference import INPUTS, ROWS, Ran, make_table, register, rows_of
+from waiting import wait
 
 from turnout.estimators import make_estimator, make_model, plain_types
 

@@ -5,25 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from waiting import free_ports, wait
+
 AIRFLOW = Path(sys.executable).parent
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [item.getsockname()[1] for item in sockets]
-    for item in sockets:
-        item.close()
-    return ports
 
 
 class Server:
@@ -138,13 +129,3 @@ class Server:
     def xcom(self, dag: str, run: str, task: str, key: str) -> Any:
         path = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/{key}?deserialize=true"
         return self.call("GET", path)["value"]
-
-
-def wait(condition: Callable[[], Any], what: str, seconds: float) -> Any:
-    """What a condition gives, when it gives something."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.5)
-    raise TimeoutError(f"waited {seconds:.0f} s for {what}")

@@ -1,4 +1,4 @@
-"""Batch inference by a real Airflow: a month of days at once, a newer model for one, a driver that is killed."""
+"""Batch inference by a real Airflow: days at once, a newer model for one, a driver that is killed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from typing import Any
 
 import pytest
 from conftest import COMPONENTS, PROJECT
-from server import Server, wait
+from server import Server
 from spark_cluster import SparkServers
+from waiting import wait
+
+DAYS = int(os.environ.get("TURNOUT_BACKFILL_DAYS", "8"))
+"""How many days of January 2013 to run; 30 take five minutes."""
 
 DAG = "flight-delay-batch-inference"
 SPARK = {"spark.executor.memory": "512m", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
@@ -91,7 +95,10 @@ def backfill(server: Server, first: int, last: int, **more: Any) -> None:
                 raise
             return None
 
+    # On SQLite the scheduler can fall over runs that a backfill is still making.
+    server.call("PATCH", f"/dags/{DAG}", {"is_paused": True})
     made = wait(post, "the backfill to be made", 30)
+    server.call("PATCH", f"/dags/{DAG}", {"is_paused": False})
     wait(lambda: server.call("GET", f"/backfills/{made['id']}")["completed_at"], "the backfill", 600)
 
 
@@ -101,12 +108,11 @@ def days(server: Server) -> dict[str, list[str]]:
     return found
 
 
-def test_a_month_of_days_at_once_and_out_of_order_and_a_newer_model_for_one(server: Server) -> None:
+def test_days_at_once_and_out_of_order_and_a_newer_model_for_one(server: Server) -> None:
     models(server, "flights", "0")
     wait(lambda: server.known(DAG), "the DAG", 60)
-    server.call("PATCH", f"/dags/{DAG}", {"is_paused": False})
-    backfill(server, 16, 30, run_backwards=True)
-    backfill(server, 1, 15)
+    backfill(server, DAYS // 2 + 1, DAYS, run_backwards=True)
+    backfill(server, 1, DAYS // 2)
     expected = json.loads(
         run(
             "-c",
@@ -115,13 +121,13 @@ def test_a_month_of_days_at_once_and_out_of_order_and_a_newer_model_for_one(serv
         )
     )
     found = days(server)
-    assert sorted(found) == [f"2013-01-{day:02}" for day in range(1, 31)]
+    assert sorted(found) == [f"2013-01-{day:02}" for day in range(1, DAYS + 1)]
     assert found == {day: [str(expected[day]), str(expected[day]), "1"] for day in found}
     models(server, "flights", "1")
-    backfill(server, 7, 7, reprocess_behavior="completed")
-    assert days(server) == found | {"2013-01-07": [*found["2013-01-07"][:2], "2"]}
+    backfill(server, 3, 3, reprocess_behavior="completed")
+    assert days(server) == found | {"2013-01-03": [*found["2013-01-03"][:2], "2"]}
     events = server.call("GET", f"/assets/events?source_dag_id={DAG}&limit=100")["asset_events"]
-    assert len(events) == 31
+    assert len(events) == DAYS + 1
 
 
 def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(server: Server, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from conftest import COMPONENTS, PROJECT
-from server import Server, free_ports, wait
+from server import Server
+from waiting import free_ports, wait
 
 PIPELINES = ("nightly", "consumer", "killed", "two", "both", "six_hours", "workdays", "late")
 

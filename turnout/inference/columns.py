@@ -47,6 +47,11 @@ class Column:
     def numeric(self) -> bool:
         return self.kind in ("double", "float", "long", "integer", "boolean")
 
+    @property
+    def arrow(self) -> pa.DataType:
+        """The type in which the model takes it."""
+        return _TYPES[self.kind][0]
+
     def reads(self, kind: pa.DataType) -> bool:
         """Whether values of a type can be read as this column's."""
         return _TYPES[self.kind][1](kind)
@@ -55,7 +60,7 @@ class Column:
         """Values as the model takes them. Raises `pa.ArrowInvalid` for a number that would lose its fraction."""
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
-        target = _TYPES[self.kind][0]
+        target = self.arrow
         if array.type == target:
             return array
         if kinds.is_boolean(array.type) and not kinds.is_boolean(target):

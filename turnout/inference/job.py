@@ -108,7 +108,7 @@ def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> tuple[pa.Sche
         pa.field(name, pa.string()) for name in ("model", "model_version", "run_id")
     ] + [pa.field("predicted_at", pa.timestamp("us", "UTC")), pa.field(DATE, pa.date32())]  # fmt: skip
     empty = pa.RecordBatch.from_arrays(
-        [pa.array([_any(column.kind)], _arrow(column.kind)) for column in scorer.columns], names=scorer.names
+        [pa.array([_any(column.kind)], column.arrow) for column in scorer.columns], names=scorer.names
     )
     try:
         predicted = [pa.field(name, _plain_type(array.type)) for name, array in scorer(empty).items()]
@@ -299,11 +299,6 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
         return pa.timestamp("us", "UTC")
     unsigned = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64()}
     return unsigned.get(kind, kind)
-
-
-def _arrow(kind: str) -> pa.DataType:
-    return {"double": pa.float64(), "float": pa.float32(), "long": pa.int64(), "integer": pa.int32(),
-            "boolean": pa.bool_(), "string": pa.string(), "datetime": pa.timestamp("ns")}[kind]  # fmt: skip
 
 
 def _any(kind: str) -> Any:

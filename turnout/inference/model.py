@@ -15,6 +15,9 @@ import pyarrow as pa
 from turnout.errors import ComponentError
 from turnout.inference.columns import Column, signature_columns
 
+_SAMPLE_ROWS = 256
+"""Of each batch, by which it is seen whether a classifier's label is its most probable class."""
+
 _PROBABILITIES = pa.list_(pa.field("element", pa.float64()))
 """As tables name what is in a list."""
 
@@ -146,15 +149,16 @@ class Scorer:
             return lambda arrays: _predicted(_unnamed(model.predict, as_input(arrays, names)))
         classes = np.asarray(model.classes_)
         self.classes = tuple(classes.tolist())
-        by_probability: bool | None = None
+        by_probability = True
 
         def predict(arrays: list[pa.Array]) -> dict[str, pa.Array]:
             nonlocal by_probability
             inputs = as_input(arrays, names)
             chances = _unnamed(model.predict_proba, inputs)
             labels = classes[(chances[:, 1] > 0.5).astype(int) if len(classes) == 2 else chances.argmax(axis=1)]
-            if by_probability is None:  # a model may have a threshold of its own
-                by_probability = bool((_unnamed(model.predict, inputs) == labels).all())
+            # A model may have a threshold of its own. To ask all rows for their labels would take as long again.
+            sample = slice(None, None, max(1, len(inputs) // _SAMPLE_ROWS))
+            by_probability = by_probability and bool((_unnamed(model.predict, inputs[sample]) == labels[sample]).all())
             if not by_probability:
                 labels = _unnamed(model.predict, inputs)
             if len(classes) == 2:
