@@ -24,12 +24,15 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+os.environ["PYTHONWARNINGS"] = "ignore"
+warnings.simplefilter("ignore")
 
 COLUMNS = [f"x{index}" for index in range(30)]
 PIECE = 250_000
@@ -230,7 +233,9 @@ def main() -> None:
                 print(f"{way:12}{rate:18,.0f}{rate / rates['limit']:16.0%}{rate / rates['spark_udf']:18.1f}")
         session.stop()
         print("\npeak memory of the arrow engine, trees:")
-        for rows, source in ((options.rows_udf, fewer), (options.rows, path)):
+        more = home / "more.parquet"
+        make(options.rows * 2, more)
+        for rows, source in ((options.rows, path), (options.rows * 2, more)):
             with Memory() as memory:
                 turnout(arrow_engine.score, uris["trees"], source, home / "out")
             shutil.rmtree(home / "out")
