@@ -136,7 +136,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:65bf4ce29e78d1f3f73a6145e9ff3074d4b910bac9c9a33bcc1d4c3f78043b3f',
+        'spec_digest': 'sha256:5d6344c048d2ee6fae8420e0625623fcf4b4f070dfff406ff769867456fecd92',
     },
 ) as dag:
     ingest = Step(
