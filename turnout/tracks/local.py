@@ -161,6 +161,8 @@ def _run(
     return result
 
 
+# A signal that comes just before a wait does not end it: Python looks for signals between its instructions only.
+_INTERRUPT_S = 1.0
 _Event = tuple[Execution, Task, Outcome]
 
 
@@ -213,10 +215,10 @@ class _Runner:
                 raise
         return self.result(self.progress.root.state)
 
-    def _patience(self, deadline: float | None) -> float | None:
+    def _patience(self, deadline: float | None) -> float:
         """Seconds until something is to be done even if no step ends before."""
         times = [when for when in (deadline, self.retries[0][0] if self.retries else None) if when is not None]
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        return max(0.0, min([_INTERRUPT_S, *(when - time.monotonic() for when in times)]))
 
     def result(self, state: State) -> RunResult:
         """What there is so far."""
