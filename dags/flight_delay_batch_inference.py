@@ -136,7 +136,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:5d6344c048d2ee6fae8420e0625623fcf4b4f070dfff406ff769867456fecd92',
+        'spec_digest': 'sha256:a784e01e0c9e0638047a529ab968b6c89a50994fade02f509b912814ad97435e',
     },
 ) as dag:
     ingest = Step(

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,28 +77,8 @@ def backfill(server: Server, first: int, last: int, **more: Any) -> None:
         "feature_service": None,
         "table": str(server.home / "predictions"),
     }
-    body = {
-        "dag_id": DAG,
-        "from_date": f"2013-01-{first:02}T00:00:00Z",
-        "to_date": f"2013-01-{last:02}T00:00:00Z",
-        "max_active_runs": 4,
-        "dag_run_conf": conf,
-        **more,
-    }
-
-    def post() -> Any:
-        try:
-            return server.call("POST", "/backfills", body)
-        except urllib.error.HTTPError as error:
-            if error.code != 503:  # SQLite is locked by the scheduler
-                raise
-            return None
-
-    # On SQLite the scheduler can fall over runs that a backfill is still making.
-    server.call("PATCH", f"/dags/{DAG}", {"is_paused": True})
-    made = wait(post, "the backfill to be made", 30)
-    server.call("PATCH", f"/dags/{DAG}", {"is_paused": False})
-    wait(lambda: server.call("GET", f"/backfills/{made['id']}")["completed_at"], "the backfill", 600)
+    since, until = (f"2013-01-{day:02}T00:00:00Z" for day in (first, last))
+    server.backfill(DAG, since, until, max_active_runs=4, dag_run_conf=conf, **more)
 
 
 def days(server: Server) -> dict[str, list[str]]:

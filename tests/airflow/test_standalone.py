@@ -57,14 +57,7 @@ def test_a_schedule_fills_the_data_interval_and_an_asset_starts_the_consumer(ser
 
 
 def test_a_backfill_of_three_days_runs_each_day_once(server: Server) -> None:
-    body = {
-        "dag_id": "nightly",
-        "from_date": "2024-02-01T02:00:00Z",
-        "to_date": "2024-02-03T02:00:00Z",
-        "max_active_runs": 2,
-    }
-    backfill = server.call("POST", "/backfills", body)
-    wait(lambda: server.call("GET", f"/backfills/{backfill['id']}")["completed_at"], "the backfill", 120)
+    server.backfill("nightly", "2024-02-01T02:00:00Z", "2024-02-03T02:00:00Z", 120, max_active_runs=2)
     runs = [run for run in server.runs("nightly") if run["run_type"] == "backfill"]
     assert [run["state"] for run in runs] == ["success"] * 3
     texts = sorted(server.xcom("nightly", urllib.parse.quote(run["dag_run_id"]), "tell", "Output") for run in runs)

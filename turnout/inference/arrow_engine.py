@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
-import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from turnout.errors import ComponentError
-from turnout.inference.job import Job, Piece, score_piece
+from turnout.inference.job import Job, Piece, Schemas, score_piece
 from turnout.inference.table import Part
 
 WORTH_PROCESSES_S = 4.0
@@ -32,9 +31,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def score(
-    job: Job, work: Sequence[Piece], schemas: tuple[pa.Schema, pa.Schema], processes: int = 0
-) -> Iterator[list[Part]]:
+def score(job: Job, work: Sequence[Piece], schemas: Schemas, processes: int = 0) -> Iterator[list[Part]]:
     """Score pieces on this machine; the files of each, as they are done.
 
     Args:
@@ -56,7 +53,7 @@ def score(
             yield score_piece(job, left.pop(), schemas)
 
 
-def _together(job: Job, left: list[Piece], schemas: tuple[pa.Schema, pa.Schema], others: int) -> Iterator[list[Part]]:
+def _together(job: Job, left: list[Piece], schemas: Schemas, others: int) -> Iterator[list[Part]]:
     """Score pieces, the last first, here and in other processes, until none is left."""
     # A fork server: a fork of this process, which has threads, could wait for a lock for ever.
     context = multiprocessing.get_context("forkserver")

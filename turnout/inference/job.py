@@ -9,6 +9,7 @@ import contextlib
 import functools
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,10 @@ _MOST_FAILURES = 1_000
 """Rows of one batch that are looked at one by one; more of them is no accident of single rows."""
 
 
+Schemas = tuple[pa.Schema, pa.Schema]
+"""Columns of the predictions, and of the quarantine."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What is to be scored, and where to.
@@ -38,7 +43,7 @@ class Job:
         keys: columns that are passed on, such as an identifier.
         timestamp: column with each row's time; without a zone it is meant in UTC.
         timezone: IANA name of the zone whose days the table is partitioned by.
-        since, until: the interval, as ISO 8601 with a zone; from the first to before the last.
+        since, until: the interval, as ISO 8601 with a zone, from the first to before the last; empty for all rows.
         run_id: of the run that predicts.
         predicted_at: ISO 8601 in UTC.
     """
@@ -79,8 +84,10 @@ def open_table(uri: str) -> tuple[ds.Dataset, str]:
         raise ComponentError(f"the data cannot be read as Parquet: {error}", where=uri) from error
 
 
-def within(job: Job, schema: pa.Schema) -> pc.Expression:
-    """The rows of the job's interval, as a filter."""
+def within(job: Job, schema: pa.Schema) -> pc.Expression | None:
+    """The rows of the job's interval, as a filter; None when it has no interval."""
+    if not job.since:
+        return None
     kind = schema.field(job.timestamp).type
     field = pc.field(job.timestamp)
 
@@ -91,8 +98,8 @@ def within(job: Job, schema: pa.Schema) -> pc.Expression:
     return (field >= bound(job.since)) & (field < bound(job.until))
 
 
-def pieces(dataset: ds.Dataset, prefix: str, chosen: pc.Expression) -> list[Piece]:
-    """The row groups in which there may be rows of the interval, by the statistics in the files."""
+def pieces(dataset: ds.Dataset, prefix: str, chosen: pc.Expression | None) -> list[Piece]:
+    """The row groups in which there may be rows that are chosen, by the statistics in the files."""
     return [
         Piece(prefix + part.path, tuple(group.id for group in part.row_groups))
         for fragment in dataset.get_fragments(filter=chosen)
@@ -100,7 +107,7 @@ def pieces(dataset: ds.Dataset, prefix: str, chosen: pc.Expression) -> list[Piec
     ]
 
 
-def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> tuple[pa.Schema, pa.Schema]:
+def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> Schemas:
     """The columns of the predictions and of the quarantine: those passed on, those predicted, those that tell why."""
     passed = [pa.field(name, _plain_type(schema.field(name).type)) for name in job.keys]
     passed.append(pa.field(job.timestamp, pa.timestamp("us", "UTC")))
@@ -123,30 +130,48 @@ def load_scorer(directory: str) -> Scorer:
     return Scorer(directory)
 
 
-def score_piece(job: Job, piece: Piece, schemas: tuple[pa.Schema, pa.Schema]) -> list[Part]:
+def score_piece(job: Job, piece: Piece, schemas: Schemas) -> list[Part]:
     """Score a piece of the input into files of the tables, which no commit names yet.
 
     Raises:
         ComponentError: rows fail, and there is no quarantine for them.
     """
     scorer = load_scorer(job.model_directory)
-    predictions, quarantine = schemas
     path = UPath(piece.uri)
     local = path.protocol in ("", "file", "local")
     files = pa.fs.LocalFileSystem() if local else pa.fs.PyFileSystem(pa.fs.FSSpecHandler(path.fs))
     fragment = ds.ParquetFileFormat().make_fragment(path.path, files, row_groups=list(piece.row_groups))
     schema = fragment.physical_schema
-    columns = list(dict.fromkeys([*scorer.names, *job.keys, job.timestamp]))
     batches = fragment.scanner(
-        columns=columns, filter=within(job, schema), batch_size=BATCH_ROWS, batch_readahead=2, use_threads=False
-    ).to_batches()
+        columns=columns_read(job, scorer), filter=within(job, schema), batch_size=BATCH_ROWS, batch_readahead=2,
+        use_threads=False,
+    ).to_batches()  # fmt: skip
+    return score_batches(job, batches, schemas, piece.uri)
+
+
+def columns_read(job: Job, scorer: Scorer) -> list[str]:
+    """The columns of the input that are needed, each once."""
+    return list(dict.fromkeys([*scorer.names, *job.keys, job.timestamp]))
+
+
+def score_batches(job: Job, batches: Iterable[pa.RecordBatch], schemas: Schemas, where: str) -> list[Part]:
+    """Score batches of rows into files of the tables, which no commit names yet.
+
+    Args:
+        where: what the batches are of, for errors.
+
+    Raises:
+        ComponentError: rows fail, and there is no quarantine for them.
+    """
+    scorer = load_scorer(job.model_directory)
+    predictions, quarantine = schemas
     with _Writer(job) as writer:
         for batch in batches:
             if not batch.num_rows:
                 continue
-            found, failures = _score(scorer, batch)
+            found, failures = _score(scorer, batch, job.timestamp)
             if failures and not job.quarantine:
-                raise ComponentError(_why(job, batch, failures), where=piece.uri, hint="set a quarantine to go on")
+                raise ComponentError(_why(job, batch, failures), where=where, hint="set a quarantine to go on")
             bad = pa.array([index for index, _ in failures], pa.int64())
             good = pc.invert(pc.is_in(pa.array(range(batch.num_rows), pa.int64()), bad)) if failures else None
             rows = batch.filter(good) if good is not None else batch
@@ -162,10 +187,18 @@ def score_piece(job: Job, piece: Piece, schemas: tuple[pa.Schema, pa.Schema]) ->
 Failures = list[tuple[int, str]]
 
 
-def _score(scorer: Scorer, batch: pa.RecordBatch) -> tuple[dict[str, pa.Array], Failures]:
+def _score(scorer: Scorer, batch: pa.RecordBatch, timestamp: str) -> tuple[dict[str, pa.Array], Failures]:
     """Predictions for the rows that have one, and the index and reason of each that has none."""
     found: list[dict[str, pa.Array]] = []
     failures: Failures = []
+    if batch[timestamp].null_count:  # in a stream; an interval's rows have a time
+        timed = pc.is_valid(batch[timestamp])
+        places = pc.indices_nonzero(timed).to_pylist()
+        found_here, failed = _score(scorer, batch.filter(timed), timestamp)
+        timeless = pc.indices_nonzero(pc.invert(timed)).to_pylist()
+        failures += [(places[index], reason) for index, reason in failed]
+        failures += [(index, "the row has no time") for index in timeless]
+        return found_here, sorted(failures)
 
     def score(start: int, count: int) -> None:
         part = batch.slice(start, count)
@@ -258,7 +291,8 @@ class _Writer:
         batch = pa.RecordBatch.from_arrays(
             [arrays[name].cast(kind) for name, kind in zip(names, kinds, strict=True)], schema=written
         )
-        dates = pc.local_timestamp(times.cast(pa.timestamp("us", job.timezone))).cast(pa.date32())
+        known = pc.coalesce(times, arrays["predicted_at"])  # in the quarantine there may be rows without a time
+        dates = pc.local_timestamp(known.cast(pa.timestamp("us", job.timezone))).cast(pa.date32())
         for date in pc.unique(dates):
             chosen = pc.equal(dates, date)
             part = batch if pc.all(chosen).as_py() else batch.filter(chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def pin(model: str) -> ModelVersion:
 
 
 def download(model: ModelVersion, directory: str) -> Path:
-    """The model's files on this machine.
+    """The model's files on this machine, in a new directory under `directory`.
 
     Raises:
         ComponentError: they cannot be had.
@@ -77,8 +78,9 @@ def download(model: ModelVersion, directory: str) -> Path:
     import mlflow.artifacts
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    target = tempfile.mkdtemp(prefix="turnout-model-", dir=directory)
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=model.uri, dst_path=directory))
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=model.uri, dst_path=target))
     except Exception as error:  # every artifact store has its own
         hint = "is the artifact store of the tracking server reachable?"
         raise ComponentError(f"the model cannot be fetched: {error}", where=model.uri, hint=hint) from error

@@ -15,10 +15,10 @@ from upath import UPath
 from turnout.errors import ComponentError
 from turnout.inference import table
 from turnout.inference.columns import check_columns
-from turnout.inference.job import Job, Piece, load_scorer, open_table, output_schemas, pieces, within
+from turnout.inference.job import Job, Piece, Schemas, load_scorer, open_table, output_schemas, pieces, within
 from turnout.inference.table import Part
 
-Engine = Callable[[Job, Sequence[Piece], tuple[pa.Schema, pa.Schema]], Iterator[list[Part]]]
+Engine = Callable[[Job, Sequence[Piece], Schemas], Iterator[list[Part]]]
 """Scores pieces of the input; the files of each, as they are done."""
 
 

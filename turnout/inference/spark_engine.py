@@ -7,6 +7,7 @@ the JVM: a task reads its piece and writes its file itself, and answers with the
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from turnout.errors import ComponentError
-from turnout.inference.job import Job, Piece, score_piece
+from turnout.inference.job import Job, Piece, Schemas, score_piece
 from turnout.inference.table import Part
 
 
@@ -51,31 +52,40 @@ def connect(master: str, settings: Mapping[str, str]) -> Any:
         raise ComponentError(f"Spark cannot be reached: {error}", where=master, hint="is Java installed?") from error
 
 
-def score(job: Job, work: Sequence[Piece], schemas: tuple[pa.Schema, pa.Schema], session: Any) -> Iterator[list[Part]]:
+def score(job: Job, work: Sequence[Piece], schemas: Schemas, session: Any) -> Iterator[list[Part]]:
     """Score pieces as tasks of a Spark job; the files of each, when all are done.
 
     Raises:
         ComponentError: a piece fails, as often as Spark tries.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        archive = Path(directory, f"turnout-model-{Path(directory).name}.zip")
-        _pack(Path(job.model_directory), archive)
-        session.addArtifacts(str(archive), file=True)
-        name, plan = archive.name, [(piece.uri, piece.row_groups) for piece in work]
+    name, plan = send(job.model_directory, session), [(piece.uri, piece.row_groups) for piece in work]
 
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            here = dataclasses.replace(job, model_directory=unpacked(name))
-            for batch in batches:
-                for index in batch["id"].to_pylist():
-                    parts = score_piece(here, Piece(*plan[index]), schemas)
-                    yield pa.RecordBatch.from_pydict({"parts": [json.dumps([vars(part) for part in parts])]})
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        here = dataclasses.replace(job, model_directory=unpacked(name))
+        for batch in batches:
+            for index in batch["id"].to_pylist():
+                parts = score_piece(here, Piece(*plan[index]), schemas)
+                yield pa.RecordBatch.from_pydict({"parts": [json.dumps([vars(part) for part in parts])]})
 
-        try:
-            rows = session.range(0, len(work), 1, len(work)).mapInArrow(run, "parts string").collect()
-        except Exception as error:
-            raise ComponentError(f"the Spark job failed: {reason(error)}", where="spark") from error
+    try:
+        rows = session.range(0, len(work), 1, len(work)).mapInArrow(run, "parts string").collect()
+    except Exception as error:
+        raise ComponentError(f"the Spark job failed: {reason(error)}", where="spark") from error
     for row in rows:
         yield [Part(**part) for part in json.loads(row["parts"])]
+
+
+@functools.lru_cache(maxsize=1)
+def send(directory: str, session: Any) -> str:
+    """Send a model to a session's workers, once; the name by which they know it.
+
+    Args:
+        directory: of the model; what is sent is kept beside it, since workers fetch it when they start.
+    """
+    archive = Path(f"{directory.rstrip('/')}.zip")
+    _pack(Path(directory), archive)
+    session.addArtifacts(str(archive), file=True)
+    return archive.name
 
 
 def unpacked(name: str) -> str:

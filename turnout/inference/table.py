@@ -81,6 +81,35 @@ def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], told: Ma
         ComponentError: somebody replaced the same dates meanwhile, or the table cannot be written.
     """
     from deltalake import CommitProperties
+
+    properties = CommitProperties(custom_metadata=dict(told))
+    return _commit(prepared, parts, "overwrite", properties, [(DATE, "in", list(dates))])
+
+
+def append(prepared: Any, parts: Iterable[Part], stream: str, batch: int, told: Mapping[str, str]) -> int:
+    """Add files to the table, once for each batch of a stream; the table's new version.
+
+    Args:
+        prepared: the table as it was when `appended` said that it lacks the batch.
+        stream, batch: the stream's own id, and the number of its batch; kept in the table by the same commit.
+
+    Raises:
+        ComponentError: somebody else added the batch meanwhile, or the table cannot be written.
+    """
+    from deltalake import CommitProperties, Transaction
+
+    properties = CommitProperties(custom_metadata=dict(told), app_transactions=[Transaction(stream, batch)])
+    return _commit(prepared, parts, "append", properties)
+
+
+def appended(prepared: Any, stream: str, batch: int) -> bool:
+    """Whether the table, as it is now, has a batch of a stream."""
+    prepared.update_incremental()
+    last = prepared.transaction_version(stream)
+    return last is not None and last >= batch
+
+
+def _commit(prepared: Any, parts: Iterable[Part], mode: Any, properties: Any, replaced: Any = None) -> int:
     from deltalake.exceptions import CommitFailedError, DeltaError
     from deltalake.transaction import AddAction
 
@@ -91,16 +120,16 @@ def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], told: Ma
     try:
         prepared.create_write_transaction(
             actions,
-            "overwrite",
+            mode,
             prepared.schema(),
             partition_by=[DATE],
-            partition_filters=[(DATE, "in", list(dates))],
-            commit_properties=CommitProperties(custom_metadata=dict(told)),
+            partition_filters=replaced,
+            commit_properties=properties,
         )
         prepared.update_incremental()
     except CommitFailedError as error:
-        hint = "run the step again: it replaces the whole interval"
-        raise ComponentError(f"another run wrote the same dates meanwhile: {error}", where=prepared.table_uri,
+        hint = "run the step again: it replaces the whole interval" if replaced else "run the step again"
+        raise ComponentError(f"another run wrote the same rows meanwhile: {error}", where=prepared.table_uri,
                              hint=hint) from error  # fmt: skip
     except (DeltaError, OSError) as error:
         raise ComponentError(f"the table cannot be written: {error}", where=prepared.table_uri) from error

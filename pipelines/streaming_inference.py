@@ -1,0 +1,87 @@
+"""Predict what came since the last run, exactly once, with the champion of now."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+from turnout import Asset, on_airflow, pipeline
+from turnout.components.pin_model import pin_model
+from turnout.components.predict_stream import predict_stream
+
+PREDICTIONS = Asset("flight-delay-predictions")
+
+
+@pipeline(
+    name="flight-delay-streaming-inference",
+    display_name="Streaming inference",
+    schedule="*/15 * * * *",
+    max_active_runs=1,
+    tags=["inference", "example"],
+    sections={
+        "Stream": ["source", "kind", "options", "columns", "checkpoint"],
+        "Model": ["model"],
+        "Output": ["table", "keys", "timestamp", "timezone", "quarantine"],
+        "Engine": ["minutes", "interval", "master", "spark_conf"],
+    },
+)
+def streaming_inference(
+    source: str = "incoming/flights",
+    kind: Literal["parquet", "kafka"] = "parquet",
+    options: dict = {},
+    columns: dict = {"flight_id": "bigint", "event_timestamp": "timestamp"},
+    checkpoint: str = "checkpoints/flight_delay",
+    model: str = "models:/flight-delay@champion",
+    table: str = "predictions/flight_delay",
+    keys: list[str] = ["flight_id"],
+    timestamp: str = "event_timestamp",
+    timezone: str = "UTC",
+    quarantine: str = "predictions/flight_delay_failed",
+    minutes: Annotated[float, Ge(0)] = 0.0,
+    interval: str = "10 seconds",
+    master: str = "",
+    spark_conf: dict = {},
+):
+    """Predict what came since the last run, exactly once, with the champion of now.
+
+    A run takes all that is there and ends; with minutes it goes on for so long. The next one, also after a failure,
+    takes up where the last one was. Rows hold the columns that the model takes, features among them.
+
+    Args:
+        source: Directory that Parquet files are put into; or topics of Kafka, with commas.
+        kind: What the source is.
+        options: Spark's own for the source, such as kafka.bootstrap.servers.
+        columns: For Kafka: Spark's types of the columns that the model does not take.
+        checkpoint: Path or URI where the stream remembers what it has taken.
+        model: Model in the MLflow registry, by alias or version; an alias is looked up once, when the run starts.
+        table: Path or URI of the table of predictions.
+        keys: Columns to pass on to the predictions.
+        timestamp: Column with each row's time.
+        timezone: IANA name of the zone whose days the predictions are kept by.
+        quarantine: Path or URI of a table for rows that cannot be predicted; empty to fail for one.
+        minutes: How long to go on; 0 to end when nothing is left.
+        interval: How often to look for rows, while it goes on.
+        master: Address of the Spark cluster; the environment's when empty.
+        spark_conf: Further settings of the Spark session.
+    """
+    pinned = pin_model(model=model).set_caching_options(False)
+    predicted = predict_stream(
+        model=pinned.outputs["model"],
+        source=source,
+        kind=kind,
+        options=options,
+        columns=columns,
+        checkpoint=checkpoint,
+        table=table,
+        keys=keys,
+        timestamp=timestamp,
+        timezone=timezone,
+        quarantine=quarantine,
+        minutes=minutes,
+        interval=interval,
+        master=master,
+        spark_conf=spark_conf,
+    )
+    # It is there for what it does to the table, which no cache can stand for.
+    predicted.set_caching_options(False)
+    predicted.set_retry(num_retries=2, backoff_duration="30s")
+    on_airflow(predicted, publishes={"predictions": PREDICTIONS})
