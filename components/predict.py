@@ -69,6 +69,7 @@ def predict(
     from turnout.inference.model import download, pin
     from turnout.inference.predict import absolute, choose_engine, days, moment
     from turnout.inference.predict import predict as predict_interval
+    from turnout.spark import connect
 
     dates = days(since, until, timezone)
     master = master or os.environ.get("SPARK_REMOTE") or os.environ.get("SPARK_MASTER", "")
@@ -91,7 +92,7 @@ def predict(
             run_id=run_id,
             predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
-        session = spark_engine.connect(master or "local[*]", spark_conf) if chosen == "spark" else None
+        session = connect(master or "local[*]", spark_conf) if chosen == "spark" else None
         score = functools.partial(spark_engine.score, session=session) if session else arrow_engine.score
         started = time.monotonic()
         try:

@@ -67,10 +67,11 @@ def predict_stream(
     import tempfile
 
     from turnout.errors import ComponentError
-    from turnout.inference import spark_engine, streaming
+    from turnout.inference import streaming
     from turnout.inference.job import Job, load_scorer
     from turnout.inference.model import download, pin
     from turnout.inference.predict import absolute
+    from turnout.spark import connect
 
     master = master or os.environ.get("SPARK_MASTER", "") or "local[*]"
     if master.startswith("sc://"):
@@ -92,7 +93,7 @@ def predict_stream(
             run_id=os.environ.get("TURNOUT_RUN_ID", ""),
             predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
-        session = spark_engine.connect(master, {"spark.sql.session.timeZone": "UTC"} | spark_conf)
+        session = connect(master, {"spark.sql.session.timeZone": "UTC"} | spark_conf)
         try:
             if kind == "kafka":
                 opened = streaming.messages(session, source, options, columns, load_scorer(job.model_directory))

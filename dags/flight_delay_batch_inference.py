@@ -81,6 +81,13 @@ with DAG(
             section='Features',
             description="Path, URI or DVC path of the features' source tables.",
         ),
+        'offline_store': Param(
+            'repository',
+            type='string',
+            enum=['repository', 'spark'],
+            section='Features',
+            description="Who joins the features; Spark where they fit on no machine, held against the repository's store.",
+        ),
         'model': Param(
             'models:/flight-delay@champion',
             type=['null', 'string'],
@@ -136,7 +143,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:a784e01e0c9e0638047a529ab968b6c89a50994fade02f509b912814ad97435e',
+        'spec_digest': 'sha256:434b2d00887d43de632cbf22f1bdcad91e457a08e93bccda6aeaa321c7116a14',
     },
 ) as dag:
     ingest = Step(
@@ -165,9 +172,12 @@ with DAG(
         doc_md='Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.',
         inputs={
             'feature_service': dag.param('feature_service'),
+            'master': dag.param('master'),
+            'offline_store': dag.param('offline_store'),
             'repository': dag.param('feature_repository'),
             'revision': dag.param('revision'),
             'sources': dag.param('feature_sources'),
+            'spark_conf': dag.param('spark_conf'),
             'entities': ingest.output['data'],
         },
     )

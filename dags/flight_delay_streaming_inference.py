@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_streaming_inference.yaml',
-        'spec_digest': 'sha256:1b9000792f4b8cd608dee0cf169e25f4264ce375862309550d2a8d16fbe85098',
+        'spec_digest': 'sha256:6c97ae8dfb0e717e0071afd5a8d34e693a947281108a6f66419cee9fd8a7681a',
     },
 ) as dag:
     pin_model = Step(

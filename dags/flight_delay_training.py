@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:8095bde9facf12c93e4c49e1d56952a9a094636cceecc9b1a1a00f0ad5bbf92c',
+        'spec_digest': 'sha256:92ac4ba6485e3a05fb11ee7a63e40b4a340639d58d3fac71cefecfa4639fce23',
     },
 ) as dag:
     ingest = Step(

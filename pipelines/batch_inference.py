@@ -24,7 +24,7 @@ PREDICTIONS = Asset("flight-delay-predictions")
     tags=["inference", "example"],
     sections={
         "Data": ["since", "until", "source", "revision", "suite", "timestamp", "timezone"],
-        "Features": ["feature_service", "feature_repository", "feature_sources"],
+        "Features": ["feature_service", "feature_repository", "feature_sources", "offline_store"],
         "Model": ["model"],
         "Output": ["table", "keys", "quarantine", "quarantine_limit"],
         "Engine": ["engine", "master", "spark_conf"],
@@ -41,6 +41,7 @@ def batch_inference(
     feature_service: str = "flight_delay",
     feature_repository: str = "feature_repo",
     feature_sources: str = "data/flights",
+    offline_store: Literal["repository", "spark"] = "repository",
     model: str = "models:/flight-delay@champion",
     table: str = "predictions/flight_delay",
     keys: list[str] = ["flight_id"],
@@ -66,6 +67,7 @@ def batch_inference(
         feature_service: Feast feature service to join; empty for none.
         feature_repository: Path of the Feast repository.
         feature_sources: Path, URI or DVC path of the features' source tables.
+        offline_store: Who joins the features; Spark where they fit on no machine, held against the repository's store.
         model: Model in the MLflow registry, by alias or version; an alias is looked up once, when the run starts.
         table: Path or URI of the table of predictions.
         keys: Columns to pass on to the predictions.
@@ -84,6 +86,9 @@ def batch_inference(
         repository=feature_repository,
         sources=feature_sources,
         revision=revision,
+        offline_store=offline_store,
+        master=master,
+        spark_conf=spark_conf,
     ).after(validated)
     predicted = predict(
         data=featurised.outputs["features"],

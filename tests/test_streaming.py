@@ -161,8 +161,8 @@ def test_rows_that_cannot_be_predicted(tracking: str, tmp_path: Path) -> None:
 def test_messages_of_kafka(model: Any, tmp_path: Path) -> None:
     """All but the broker, which cannot run here: messages as Spark's Kafka source gives them."""
     from turnout.inference.model import Scorer, download, pin
-    from turnout.inference.spark_engine import connect
     from turnout.inference.streaming import from_messages, score_rows
+    from turnout.spark import connect
 
     table = make_table(10)
     values = [*table.to_json(orient="records", lines=True, date_format="iso").splitlines(), "no JSON"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,21 +43,45 @@ def historical_features(entities: pd.DataFrame, repository: Path, service_name: 
     Raises:
         ComponentError: no such repository or service, or a join key is missing from the table.
     """
+    require(entities, [TIMESTAMP], "entities")
+    with opened(repository, service_name) as (store, service):
+        if store.list_on_demand_feature_views():
+            joined = store.get_historical_features(entity_df=entities, features=service).to_df()
+            return entities.merge(joined, how="left")
+        for projection in service.feature_view_projections:
+            entities = _join(store, entities, projection)
+    return entities
+
+
+@contextlib.contextmanager
+def opened(
+    repository: Path,
+    service_name: str,
+    settings: Mapping[str, Any] = {},
+    adapt: Callable[[Any], Any] = lambda view: view,
+) -> Iterator[tuple[Any, Any]]:
+    """A Feast store on a repository, and one of its services.
+
+    Args:
+        settings: take the place of those in `feature_store.yaml`.
+        adapt: gives the feature view to use for one of the repository.
+
+    Raises:
+        ComponentError: no such repository or service.
+    """
     from feast import FeatureStore
     from feast.repo_config import RepoConfig
     from feast.repo_operations import parse_repo
 
-    settings = repository / "feature_store.yaml"
-    if not settings.is_file():
+    file = repository / "feature_store.yaml"
+    if not file.is_file():
         raise ComponentError("no Feast repository here", where=str(repository), hint="it has a feature_store.yaml")
-    require(entities, [TIMESTAMP], "entities")
     with tempfile.TemporaryDirectory() as directory:
-        definition = yaml.safe_load(settings.read_text())
-        definition |= {
+        own = {
             "registry": f"{directory}/registry.db",
             "online_store": {"type": "sqlite", "path": f"{directory}/online.db"},
         }
-        config = RepoConfig(**definition)
+        config = RepoConfig(**{**yaml.safe_load(file.read_text()), **own, **settings})
         config.repo_path = repository.absolute()
         content = _parse(repository.absolute(), parse_repo)
         services = [service.name for service in content.feature_services]
@@ -65,16 +91,9 @@ def historical_features(entities: pd.DataFrame, repository: Path, service_name: 
                 f"no feature service '{service_name}'", where=str(repository), available=services, hint=hint
             )
         store = FeatureStore(config=config)
-        store.apply(
-            [*content.entities, *content.feature_views, *content.feature_services, *content.on_demand_feature_views]
-        )
-        service = store.get_feature_service(service_name)
-        if content.on_demand_feature_views:
-            joined = store.get_historical_features(entity_df=entities, features=service).to_df()
-            return entities.merge(joined, how="left")
-        for projection in service.feature_view_projections:
-            entities = _join(store, entities, projection)
-    return entities
+        views = [adapt(view) for view in content.feature_views]
+        store.apply([*content.entities, *views, *content.feature_services, *content.on_demand_feature_views])
+        yield store, store.get_feature_service(service_name)
 
 
 def _join(store: Any, entities: pd.DataFrame, projection: Any) -> pd.DataFrame:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
 import shutil
-import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +21,7 @@ import pyarrow as pa
 from turnout.errors import ComponentError
 from turnout.inference.job import Job, Piece, Schemas, score_piece
 from turnout.inference.table import Part
-
-
-def connect(master: str, settings: Mapping[str, str]) -> Any:
-    """A Spark session.
-
-    Args:
-        master: `local[*]`, `spark://HOST:PORT`, `k8s://...`, or `sc://HOST:PORT` for Spark Connect.
-        settings: Spark's own, such as `spark.executor.memory`.
-
-    Raises:
-        ComponentError: there is no Spark at that address.
-    """
-    from pyspark.sql import SparkSession
-
-    builder: Any = SparkSession.builder
-    if master.startswith("sc://"):
-        builder = builder.remote(master)
-    else:
-        # Otherwise workers take whichever Python is first on their path.
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        builder = builder.master(master).appName("turnout predict").config("spark.ui.enabled", "false")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    try:
-        return builder.getOrCreate()
-    except Exception as error:  # Java's, py4j's or gRPC's
-        raise ComponentError(f"Spark cannot be reached: {error}", where=master, hint="is Java installed?") from error
+from turnout.spark import reason
 
 
 def score(job: Job, work: Sequence[Piece], schemas: Schemas, session: Any) -> Iterator[list[Part]]:
@@ -109,13 +81,3 @@ def _pack(directory: Path, archive: Path) -> None:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
         for file in sorted(item for item in directory.rglob("*") if item.is_file()):
             packed.write(file, file.relative_to(directory))
-
-
-def reason(error: BaseException) -> str:
-    """What went wrong in a Spark job, in a worker's own words where it has any."""
-    text = str(error)
-    marker = "ComponentError: "
-    if marker in text:
-        said = text.split(marker)[-1].split("\n\n")[0]
-        return said.split("\n\tat ")[0].strip()
-    return text.split("\n")[0]

@@ -35,6 +35,7 @@ from turnout.inference.job import (
 )
 from turnout.inference.model import Scorer
 from turnout.inference.table import Part
+from turnout.spark import reason
 
 
 @dataclass
@@ -103,7 +104,7 @@ def files(session: Any, directory: str, options: Mapping[str, str]) -> Source:
     try:
         return Source(reader.options(**options).load(directory).select("path"), schema, score)
     except Exception as error:
-        what, hint = f"the stream cannot be opened: {spark_engine.reason(error)}", "make the directory"
+        what, hint = f"the stream cannot be opened: {reason(error)}", "make the directory"
         raise ComponentError(what, where=directory, hint=hint) from error
 
 
@@ -131,7 +132,7 @@ def messages(
     except Exception as error:
         package = "org.apache.spark:spark-sql-kafka-0-10_2.13:VERSION"
         hint = f'Spark needs its Kafka package: spark_conf={{"spark.jars.packages": "{package}"}}'
-        what = f"the stream cannot be opened: {spark_engine.reason(error)}"
+        what = f"the stream cannot be opened: {reason(error)}"
         raise ComponentError(what, where=topics, hint=hint) from error
     return Source(rows, lambda batch: schema, lambda *given: score_rows(session, *given))
 
@@ -198,7 +199,7 @@ def stream(source: Source, job: Job, checkpoint: str, interval: str = "", second
     except Exception as error:
         if failed:
             raise failed[-1] from error
-        raise ComponentError(f"the stream broke: {spark_engine.reason(error)}", where=job.table) from error
+        raise ComponentError(f"the stream broke: {reason(error)}", where=job.table) from error
     return result
 
 

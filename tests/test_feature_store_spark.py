@@ -1,0 +1,62 @@
+"""Features joined on Spark are those that the repository's own store gives."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kfp.dsl import Dataset
+
+from turnout import ComponentError
+from turnout.components.featurise import featurise
+from turnout.feature_store_spark import check_skew
+
+PROJECT = Path(__file__).parents[1]
+FLIGHTS = PROJECT / "data/flights"
+LOCAL = {"master": "local[2]", "spark_conf": {"spark.sql.shuffle.partitions": "4", "spark.ui.enabled": "false"}}
+
+
+@pytest.fixture
+def entities(tmp_path: Path) -> Dataset:
+    """Flights, some of them twice, and one of a year of which nothing is known."""
+    flights = pd.read_parquet(FLIGHTS / "flights.parquet").sample(1500, random_state=0)
+    strange = flights.head(1).assign(event_timestamp=pd.Timestamp("2012-01-01", tz="UTC"))
+    table = pd.concat([flights, flights.head(100), strange])
+    table.to_parquet(tmp_path / "entities.parquet", index=False)
+    return Dataset(name="entities", uri=str(tmp_path / "entities.parquet"))
+
+
+def join(entities: Dataset, target: Path, **more: object) -> pd.DataFrame:
+    featurise.python_func(
+        entities=entities, features=Dataset(name="features", uri=str(target)), feature_service="flight_delay",
+        repository=str(PROJECT / "feature_repo"), sources=str(FLIGHTS), **more,
+    )  # fmt: skip
+    table = pd.read_parquet(target)
+    return table.sort_values(list(table.columns), ignore_index=True)
+
+
+def test_spark_joins_the_same_features(
+    entities: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(os.environ, "TURNOUT_FEATURE_SOURCES", "")
+    expected = join(entities, tmp_path / "own.parquet")
+    found = join(entities, tmp_path / "spark.parquet", offline_store="spark", **LOCAL)
+    assert len(found) == 1601
+    assert expected["temp"].notna().any()
+    columns = list(expected.columns)
+    same = found.astype({"event_timestamp": expected["event_timestamp"].dtype})[columns]
+    pd.testing.assert_frame_equal(same.sort_values(columns, ignore_index=True), expected, check_dtype=False)
+    assert "1,000 rows have the same features in the repository's own offline store" in capsys.readouterr().out
+
+
+def test_features_that_differ_are_told(entities: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "TURNOUT_FEATURE_SOURCES", "")
+    table = join(entities, tmp_path / "own.parquet")
+    table.loc[table.index % 2 == 0, "humid"] += 1e-3
+    table.to_parquet(tmp_path / "skewed.parquet")
+    with pytest.raises(
+        ComponentError, match=r"1,601 rows that were compared\nhumid: [78]\d\d rows differ, the first at"
+    ):
+        check_skew(str(tmp_path / "skewed.parquet"), ["temp", "humid"], PROJECT / "feature_repo", "flight_delay", 9999)
