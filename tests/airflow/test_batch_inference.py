@@ -57,13 +57,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     compile_one = [COMPONENTS / "turnout", "compile", "tests/examples/batch.py:small_batch", "--out", home / "dags"]
     subprocess.run(compile_one, cwd=PROJECT, check=True)
-    server = Server(home, {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"})
+    spark = SparkServers(home / "spark", COMPONENTS / "python")
+    environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", "AIRFLOW__TURNOUT__SPARK_CONN_ID": "cluster"}
     try:
-        server.start()
-        server.unpause("small-batch")
-        yield server
+        host, _, port = spark.start_cluster().rpartition(":")
+        connection = {"conn_type": "spark", "host": host, "port": int(port)}
+        server = Server(home, environment | {"AIRFLOW_CONN_CLUSTER": json.dumps(connection)})
+        try:
+            server.start()
+            server.unpause("small-batch")
+            yield server
+        finally:
+            server.stop()
     finally:
-        server.stop()
+        spark.stop()
 
 
 def models(server: Server, *arguments: str) -> None:
@@ -112,24 +119,20 @@ def test_days_at_once_and_out_of_order_and_a_newer_model_for_one(server: Server)
 def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(server: Server, tmp_path: Path) -> None:
     run("-c", MAKE, tmp_path / "in.parquet")
     models(server, "slow")
-    spark = SparkServers(tmp_path / "spark", COMPONENTS / "python")
-    try:
-        conf = {
-            "source": str(tmp_path / "in.parquet"),
-            "table": str(tmp_path / "out"),
-            "model": "models:/slow/1",
-            "since": "2024-01-01",
-            "until": "2024-01-04",
-            "master": spark.start_cluster(),
-            "spark_conf": SPARK,
-        }
-        started = server.trigger("small-batch", **conf)
-        wait(lambda: len(list(tmp_path.glob("out/date=*/*.parquet"))) >= 3, "some pieces", 180)
-        os.kill(driver(tmp_path / "out"), signal.SIGKILL)
-        assert server.ended("small-batch", started, 240) == "success"
-        assert server.tasks("small-batch", started)["predict"]["try_number"] == 2
-    finally:
-        spark.stop()
+    conf = {
+        "source": str(tmp_path / "in.parquet"),
+        "table": str(tmp_path / "out"),
+        "model": "models:/slow/1",
+        "since": "2024-01-01",
+        "until": "2024-01-04",
+        "spark_conf": SPARK,
+    }
+    started = server.trigger("small-batch", **conf)
+    wait(lambda: len(list(tmp_path.glob("out/date=*/*.parquet"))) >= 3, "some pieces", 180)
+    os.kill(driver(tmp_path / "out"), signal.SIGKILL)
+    assert server.ended("small-batch", started, 240) == "success"
+    assert server.tasks("small-batch", started)["predict"]["try_number"] == 2
+    assert len(list((server.home / "spark" / "worker-0").glob("app-*"))) == 2  # the cluster of the connection
     found = json.loads(run("-c", ROWS, tmp_path / "out", "id"))
     assert found == {f"2024-01-0{day}": ["2000", "2000", "1"] for day in (1, 2, 3)}
 

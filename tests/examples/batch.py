@@ -6,8 +6,8 @@ from turnout.components.predict import predict
 
 
 @pipeline
-def small_batch(source: str, table: str, model: str, since: str, until: str, master: str, spark_conf: dict = {}):
-    """Predict rows on a cluster, and try again.
+def small_batch(source: str, table: str, model: str, since: str, until: str, spark_conf: dict = {}):
+    """Predict rows on the deployment's cluster, and try again.
 
     Args:
         source: the rows.
@@ -15,7 +15,6 @@ def small_batch(source: str, table: str, model: str, since: str, until: str, mas
         model: URI of a registered model.
         since: start of the interval.
         until: its end.
-        master: of the cluster.
         spark_conf: settings.
     """
     ingested = ingest(source=source)
@@ -28,7 +27,6 @@ def small_batch(source: str, table: str, model: str, since: str, until: str, mas
         timestamp="when",
         keys=["id"],
         engine="spark",
-        master=master,
         spark_conf=spark_conf,
     )
     predicted.set_caching_options(False)

@@ -84,6 +84,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/etc/turnout/pod.yaml",
                         "default": "",
                     },
+                    "spark_conn_id": {
+                        "description": "Spark connection, whose cluster steps use unless the pipeline names another. "
+                        "Their processes or containers are the drivers.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "spark_default",
+                        "default": "",
+                    },
                     "secrets": {
                         "description": "YAML file that stands for a cluster's secrets and config maps.",
                         "version_added": "0.1.0",

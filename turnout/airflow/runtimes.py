@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.airflow.view import View, setting
-from turnout.errors import TurnoutError
+from turnout.errors import Fault, TurnoutError
 from turnout.plan.model import Step
 from turnout.runtime.cache import fingerprint, fingerprint_with_outside
 from turnout.runtime.contract import Outcome, State, Task
@@ -38,9 +38,10 @@ class Process:
         self._running: Runtime | None = None
 
     def environment(self) -> dict[str, str]:
-        """Variables of the step that come from secrets and config maps."""
+        """Variables of the step: from secrets and config maps, and the address of a Spark cluster."""
         path = setting("secrets", required=False)
-        return (Secrets.read(Path(path)) if path else Secrets()).environment(self.settings, self.step.path)
+        declared = (Secrets.read(Path(path)) if path else Secrets()).environment(self.settings, self.step.path)
+        return {**_spark_address(setting("spark_conn_id", required=False)), **declared}
 
     def key(self, task: Task) -> str | None:
         """The task's fingerprint; None when its results are not kept."""
@@ -65,6 +66,24 @@ class Process:
         """End what runs."""
         if self._running is not None:
             self._running.cancel()
+
+
+def _spark_address(connection_id: str) -> dict[str, str]:
+    """Variables that name the Spark of a connection.
+
+    Raises:
+        TurnoutError: it wants drivers in the cluster.
+    """
+    if not connection_id:
+        return {}
+    from airflow.sdk import Connection
+
+    connection = Connection.get(connection_id)
+    if connection.extra_dejson.get("deploy-mode", "client") != "client":
+        what, hint = "a step is its own driver, and runs with the worker", "leave deploy-mode out of the connection"
+        raise TurnoutError(str(Fault(what, f"the connection {connection_id}", (), hint)))
+    address = f"{connection.host}:{connection.port}" if connection.port else connection.host
+    return {"SPARK_REMOTE" if address.startswith("sc://") else "SPARK_MASTER": address}
 
 
 class _Container(Process):
