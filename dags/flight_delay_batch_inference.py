@@ -143,7 +143,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:434b2d00887d43de632cbf22f1bdcad91e457a08e93bccda6aeaa321c7116a14',
+        'spec_digest': 'sha256:f275d6aef1640e6c1eaeb2acac80fb544316d507f118dfe8e43dad569e82789c',
     },
 ) as dag:
     ingest = Step(

@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_streaming_inference.yaml',
-        'spec_digest': 'sha256:6c97ae8dfb0e717e0071afd5a8d34e693a947281108a6f66419cee9fd8a7681a',
+        'spec_digest': 'sha256:114a5ecbf58a3924e909001e7596bae33ca4a897c7ac28c14b222fc82e27caed',
     },
 ) as dag:
     pin_model = Step(

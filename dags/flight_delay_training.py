@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:92ac4ba6485e3a05fb11ee7a63e40b4a340639d58d3fac71cefecfa4639fce23',
+        'spec_digest': 'sha256:46fd1ad06ead93a02a7ab8f236a74ae50ceae7ebd77ecf8afbd0f31cda8f885e',
     },
 ) as dag:
     ingest = Step(

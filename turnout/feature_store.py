@@ -109,8 +109,11 @@ def _join(store: Any, entities: pd.DataFrame, projection: Any) -> pd.DataFrame:
 
 
 def _parse(repository: Path, parse_repo: Any) -> Any:
-    """Feast imports definitions by their path from the working directory, so it is the repository's meanwhile."""
-    before = Path.cwd()
+    """Feast imports definitions by their path from the working directory, so it is the repository's meanwhile.
+
+    They are imported anew each time: they may read the environment, as the flights' do.
+    """
+    before, known = Path.cwd(), set(sys.modules)
     sys.path.insert(0, str(repository))
     os.chdir(repository)
     try:
@@ -118,3 +121,6 @@ def _parse(repository: Path, parse_repo: Any) -> Any:
     finally:
         os.chdir(before)
         sys.path.remove(str(repository))
+        for name in set(sys.modules) - known:
+            if str(getattr(sys.modules[name], "__file__", None) or "").startswith(f"{repository}{os.sep}"):
+                del sys.modules[name]

@@ -128,8 +128,10 @@ def _commit(prepared: Any, parts: Iterable[Part], mode: Any, properties: Any, re
         )
         prepared.update_incremental()
     except CommitFailedError as error:
-        hint = "run the step again: it replaces the whole interval" if replaced else "run the step again"
-        raise ComponentError(f"another run wrote the same rows meanwhile: {error}", where=prepared.table_uri,
+        what, hint = "batch", "run the step again"
+        if replaced:
+            what, hint = "dates", "run the step again: it replaces the whole interval"
+        raise ComponentError(f"another run wrote the same {what} meanwhile: {error}", where=prepared.table_uri,
                              hint=hint) from error  # fmt: skip
     except (DeltaError, OSError) as error:
         raise ComponentError(f"the table cannot be written: {error}", where=prepared.table_uri) from error
