@@ -48,7 +48,7 @@ def ordered(reference: Counts, current: Counts, seed: int = 0) -> float:
     found = weighted_chi_square_sf(value, weights)
 
     def measure(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.einsum("ij,ij->i", (drawn - mean) @ form, drawn - mean)
+        return np.asarray(np.einsum("ij,ij->i", (drawn - mean) @ form, drawn - mean))
 
     return _second_look(found, reference, current, measure, value, seed)
 
@@ -69,7 +69,7 @@ def unordered(reference: Counts, current: Counts, seed: int = 0) -> float:
     weights = 1 / expected + 1 / found.expected_freq[0]
 
     def measure(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-        return ((drawn - expected) ** 2 * weights).sum(axis=1)
+        return np.asarray(((drawn - expected) ** 2 * weights).sum(axis=1))
 
     return _second_look(float(found.pvalue), table[0], table[1], measure, float(found.statistic), seed)
 
@@ -163,7 +163,7 @@ def _eigenvalues(form: NDArray[np.float64], both: Counts, m: int) -> NDArray[np.
     projection = np.eye(len(both)) - np.outer(root, root)
     middle = projection @ (root[:, None] * form * root) @ projection
     values: NDArray[np.float64] = np.linalg.eigvalsh(middle) * factor
-    return values[values > 1e-10 * values.max()]
+    return np.asarray(values[values > 1e-10 * values.max()])
 
 
 def _second_look(

@@ -1,0 +1,189 @@
+"""Whether a table is still like the one that a model was trained on: findings, each with its size and its p-value."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from turnout.monitoring import statistics
+from turnout.monitoring.profile import Column, Profile, kind_of
+
+Check = Literal["distribution", "nulls", "range", "unseen"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How a column differs from the reference.
+
+    Attributes:
+        check: `distribution`, of the values; share of `nulls`; share out of the reference's `range`; share of
+            categories `unseen` in it.
+        reference, current: of numbers the median, or the mean where they have few values; else the share.
+        moved: how far a value moved on average, in the column's own unit (the Wasserstein distance); None for shares.
+        distance: between 0 and 1, the largest difference of the shares of rows up to some value (Kolmogorov-Smirnov),
+            or of the shares of categories together (total variation); of other checks, the difference of the shares.
+        p_value: how likely a difference as large is where there is none, for as many rows as there are.
+        adjusted: the p-value that accounts for the number of findings.
+        drifted: it is no accident, and large enough to matter.
+        text: what a person would say.
+    """
+
+    column: str
+    check: Check
+    reference: float
+    current: float
+    moved: float | None
+    distance: float
+    p_value: float
+    text: str
+    adjusted: float = 1.0
+    drifted: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of holding a table against a reference.
+
+    Attributes:
+        faults: what no statistic is needed for: columns that are missing, or of another kind.
+        findings: those that drifted first, by size.
+    """
+
+    rows: int
+    reference_rows: int
+    faults: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def drifted(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.drifted)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def check_schema(schema: pa.Schema, reference: Profile) -> list[str]:
+    """Columns of the reference that a table lacks, or has of another kind."""
+    faults = []
+    for name, column in reference.columns.items():
+        if name not in schema.names:
+            faults.append(f"{name}: there is no such column any more")
+        elif (kind := kind_of(schema.field(name).type)) != column.kind:
+            faults.append(f"{name}: was a {column.kind}, and is {kind or schema.field(name).type}")
+    return faults
+
+
+def compare(
+    reference: Profile, current: Profile, faults: list[str] | None = None, rate: float = 0.05, least: float = 0.0
+) -> Comparison:
+    """Hold counts against a reference's.
+
+    Args:
+        current: as `count` gives it.
+        faults: as `check_schema` gives them.
+        rate: of false discoveries among those that are said to have drifted.
+        least: distance below which a difference does not matter.
+    """
+    found = [
+        finding
+        for name, column in current.columns.items()
+        if name in reference.columns
+        for finding in _findings(name, reference.columns[name], column)
+    ]
+    adjusted = statistics.adjusted([finding.p_value for finding in found])
+    judged = [
+        dataclasses.replace(finding, adjusted=p, drifted=p <= rate and finding.distance >= least)
+        for finding, p in zip(found, adjusted, strict=True)
+    ]
+    judged.sort(key=lambda finding: (not finding.drifted, -finding.distance, finding.column))
+    return Comparison(current.rows, reference.rows, tuple(faults or ()), tuple(judged))
+
+
+def _findings(name: str, reference: Column, current: Column) -> Iterator[Finding]:
+    before, now = np.array(reference.counts), np.array(current.counts)
+    yield _nulls(name, reference, current)
+    if not before.sum() or not now.sum():
+        return
+    yield (_numbers if reference.kind == "number" else _categories)(name, reference, before, now)
+    yield (_range if reference.kind == "number" else _unseen)(name, reference, current)
+
+
+def _numbers(name: str, column: Column, before: np.ndarray, now: np.ndarray) -> Finding:
+    marks = np.array(column.cells, float)
+    first, second = np.cumsum(before) / before.sum(), np.cumsum(now) / now.sum()
+    gaps = np.abs(first - second)
+    # At and above a mark, up to the next, as many rows are missing on the one side as `gaps` says behind the mark.
+    moved = float((gaps[1:-2:2] * np.diff(marks)).sum())
+    few = len(marks) <= _FEW_VALUES
+    was, is_ = (_mean(marks, counts) if few else _median(marks, counts) for counts in (before, now))
+    text = f"the {'mean' if few else 'median'} went from {was:.4g} to {is_:.4g}; values moved by {moved:.3g} on average"
+    p_value = statistics.ordered(before, now)
+    return Finding(name, "distribution", was, is_, moved, float(gaps.max()), p_value, text)
+
+
+_FEW_VALUES = 20
+"""Different values up to which a median says little."""
+
+
+def _median(marks: np.ndarray, counts: np.ndarray) -> float:
+    """The mark nearest to it."""
+    middle = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+    return float(marks[min(middle // 2, len(marks) - 1)])
+
+
+def _mean(marks: np.ndarray, counts: np.ndarray) -> float:
+    """Of values between two marks, as if they were in the middle."""
+    between = np.concatenate([marks[:1], (marks[1:] + marks[:-1]) / 2, marks[-1:]])
+    values = np.empty(len(counts))
+    values[0::2], values[1::2] = between, marks
+    return float((values * counts).sum() / counts.sum())
+
+
+def _categories(name: str, column: Column, before: np.ndarray, now: np.ndarray) -> Finding:
+    shares = np.stack([before / before.sum(), now / now.sum()])
+    apart = np.abs(shares[1] - shares[0])
+    most = int(apart.argmax())
+    label = [*column.cells, "others"][most]
+    was, is_ = (float(share) for share in shares[:, most])
+    text = f"'{label}' went from {was:.2%} to {is_:.2%}"
+    return Finding(
+        name, "distribution", was, is_, None, float(apart.sum() / 2), statistics.unordered(before, now), text
+    )
+
+
+def _nulls(name: str, reference: Column, current: Column) -> Finding:
+    first, second = ((column.nulls, column.nulls + column.rows) for column in (reference, current))
+    return _share(name, "nulls", first, second, "missing values")
+
+
+def _unseen(name: str, reference: Column, current: Column) -> Finding:
+    # As often as the reference had categories once, one that it has not is expected: Good (1953), with Turing.
+    once = (reference.singles, reference.rows)
+    return _share(name, "unseen", once, (current.counts[-1], current.rows), "categories never seen")
+
+
+def _share(name: str, check: Check, first: tuple[int, int], second: tuple[int, int], what: str) -> Finding:
+    was, is_ = (some / rows if rows else 0.0 for some, rows in (first, second))
+    text = f"{what} went from {was:.2%} to {is_:.2%} of the rows"
+    return Finding(name, check, was, is_, None, abs(is_ - was), statistics.share(first, second), text)
+
+
+def _range(name: str, reference: Column, current: Column) -> Finding:
+    below, above = current.counts[0], current.counts[-1]
+    p_value = min(1.0, 2 * min(statistics.beyond(count, current.rows, reference.rows) for count in (below, above)))
+    outside = (below + above) / current.rows
+    text = f"{outside:.2%} of the values are not between {reference.low:.4g} and {reference.high:.4g}"
+    return Finding(name, "range", 0.0, outside, None, outside, p_value, text)
+
+
+def columns_of(comparison: Comparison) -> Mapping[str, list[Finding]]:
+    """The findings by column."""
+    by_column: dict[str, list[Finding]] = {}
+    for finding in comparison.findings:
+        by_column.setdefault(finding.column, []).append(finding)
+    return by_column
