@@ -59,10 +59,13 @@ def evaluate(
 
     import mlflow.sklearn
     import pandas as pd
+    import pyarrow as pa
 
     from turnout import ComponentError
     from turnout.estimators import split_columns
     from turnout.evaluation import evaluation_page, log_classification
+    from turnout.monitoring.profile import make_profile
+    from turnout.monitoring.reference import PREDICTIONS
     from turnout.scoring import METRICS, Predictions, all_scores, difference, predictions, score
     from turnout.tables import require
     from turnout.tracking import CHAMPION, load_version, version_by_alias
@@ -115,5 +118,7 @@ def evaluate(
     for name, value in scores.items():
         client.log_metric(run_id, f"test_{name}", value)
     client.log_artifact(run_id, report.path, "evaluation")
+    name = "probability" if task == "classification" else "prediction"
+    client.log_text(run_id, make_profile(pa.table({name: found.values}), optional=[name]).to_json(), PREDICTIONS)
     print("\n".join([f"promote: {promote}", *reasons]))
     return Verdict(bool(promote), reasons, float(scores[metric]))

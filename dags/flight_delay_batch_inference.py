@@ -94,6 +94,19 @@ with DAG(
             section='Model',
             description='Model in the MLflow registry, by alias or version; an alias is looked up once, when the run starts.',
         ),
+        'ignore': Param(
+            [],
+            type=['null', 'array'],
+            items={'type': 'string'},
+            section='Monitoring',
+            description='Columns not to hold against what the model was trained on.',
+        ),
+        'prometheus': Param(
+            '',
+            type=['null', 'string'],
+            section='Monitoring',
+            description='Path of a .prom file, or URL of a Pushgateway, for how far they are from that; empty for neither.',
+        ),
         'table': Param(
             'predictions/flight_delay',
             type=['null', 'string'],
@@ -143,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:f275d6aef1640e6c1eaeb2acac80fb544316d507f118dfe8e43dad569e82789c',
+        'spec_digest': 'sha256:6fe3033ee3050af232ee189b0ec93d8cef7487d0b5b1633438e7886ee6a315c1',
     },
 ) as dag:
     ingest = Step(
@@ -182,6 +195,17 @@ with DAG(
         },
     )
     validate >> featurise
+    monitor = Step(
+        task_id='monitor',
+        doc_md='Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.',
+        inputs={
+            'ignore': dag.param('ignore'),
+            'model': pin_model.output['model'],
+            'prometheus': dag.param('prometheus'),
+            'required': False,
+            'data': featurise.output['features'],
+        },
+    )
     predict = Step(
         task_id='predict',
         doc_md='Score each row of an interval, and make that the content of its days in a table, all at once.',

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:46fd1ad06ead93a02a7ab8f236a74ae50ceae7ebd77ecf8afbd0f31cda8f885e',
+        'spec_digest': 'sha256:c943fd11244c918d10f6981e5cb6cc88ca6154bc7e86b63b01f007c9495e4f02',
     },
 ) as dag:
     ingest = Step(

@@ -8,6 +8,7 @@ from annotated_types import Ge, Le
 from turnout import Asset, on_airflow, pipeline
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
+from turnout.components.monitor import monitor
 from turnout.components.pin_model import pin_model
 from turnout.components.predict import predict
 from turnout.components.validate import validate
@@ -26,6 +27,7 @@ PREDICTIONS = Asset("flight-delay-predictions")
         "Data": ["since", "until", "source", "revision", "suite", "timestamp", "timezone"],
         "Features": ["feature_service", "feature_repository", "feature_sources", "offline_store"],
         "Model": ["model"],
+        "Monitoring": ["ignore", "prometheus"],
         "Output": ["table", "keys", "quarantine", "quarantine_limit"],
         "Engine": ["engine", "master", "spark_conf"],
     },
@@ -43,6 +45,8 @@ def batch_inference(
     feature_sources: str = "data/flights",
     offline_store: Literal["repository", "spark"] = "repository",
     model: str = "models:/flight-delay@champion",
+    ignore: list[str] = [],
+    prometheus: str = "",
     table: str = "predictions/flight_delay",
     keys: list[str] = ["flight_id"],
     quarantine: str = "",
@@ -69,6 +73,8 @@ def batch_inference(
         feature_sources: Path, URI or DVC path of the features' source tables.
         offline_store: Who joins the features; Spark where they fit on no machine, held against the repository's store.
         model: Model in the MLflow registry, by alias or version; an alias is looked up once, when the run starts.
+        ignore: Columns not to hold against what the model was trained on.
+        prometheus: Path of a .prom file, or URL of a Pushgateway, for how far they are from that; empty for neither.
         table: Path or URI of the table of predictions.
         keys: Columns to pass on to the predictions.
         quarantine: Path or URI of a table for rows that cannot be predicted; empty to fail for one.
@@ -90,6 +96,14 @@ def batch_inference(
         master=master,
         spark_conf=spark_conf,
     ).after(validated)
+    # Beside the predictions: it reports, and holds nothing up.
+    monitor(
+        data=featurised.outputs["features"],
+        model=pinned.outputs["model"],
+        ignore=ignore,
+        prometheus=prometheus,
+        required=False,
+    ).set_caching_options(False)
     predicted = predict(
         data=featurised.outputs["features"],
         model=pinned.outputs["model"],

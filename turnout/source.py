@@ -34,11 +34,13 @@ def load(source: str) -> Document:
     if name and name not in found:
         hint = did_you_mean(name, found)
         raise SourceError(str(Fault(f"no pipeline '{name}'", target, tuple(found), hint)))
-    if not name and len(found) != 1:
-        what = "no pipeline here" if not found else "more than one pipeline here"
-        hint = "decorate a function with @pipeline" if not found else f"name one: {target}:{next(iter(found))}"
-        raise SourceError(str(Fault(what, target, tuple(found), hint)))
-    return compile_pipeline(found[name] if name else next(iter(found.values())))
+    # Another's pipeline may be here since this one's is partly made of it.
+    own = {key: value for key, value in found.items() if value.pipeline_func.__module__ == module.__name__} or found
+    if not name and len(own) != 1:
+        what = "no pipeline here" if not own else "more than one pipeline here"
+        hint = "decorate a function with @pipeline" if not own else f"name one: {target}:{next(iter(own))}"
+        raise SourceError(str(Fault(what, target, tuple(own), hint)))
+    return compile_pipeline(found[name] if name else next(iter(own.values())))
 
 
 def _import_file(path: Path) -> ModuleType:

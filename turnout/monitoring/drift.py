@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from turnout.monitoring import statistics
-from turnout.monitoring.profile import Column, Profile, kind_of
+from turnout.monitoring.profile import Column, Profile, aligned, kind_of
 
 Check = Literal["distribution", "nulls", "range", "unseen"]
 
@@ -28,8 +28,8 @@ class Finding:
         distance: between 0 and 1, the largest difference of the shares of rows up to some value (Kolmogorov-Smirnov),
             or of the shares of categories together (total variation); of other checks, the difference of the shares.
         p_value: how likely a difference as large is where there is none, for as many rows as there are.
-        adjusted: the p-value that accounts for the number of findings.
-        drifted: it is no accident, and large enough to matter.
+        adjusted: the p-value that accounts for the number of findings: of distributions, or of all the other checks.
+        counts: it is no accident, and large enough to matter.
         text: what a person would say.
     """
 
@@ -42,7 +42,7 @@ class Finding:
     p_value: float
     text: str
     adjusted: float = 1.0
-    drifted: bool = False
+    counts: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Comparison:
 
     Attributes:
         faults: what no statistic is needed for: columns that are missing, or of another kind.
-        findings: those that drifted first, by size.
+        findings: those that count first, by size. What cannot differ has none: a constant, or missing values where
+            there are none at all.
     """
 
     rows: int
@@ -61,7 +62,13 @@ class Comparison:
 
     @property
     def drifted(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.drifted)
+        """Distributions that are others."""
+        return tuple(finding for finding in self.findings if finding.counts and finding.check == "distribution")
+
+    @property
+    def spoiled(self) -> tuple[Finding, ...]:
+        """Missing values, values out of range and unseen categories that there were fewer of."""
+        return tuple(finding for finding in self.findings if finding.counts and finding.check != "distribution")
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -71,6 +78,8 @@ def check_schema(schema: pa.Schema, reference: Profile) -> list[str]:
     """Columns of the reference that a table lacks, or has of another kind."""
     faults = []
     for name, column in reference.columns.items():
+        if name not in schema.names and name in reference.optional:
+            continue
         if name not in schema.names:
             faults.append(f"{name}: there is no such column any more")
         elif (kind := kind_of(schema.field(name).type)) != column.kind:
@@ -86,7 +95,7 @@ def compare(
     Args:
         current: as `count` gives it.
         faults: as `check_schema` gives them.
-        rate: of false discoveries among those that are said to have drifted.
+        rate: of false discoveries, among distributions that are said to be others, and among the rest that counts.
         least: distance below which a difference does not matter.
     """
     found = [
@@ -95,30 +104,32 @@ def compare(
         if name in reference.columns
         for finding in _findings(name, reference.columns[name], column)
     ]
-    adjusted = statistics.adjusted([finding.p_value for finding in found])
+    families = ([item for item in found if (item.check == "distribution") is first] for first in (True, False))
     judged = [
-        dataclasses.replace(finding, adjusted=p, drifted=p <= rate and finding.distance >= least)
-        for finding, p in zip(found, adjusted, strict=True)
+        dataclasses.replace(item, adjusted=p_value, counts=p_value <= rate and item.distance >= least)
+        for family in families
+        for item, p_value in zip(family, statistics.adjusted([item.p_value for item in family]), strict=True)
     ]
-    judged.sort(key=lambda finding: (not finding.drifted, -finding.distance, finding.column))
+    judged.sort(key=lambda finding: (not finding.counts, -finding.distance, finding.column))
     return Comparison(current.rows, reference.rows, tuple(faults or ()), tuple(judged))
 
 
 def _findings(name: str, reference: Column, current: Column) -> Iterator[Finding]:
-    before, now = np.array(reference.counts), np.array(current.counts)
-    yield _nulls(name, reference, current)
-    if not before.sum() or not now.sum():
+    cells, before, now = aligned(reference, current)
+    if reference.nulls or current.nulls:
+        yield _nulls(name, reference, current)
+    if not before.sum() or not now.sum() or np.count_nonzero(before + now) < 2:
         return
-    yield (_numbers if reference.kind == "number" else _categories)(name, reference, before, now)
+    yield (_numbers if reference.kind == "number" else _categories)(name, cells, before, now)
     yield (_range if reference.kind == "number" else _unseen)(name, reference, current)
 
 
-def _numbers(name: str, column: Column, before: np.ndarray, now: np.ndarray) -> Finding:
-    marks = np.array(column.cells, float)
+def _numbers(name: str, cells: tuple[float, ...], before: np.ndarray, now: np.ndarray) -> Finding:
+    marks = np.array(cells, float)
     first, second = np.cumsum(before) / before.sum(), np.cumsum(now) / now.sum()
     gaps = np.abs(first - second)
-    # At and above a mark, up to the next, as many rows are missing on the one side as `gaps` says behind the mark.
-    moved = float((gaps[1:-2:2] * np.diff(marks)).sum())
+    # Behind a mark and before the next; what lies between two is as if it were spread evenly.
+    moved = float(((gaps[1:-2:2] + gaps[2:-1:2]) / 2 * np.diff(marks)).sum())
     few = len(marks) <= _FEW_VALUES
     was, is_ = (_mean(marks, counts) if few else _median(marks, counts) for counts in (before, now))
     text = f"the {'mean' if few else 'median'} went from {was:.4g} to {is_:.4g}; values moved by {moved:.3g} on average"
@@ -144,11 +155,11 @@ def _mean(marks: np.ndarray, counts: np.ndarray) -> float:
     return float((values * counts).sum() / counts.sum())
 
 
-def _categories(name: str, column: Column, before: np.ndarray, now: np.ndarray) -> Finding:
+def _categories(name: str, cells: tuple[str, ...], before: np.ndarray, now: np.ndarray) -> Finding:
     shares = np.stack([before / before.sum(), now / now.sum()])
     apart = np.abs(shares[1] - shares[0])
     most = int(apart.argmax())
-    label = [*column.cells, "others"][most]
+    label = [*cells, "others"][most]
     was, is_ = (float(share) for share in shares[:, most])
     text = f"'{label}' went from {was:.2%} to {is_:.2%}"
     return Finding(
@@ -164,7 +175,8 @@ def _nulls(name: str, reference: Column, current: Column) -> Finding:
 def _unseen(name: str, reference: Column, current: Column) -> Finding:
     # As often as the reference had categories once, one that it has not is expected: Good (1953), with Turing.
     once = (reference.singles, reference.rows)
-    return _share(name, "unseen", once, (current.counts[-1], current.rows), "categories never seen")
+    unseen = current.rows - sum(current.counts[: len(reference.cells)])
+    return _share(name, "unseen", once, (unseen, current.rows), "categories never seen")
 
 
 def _share(name: str, check: Check, first: tuple[int, int], second: tuple[int, int], what: str) -> Finding:
@@ -179,11 +191,3 @@ def _range(name: str, reference: Column, current: Column) -> Finding:
     outside = (below + above) / current.rows
     text = f"{outside:.2%} of the values are not between {reference.low:.4g} and {reference.high:.4g}"
     return Finding(name, "range", 0.0, outside, None, outside, p_value, text)
-
-
-def columns_of(comparison: Comparison) -> Mapping[str, list[Finding]]:
-    """The findings by column."""
-    by_column: dict[str, list[Finding]] = {}
-    for finding in comparison.findings:
-        by_column.setdefault(finding.column, []).append(finding)
-    return by_column

@@ -21,7 +21,11 @@ import pyarrow.compute as pc
 CELLS = 128
 """Quantiles that mark off a number's cells; more would not find more (`benchmarks/drift_power.py`)."""
 
+_STEPS = 32
+"""Parts of a number's range that have a mark of their own, however few rows are there."""
+
 MOST_CATEGORIES = 10_000
+_MOST_NEW = 1_000
 _SAMPLE = 200_000
 """Rows of which a number's quantiles are taken; all are counted."""
 
@@ -35,10 +39,12 @@ class Column:
     Attributes:
         cells: of numbers, the values that mark cells off, ascending; of categories, their names, as texts.
         counts: of numbers, below the first value, at it, between it and the second, ...: twice as many as values, and
-            one. Of categories, by name, and last those that are none of them.
-        nulls: missing, or not a number.
+            one. Of categories, by name, and last those that are none of them. What is counted like another's has first
+            the cells of that one, then those of its own: the most frequent new categories.
+        nulls: missing, or no finite number.
         low, high: the least and the greatest number; None when there is none.
-        singles: categories that occur once, whose share is that of rows with a category never seen before.
+        singles: of what others are compared with: categories that occur once, whose share of the rows is that of rows
+            with a category never seen before.
     """
 
     kind: Kind
@@ -57,10 +63,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Profile:
-    """Counts of a table, by column; `rows` in all. Times and nested columns are left out."""
+    """Counts of a table, by column. Times and nested columns are left out.
+
+    Attributes:
+        optional: columns that another table need not have, such as labels that come later.
+    """
 
     rows: int
     columns: dict[str, Column]
+    optional: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
@@ -72,26 +83,25 @@ class Profile:
             name: Column(**{**item, "cells": tuple(item["cells"]), "counts": tuple(item["counts"])})
             for name, item in raw["columns"].items()
         }
-        return cls(raw["rows"], columns)
+        return cls(raw["rows"], columns, tuple(raw["optional"]))
 
     def __or__(self, other: Profile) -> Profile:
         """The columns of both, which need not be of the same rows."""
-        return Profile(self.rows, {**self.columns, **other.columns})
+        return Profile(self.rows, {**self.columns, **other.columns}, (*self.optional, *other.optional))
 
 
-def make_profile(table: pa.Table, ignore: Iterable[str] = (), seed: int = 0) -> Profile:
+def make_profile(table: pa.Table, optional: Iterable[str] = (), seed: int = 0) -> Profile:
     """The profile of a table that others are to be compared with.
 
     Args:
-        ignore: columns to leave out, such as identifiers.
+        optional: columns that others need not have.
     """
-    left_out = set(ignore)
     grids = {
         name: _grid(table[name], kind, seed)
         for name in table.column_names
-        if name not in left_out and (kind := kind_of(table.schema.field(name).type))
+        if (kind := kind_of(table.schema.field(name).type))
     }
-    return _count(table, grids)
+    return Profile(table.num_rows, _count(table, grids).columns, tuple(optional))
 
 
 def count(table: pa.Table | pa.RecordBatch, like: Profile) -> Profile:
@@ -126,13 +136,24 @@ def _grid(values: pa.ChunkedArray, kind: Kind, seed: int) -> Column:
             numbers = np.random.default_rng(seed).choice(numbers, _SAMPLE, replace=False)
         steps = np.linspace(0, 1, min(CELLS, max(1, len(numbers))))
         marks = np.unique(np.quantile(numbers, steps, method="closest_observation")) if len(numbers) else np.array([])
-        return Column("number", tuple(marks.tolist()), (), 0)
+        return Column("number", tuple(_filled(marks).tolist()), (), 0)
     found = pc.value_counts(_texts(values))
     names, counts = found.field("values"), found.field("counts")
     if len(names) > MOST_CATEGORIES:
         top = pc.select_k_unstable(pa.table({"counts": counts}), MOST_CATEGORIES, [("counts", "descending")])
         names = names.take(top)
     return Column("category", tuple(sorted(name for name in names.to_pylist() if name is not None)), (), 0)
+
+
+def _filled(marks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Marks with further ones where they are far apart, so that it can be told how far values move there."""
+    if len(marks) < 2:
+        return marks
+    steps = np.minimum(np.ceil(np.diff(marks) / (marks[-1] - marks[0]) * _STEPS), _STEPS).astype(int)
+    if len(marks) <= _STEPS and (marks == marks.round()).all():
+        return marks  # numbers that count something
+    filled = [np.linspace(low, high, n, endpoint=False) for low, high, n in zip(marks, marks[1:], steps, strict=False)]
+    return np.concatenate([*filled, marks[-1:]])
 
 
 def _count(table: pa.Table | pa.RecordBatch, grids: dict[str, Column]) -> Profile:
@@ -150,19 +171,33 @@ def _counted(values: Any, like: Column) -> Column:
         return Column("number", like.cells, tuple(counts.tolist()), len(values) - len(numbers), low, high)
     found = pc.value_counts(_texts(values))
     names, counts = found.field("values"), found.field("counts").to_numpy(zero_copy_only=False)
-    places = pc.index_in(names, value_set=pa.array(like.cells, names.type)).to_numpy(zero_copy_only=False)
     missing = pc.is_null(names).to_numpy(zero_copy_only=False)
-    known = ~np.isnan(places.astype(float)) & ~missing
-    counted = np.zeros(len(like.cells) + 1, int)
-    counted[places[known].astype(int)] = counts[known]
-    counted[-1] = counts[~known & ~missing].sum()
+    known = pc.is_in(names, value_set=pa.array(like.cells, names.type)).to_numpy(zero_copy_only=False) & ~missing
+    places = pc.index_in(names.filter(pa.array(known)), value_set=pa.array(like.cells, names.type))
+    counted = np.zeros(len(like.cells), int)
+    counted[places.to_numpy(zero_copy_only=False)] = counts[known]
+    others = np.flatnonzero(~known & ~missing)
+    new = others[np.argsort(-counts[others], kind="stable")][:_MOST_NEW] if like.counts else others[:0]
+    rest = int(counts[others].sum() - counts[new].sum())
     return Column(
         "category",
-        like.cells,
-        tuple(counted.tolist()),
+        (*like.cells, *names.take(pa.array(new)).to_pylist()),
+        (*counted.tolist(), *counts[new].tolist(), rest),
         int(counts[missing].sum()),
-        singles=int((counts[~missing] == 1).sum()),
+        singles=0 if like.counts else int((counts[~missing] == 1).sum()),
     )
+
+
+def aligned(one: Column, other: Column) -> tuple[tuple[Any, ...], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The cells of two columns that were counted alike, and the counts of each in them."""
+    if one.cells == other.cells:
+        return one.cells, np.array(one.counts), np.array(other.counts)
+    cells = tuple(dict.fromkeys([*one.cells, *other.cells]))
+    counts = []
+    for column in (one, other):
+        of = dict(zip(column.cells, column.counts, strict=False))
+        counts.append(np.array([*(of.get(cell, 0) for cell in cells), column.counts[-1]]))
+    return cells, counts[0], counts[1]
 
 
 def _add(one: Profile, other: Profile) -> Profile:
@@ -171,13 +206,10 @@ def _add(one: Profile, other: Profile) -> Profile:
         a, b = one.columns[name], other.columns[name]
         lows = [item for item in (a.low, b.low) if item is not None]
         highs = [item for item in (a.high, b.high) if item is not None]
+        cells, first, second = aligned(a, b)
+        both = tuple((first + second).tolist())
         columns[name] = Column(
-            a.kind,
-            a.cells,
-            tuple(x + y for x, y in zip(a.counts, b.counts, strict=True)),
-            a.nulls + b.nulls,
-            min(lows, default=None),
-            max(highs, default=None),
+            a.kind, cells, both, a.nulls + b.nulls, min(lows, default=None), max(highs, default=None)
         )
     ordered = {name: columns[name] for name in one.columns if name in columns}
     return Profile(one.rows + other.rows, ordered)
@@ -187,8 +219,8 @@ def _numbers(values: Any) -> np.ndarray[Any, Any]:
     array = values.cast(pa.float64()).drop_null() if values.null_count else values.cast(pa.float64())
     chunked = isinstance(array, pa.ChunkedArray)
     numbers: np.ndarray[Any, Any] = array.to_numpy() if chunked else array.to_numpy(zero_copy_only=False)
-    missing = np.isnan(numbers)
-    return numbers[~missing] if missing.any() else numbers
+    finite = np.isfinite(numbers)
+    return numbers if finite.all() else numbers[finite]
 
 
 def _texts(values: Any) -> Any:

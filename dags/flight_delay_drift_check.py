@@ -1,0 +1,371 @@
+# Compiled by Turnout from the pipeline flight-delay-drift-check: change that, not this file.
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup
+
+from turnout.airflow import Step, Template, When
+
+with DAG(
+    dag_id='flight-delay-drift-check',
+    dag_display_name='Drift check',
+    doc_md=(
+        'Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted.\n'
+        'Data that drifted starts the training pipeline as a part of this run, unless one started lately; the new model has\n'
+        'to be better than the champion, as ever. Data that is broken is told, and trains nothing.'
+    ),
+    schedule=CronDataIntervalTimetable('@daily', timezone='UTC'),
+    catchup=False,
+    max_active_runs=1,
+    tags=['example', 'monitoring'],
+    params={
+        'since': Param(
+            None,
+            type=['null', 'string'],
+            format='date-time',
+            section='Data',
+            description="Start of the interval, a midnight in the time zone; the schedule's when empty.",
+        ),
+        'until': Param(
+            None,
+            type=['null', 'string'],
+            format='date-time',
+            section='Data',
+            description='End of the interval, which is not part of it.',
+        ),
+        'source': Param(
+            'data/flights/flights.parquet',
+            type=['null', 'string'],
+            section='Data',
+            description='Path or URI of the table with the rows.',
+        ),
+        'timestamp': Param(
+            'event_timestamp',
+            type=['null', 'string'],
+            section='Data',
+            description="Column with each row's time.",
+        ),
+        'timezone': Param(
+            'UTC',
+            type=['null', 'string'],
+            section='Data',
+            description='IANA name of the zone whose days the predictions are kept by.',
+        ),
+        'predictions': Param(
+            '',
+            type=['null', 'string'],
+            section='Data',
+            description='Path or URI of the table of predictions; empty to leave them alone.',
+        ),
+        'ignore': Param(
+            [
+                'weekday',
+                'temp',
+                'dewp',
+                'humid',
+                'wind_dir',
+                'wind_speed',
+                'precip',
+                'pressure',
+                'visib',
+                'carrier_late_1d',
+                'carrier_late_7d',
+                'route_late_1d',
+                'route_late_28d',
+                'left_late_2h',
+                'left_late_6h',
+            ],
+            type=['null', 'array'],
+            items={'type': 'string'},
+            section='Data',
+            description='Columns that are expected to change from day to day.',
+        ),
+        'feature_service': Param(
+            'flight_delay',
+            type=['null', 'string'],
+            section='Features',
+            description='Feast feature service to join; empty for none.',
+        ),
+        'feature_repository': Param(
+            'feature_repo',
+            type=['null', 'string'],
+            section='Features',
+            description='Path of the Feast repository.',
+        ),
+        'feature_sources': Param(
+            'data/flights',
+            type=['null', 'string'],
+            section='Features',
+            description="Path or URI of the features' source tables.",
+        ),
+        'registered_model': Param(
+            'flight-delay',
+            type=['null', 'string'],
+            section='Model',
+            description="Name in the MLflow registry, whose champion's training rows are the reference.",
+        ),
+        'rate': Param(
+            0.05,
+            type='number',
+            exclusiveMinimum=0,
+            maximum=0.5,
+            section='Judgement',
+            description='Rate of false discoveries among the differences that count.',
+        ),
+        'least_distance': Param(
+            0.25,
+            type='number',
+            minimum=0,
+            maximum=1,
+            section='Judgement',
+            description='The share of rows that a difference must be about to count.',
+        ),
+        'null_limit': Param(
+            0.2,
+            type='number',
+            minimum=0,
+            maximum=1,
+            section='Judgement',
+            description='How much the share of missing values of a column may rise before the data is broken.',
+        ),
+        'least_rows': Param(
+            50,
+            type='integer',
+            minimum=1,
+            section='Judgement',
+            description='Rows below which nothing is said.',
+        ),
+        'channels': Param(
+            [],
+            type=['null', 'array'],
+            items={'type': 'string'},
+            section='Notices',
+            description='Where to tell: Apprise URLs, file:PATH, or $NAME of a variable that holds one.',
+        ),
+        'silence_hours': Param(
+            24.0,
+            type='number',
+            minimum=0,
+            section='Notices',
+            description='How long a channel is not told the same again.',
+        ),
+        'notices': Param(
+            '.turnout/notices.json',
+            type=['null', 'string'],
+            section='Notices',
+            description='Path or URI of the file that remembers what was told.',
+        ),
+        'prometheus': Param(
+            '',
+            type=['null', 'string'],
+            section='Notices',
+            description='Path of a .prom file, or URL of a Pushgateway; empty for neither.',
+        ),
+        'training_source': Param(
+            'data/flights/flights.parquet',
+            type=['null', 'string'],
+            section='Training',
+            description='Path or URI of the table to train on.',
+        ),
+        'suite': Param(
+            'expectations/flights.json',
+            type=['null', 'string'],
+            section='Training',
+            description='Path or URI of the expectations that it must pass; empty for none.',
+        ),
+        'cool_down_days': Param(
+            7.0,
+            type='number',
+            minimum=0,
+            section='Training',
+            description='How long after a training no other is started.',
+        ),
+    },
+    default_args={
+        'spec': 'flight_delay_drift_check.yaml',
+        'spec_digest': 'sha256:2889080707a14752907ca96f0baed4a99dc8fefe8c859c825e27ea2437e1d360',
+    },
+) as dag:
+    ingest = Step(
+        task_id='ingest',
+        doc_md='Read a table from where it is kept, and record exactly what was read.',
+        inputs={
+            'since': dag.param('since'),
+            'source': dag.param('source'),
+            'timestamp': dag.param('timestamp'),
+            'until': dag.param('until'),
+        },
+    )
+    pin_model = Step(
+        task_id='pin-model',
+        doc_md="Give the version that a model's alias means now: steps that come later, or again, use the same one.",
+        inputs={
+            'model': Template(
+                "models:/{{$.inputs.parameters['pipelinechannel--registered_model']}}@champion",
+                {'pipelinechannel--registered_model': dag.param('registered_model')},
+            ),
+        },
+    )
+    featurise = Step(
+        task_id='featurise',
+        doc_md='Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.',
+        inputs={
+            'feature_service': dag.param('feature_service'),
+            'repository': dag.param('feature_repository'),
+            'sources': dag.param('feature_sources'),
+            'entities': ingest.output['data'],
+        },
+    )
+    monitor = Step(
+        task_id='monitor',
+        doc_md='Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.',
+        inputs={
+            'ignore': dag.param('ignore'),
+            'least_distance': dag.param('least_distance'),
+            'least_rows': dag.param('least_rows'),
+            'model': pin_model.output['model'],
+            'null_limit': dag.param('null_limit'),
+            'predictions': dag.param('predictions'),
+            'prometheus': dag.param('prometheus'),
+            'rate': dag.param('rate'),
+            'since': dag.param('since'),
+            'timezone': dag.param('timezone'),
+            'until': dag.param('until'),
+            'data': featurise.output['features'],
+        },
+    )
+    condition_1_when = When(
+        task_id='condition-1-when',
+        condition='monitor_alert == true',
+        inputs={'monitor_alert': monitor.output['alert']},
+    )
+    with TaskGroup('condition-1') as condition_1:
+        notify = Step(
+            task_id='notify',
+            doc_md='Send a notice by all channels, but not the same one again within some hours.',
+            inputs={
+                'channels': dag.param('channels'),
+                'severity': monitor.output['severity'],
+                'silence_hours': dag.param('silence_hours'),
+                'state': dag.param('notices'),
+                'text': monitor.output['summary'],
+                'title': monitor.output['title'],
+                'key': Template(
+                    "drift {{$.inputs.parameters['pipelinechannel--registered_model']}}",
+                    {'pipelinechannel--registered_model': dag.param('registered_model')},
+                ),
+            },
+            retries=2,
+            retry_delay=timedelta(seconds=60),
+            retry_exponential_backoff=2.0,
+            max_retry_delay=timedelta(seconds=3600),
+        )
+    condition_1_when >> condition_1
+    condition_2_when = When(
+        task_id='condition-2-when',
+        condition='monitor_train == true',
+        inputs={'monitor_train': monitor.output['train']},
+    )
+    with TaskGroup('condition-2') as condition_2:
+        cool_down = Step(
+            task_id='cool-down',
+            doc_md='Say whether a model may be trained again, and remember that it is: a drift that stays does not train each day.',
+            inputs={
+                'days': dag.param('cool_down_days'),
+                'registered_model': dag.param('registered_model'),
+            },
+        )
+        condition_3_when = When(
+            task_id='condition-3-when',
+            condition='cool_down_start == true',
+            inputs={'cool_down_start': cool_down.output['start']},
+        )
+        with TaskGroup('condition-3') as condition_3:
+            with TaskGroup('flight-delay-training') as flight_delay_training:
+                condition_2_condition_3_flight_delay_training_ingest = Step(
+                    task_id='ingest',
+                    doc_md='Read a table from where it is kept, and record exactly what was read.',
+                    inputs={'source': dag.param('training_source')},
+                )
+                validate = Step(
+                    task_id='validate',
+                    doc_md='Check a dataset against a suite of expectations, and stop the run when it fails.',
+                    inputs={
+                        'suite': dag.param('suite'),
+                        'data': condition_2_condition_3_flight_delay_training_ingest.output['data'],
+                    },
+                )
+                condition_2_condition_3_flight_delay_training_featurise = Step(
+                    task_id='featurise',
+                    doc_md='Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.',
+                    inputs={
+                        'feature_service': dag.param('feature_service'),
+                        'repository': dag.param('feature_repository'),
+                        'sources': dag.param('feature_sources'),
+                        'entities': condition_2_condition_3_flight_delay_training_ingest.output['data'],
+                    },
+                )
+                validate >> condition_2_condition_3_flight_delay_training_featurise
+                split = Step(
+                    task_id='split',
+                    doc_md='Keep the last part of the time for testing, so that nothing of the future leaks into training.',
+                    inputs={
+                        'gap_hours': 24,
+                        'timestamp': dag.param('timestamp'),
+                        'data': condition_2_condition_3_flight_delay_training_featurise.output['features'],
+                    },
+                )
+                train = Step(
+                    task_id='train',
+                    doc_md='Fit an estimator on a table and log it to MLflow, preprocessing included.',
+                    inputs={
+                        'experiment': 'flight-delay',
+                        'hyperparameters': {
+                            'colsample_bytree': 0.7,
+                            'learning_rate': 0.05,
+                            'min_child_samples': 100,
+                            'n_estimators': 300,
+                        },
+                        'ignore': ['flight_id', 'event_timestamp'],
+                        'target': 'late',
+                        'data': split.output['train'],
+                    },
+                )
+                evaluate = Step(
+                    task_id='evaluate',
+                    doc_md='Score a model on held-out rows and compare it with the champion on the same rows.',
+                    inputs={
+                        'registered_model': dag.param('registered_model'),
+                        'slices': ['carrier', 'origin'],
+                        'data': split.output['test'],
+                        'model': train.output['model'],
+                    },
+                )
+                condition_2_condition_3_flight_delay_training_condition_1_when = When(
+                    task_id='condition-1-when',
+                    condition='evaluate_promote == true',
+                    inputs={'evaluate_promote': evaluate.output['promote']},
+                )
+                with TaskGroup('condition-1') as condition_2_condition_3_flight_delay_training_condition_1:
+                    register = Step(
+                        task_id='register',
+                        doc_md='Make a trained model a version in the MLflow registry; the same model again is the same version.',
+                        inputs={
+                            'registered_model': dag.param('registered_model'),
+                            'model': train.output['model'],
+                        },
+                    )
+                    deploy = Step(
+                        task_id='deploy',
+                        doc_md='Try a model version on sample rows, then make it the champion.',
+                        inputs={
+                            'registered_model': dag.param('registered_model'),
+                            'version': register.output['version'],
+                            'sample': split.output['test'],
+                        },
+                    )
+                split >> condition_2_condition_3_flight_delay_training_condition_1_when
+                train >> condition_2_condition_3_flight_delay_training_condition_1_when
+                condition_2_condition_3_flight_delay_training_condition_1_when >> condition_2_condition_3_flight_delay_training_condition_1
+        condition_3_when >> condition_3
+    condition_2_when >> condition_2

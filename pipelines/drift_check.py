@@ -1,0 +1,139 @@
+"""Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted."""
+
+import datetime
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+from kfp import dsl
+
+from turnout import pipeline
+from turnout.components.cool_down import cool_down
+from turnout.components.featurise import featurise
+from turnout.components.ingest import ingest
+from turnout.components.monitor import monitor
+from turnout.components.notify import notify
+from turnout.components.pin_model import pin_model
+from turnout.pipelines.training import training
+
+DAY_BY_DAY = [
+    "weekday",
+    *("temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"),
+    *("carrier_late_1d", "carrier_late_7d", "route_late_1d", "route_late_28d", "left_late_2h", "left_late_6h"),
+]
+"""What no day has as the year has it: its weather, and features that all its rows share."""
+
+
+@pipeline(
+    name="flight-delay-drift-check",
+    display_name="Drift check",
+    schedule="@daily",
+    data_interval=("since", "until"),
+    max_active_runs=1,
+    tags=["monitoring", "example"],
+    sections={
+        "Data": ["since", "until", "source", "timestamp", "timezone", "predictions", "ignore"],
+        "Features": ["feature_service", "feature_repository", "feature_sources"],
+        "Model": ["registered_model"],
+        "Judgement": ["rate", "least_distance", "null_limit", "least_rows"],
+        "Notices": ["channels", "silence_hours", "notices", "prometheus"],
+        "Training": ["training_source", "suite", "cool_down_days"],
+    },
+)
+def drift_check(
+    since: datetime.datetime | None = None,
+    until: datetime.datetime | None = None,
+    source: str = "data/flights/flights.parquet",
+    timestamp: str = "event_timestamp",
+    timezone: str = "UTC",
+    predictions: str = "",
+    ignore: list[str] = DAY_BY_DAY,
+    feature_service: str = "flight_delay",
+    feature_repository: str = "feature_repo",
+    feature_sources: str = "data/flights",
+    registered_model: str = "flight-delay",
+    rate: Annotated[float, Gt(0), Le(0.5)] = 0.05,
+    least_distance: Annotated[float, Ge(0), Le(1)] = 0.25,
+    null_limit: Annotated[float, Ge(0), Le(1)] = 0.2,
+    least_rows: Annotated[int, Ge(1)] = 50,
+    channels: list[str] = [],
+    silence_hours: Annotated[float, Ge(0)] = 24.0,
+    notices: str = ".turnout/notices.json",
+    prometheus: str = "",
+    training_source: str = "data/flights/flights.parquet",
+    suite: str = "expectations/flights.json",
+    cool_down_days: Annotated[float, Ge(0)] = 7.0,
+):
+    """Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted.
+
+    Data that drifted starts the training pipeline as a part of this run, unless one started lately; the new model has
+    to be better than the champion, as ever. Data that is broken is told, and trains nothing.
+
+    Args:
+        since: Start of the interval, a midnight in the time zone; the schedule's when empty.
+        until: End of the interval, which is not part of it.
+        source: Path or URI of the table with the rows.
+        timestamp: Column with each row's time.
+        timezone: IANA name of the zone whose days the predictions are kept by.
+        predictions: Path or URI of the table of predictions; empty to leave them alone.
+        ignore: Columns that are expected to change from day to day.
+        feature_service: Feast feature service to join; empty for none.
+        feature_repository: Path of the Feast repository.
+        feature_sources: Path or URI of the features' source tables.
+        registered_model: Name in the MLflow registry, whose champion's training rows are the reference.
+        rate: Rate of false discoveries among the differences that count.
+        least_distance: The share of rows that a difference must be about to count.
+        null_limit: How much the share of missing values of a column may rise before the data is broken.
+        least_rows: Rows below which nothing is said.
+        channels: Where to tell: Apprise URLs, file:PATH, or $NAME of a variable that holds one.
+        silence_hours: How long a channel is not told the same again.
+        notices: Path or URI of the file that remembers what was told.
+        prometheus: Path of a .prom file, or URL of a Pushgateway; empty for neither.
+        training_source: Path or URI of the table to train on.
+        suite: Path or URI of the expectations that it must pass; empty for none.
+        cool_down_days: How long after a training no other is started.
+    """
+    pinned = pin_model(model=f"models:/{registered_model}@champion").set_caching_options(False)
+    ingested = ingest(source=source, timestamp=timestamp, since=since, until=until)
+    featurised = featurise(
+        entities=ingested.outputs["data"],
+        feature_service=feature_service,
+        repository=feature_repository,
+        sources=feature_sources,
+    )
+    monitored = monitor(
+        data=featurised.outputs["features"],
+        model=pinned.outputs["model"],
+        ignore=ignore,
+        predictions=predictions,
+        since=since,
+        until=until,
+        timezone=timezone,
+        rate=rate,
+        least_distance=least_distance,
+        null_limit=null_limit,
+        least_rows=least_rows,
+        prometheus=prometheus,
+    ).set_caching_options(False)
+    with dsl.If(monitored.outputs["alert"] == True, name="tell"):  # noqa: E712 - KFP reads the comparison
+        told = notify(
+            title=monitored.outputs["title"],
+            text=monitored.outputs["summary"],
+            severity=monitored.outputs["severity"],
+            key=f"drift {registered_model}",
+            channels=channels,
+            silence_hours=silence_hours,
+            state=notices,
+        ).set_caching_options(False)
+        told.set_retry(num_retries=2, backoff_duration="60s")
+    with dsl.If(monitored.outputs["train"] == True, name="train_again"):  # noqa: E712
+        cooled = cool_down(registered_model=registered_model, days=cool_down_days).set_caching_options(False)
+        with dsl.If(cooled.outputs["start"] == True, name="cooled"):  # noqa: E712
+            training(
+                source=training_source,
+                suite=suite,
+                timestamp=timestamp,
+                feature_service=feature_service,
+                feature_repository=feature_repository,
+                feature_sources=feature_sources,
+                registered_model=registered_model,
+            )

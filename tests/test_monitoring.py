@@ -1,0 +1,300 @@
+"""Monitoring: no more false alarms than promised, true ones with their size, and people are told once."""
+
+from __future__ import annotations
+
+import datetime
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from kfp.dsl import HTML, Artifact, Dataset, Metrics
+from prometheus_client.parser import text_string_to_metric_families
+from scipy import stats
+
+from turnout import ComponentError
+from turnout.components.cool_down import cool_down
+from turnout.components.monitor import monitor
+from turnout.components.notify import notify
+from turnout.monitoring import statistics
+from turnout.monitoring.drift import check_schema, compare
+from turnout.monitoring.profile import Profile, add, count, make_profile
+from turnout.notices import Notice, send
+
+PROJECT = Path(__file__).parents[1]
+FLIGHTS = PROJECT / "data/flights/flights.parquet"
+
+# --- statistics
+
+
+@pytest.mark.parametrize("rows", [(60, 60), (400, 60), (60, 2000)])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, rows: rng.normal(size=rows),
+        lambda rng, rows: rng.standard_cauchy(size=rows),
+        lambda rng, rows: rng.poisson(1.5, rows),
+        lambda rng, rows: np.where(rng.random(rows) < 0.9, 0, rng.exponential(size=rows)),
+        lambda rng, rows: rng.zipf(1.5, rows).astype(str),
+    ],
+    ids=["normal", "heavy tails", "few values", "mostly zero", "many categories"],
+)
+def test_false_alarms_are_as_rare_as_promised(draw: Callable[..., Any], rows: tuple[int, int]) -> None:
+    rng, times = np.random.default_rng(0), 400
+    alarms = 0
+    for _ in range(times):
+        reference, current = (pa.table({"x": draw(rng, size)}) for size in rows)
+        profile = make_profile(reference)
+        alarms += bool(compare(profile, count(current, profile), rate=0.05).drifted)
+    assert stats.binomtest(alarms, times, 0.05, alternative="greater").pvalue > 0.001, alarms
+
+
+def test_false_discoveries_of_many_columns_are_held_together() -> None:
+    rng, times = np.random.default_rng(1), 100
+    alarms = 0
+    for _ in range(times):
+        tables = [pa.table({f"x{index}": rng.normal(size=size) for index in range(50)}) for size in (500, 80)]
+        profile = make_profile(tables[0])
+        alarms += bool(compare(profile, count(tables[1], profile)).drifted)
+    assert stats.binomtest(alarms, times, 0.05, alternative="greater").pvalue > 0.001, alarms
+
+
+def test_the_statistic_is_the_one_of_scipy() -> None:
+    rng = np.random.default_rng(2)
+    one, other = rng.normal(size=300).round(1), rng.normal(0.15, 1, size=200).round(1)
+    values = np.unique(np.concatenate([one, other]))
+    cells = [np.array([(sample == value).sum() for value in values]) for sample in (one, other)]
+    theirs = stats.anderson_ksamp([one, other], variant="midrank", method=stats.PermutationMethod(n_resamples=9999))
+    assert statistics.ordered(*cells) == pytest.approx(theirs.pvalue, rel=0.15)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 0.5, 0.1], [1 / (k * (k + 1)) for k in range(1, 60)]])
+def test_sums_of_chi_squares_have_their_tails(weights: list[float]) -> None:
+    drawn = np.random.default_rng(0).chisquare(1, (200_000, len(weights))) @ np.array(weights)
+    for quantile in (0.3, 0.9, 0.99, 0.999):
+        value = float(np.quantile(drawn, quantile))
+        assert statistics.weighted_chi_square_sf(value, np.array(weights)) == pytest.approx(1 - quantile, rel=0.1)
+
+
+def test_values_beyond_the_largest_of_the_reference() -> None:
+    assert statistics.beyond(0, 10, 10) == 1
+    assert statistics.beyond(1, 10, 10) == pytest.approx(0.5)
+    assert statistics.beyond(2, 3, 4) == pytest.approx((3 / 7) * (2 / 6))
+
+
+# --- profiles and findings
+
+
+def flights(first: int, last: int) -> pa.Table:
+    table = pd.read_parquet(FLIGHTS)
+    return pa.Table.from_pandas(
+        table[table["event_timestamp"].dt.month.between(first, last)].drop(columns=["flight_id"]), preserve_index=False
+    )
+
+
+def test_the_flights_months_are_other_and_random_halves_are_not() -> None:
+    months = {month: flights(month, month) for month in (1, 4, 9, 12)}
+    profile = make_profile(flights(1, 3))
+    found = {month: compare(profile, count(table, profile), least=0.05) for month, table in months.items()}
+    assert not found[1].drifted
+    late = {
+        month: item
+        for month, one in found.items()
+        for item in one.findings
+        if (item.column, item.check) == ("late", "distribution")
+    }
+    # Shares of flights that were late, counted once from the table: a quarter in winter, an eighth in September.
+    assert [round(late[month].current, 3) for month in (9, 12)] == [0.132, 0.325]
+    assert {item.column for item in found[9].drifted} == {"late", "dest"}
+    whole = flights(1, 12)
+    for seed in range(5):
+        half = np.random.default_rng(seed).random(len(whole)) < 0.5
+        profile = make_profile(whole.filter(pa.array(half)))
+        assert not compare(profile, count(whole.filter(pa.array(~half)), profile)).drifted
+
+
+def test_parts_add_up_and_profiles_are_small_and_come_back() -> None:
+    table = flights(1, 2)
+    profile = make_profile(flights(3, 4), optional=["late"])
+    parts = [count(table.slice(start, 10_000), profile) for start in range(0, len(table), 10_000)]
+    assert add(parts) == count(table, profile)
+    text = profile.to_json()
+    assert len(text) < 10_000
+    assert Profile.from_json(text) == profile
+
+
+def test_what_a_finding_says() -> None:
+    rng = np.random.default_rng(0)
+    reference = pa.table(
+        {"n": rng.normal(100, 10, 5000), "kind": rng.choice(["a", "b"], 5000), "gone": [1] * 5000, "text": ["x"] * 5000}
+    )
+    values = rng.normal(105, 10, 2000)
+    values[:400] = np.nan
+    current = pa.table({"n": values, "kind": rng.choice(["a", "b", "c"], 2000), "text": [1] * 2000})
+    profile = make_profile(reference)
+    comparison = compare(profile, count(current, profile), check_schema(current.schema, profile))
+    assert comparison.faults == ("gone: there is no such column any more", "text: was a category, and is number")
+    found = {(item.column, item.check): item for item in comparison.findings}
+    number = found["n", "distribution"]
+    assert (number.reference, number.current) == (pytest.approx(100, abs=1), pytest.approx(105, abs=1))
+    there = values[np.isfinite(values)]
+    exactly = stats.wasserstein_distance(reference["n"].to_numpy(), there)
+    assert number.moved == pytest.approx(exactly, rel=0.02)
+    assert number.distance == pytest.approx(0.2, abs=0.05)
+    assert found["n", "nulls"].text == "missing values went from 0.00% to 20.00% of the rows"
+    assert found["kind", "unseen"].current == pytest.approx(1 / 3, abs=0.03)
+    assert all(found[key].counts for key in [("n", "distribution"), ("n", "nulls"), ("kind", "unseen")])
+
+
+@pytest.mark.parametrize("values", [[], [None, None], [1.0], [float("nan")], [float("inf"), -float("inf"), 0.0]])
+def test_columns_with_next_to_nothing_in_them(values: list[float | None]) -> None:
+    tables = [pa.table({"x": pa.array(items, pa.float64())}) for items in (values, [1.0, 2.0, None])]
+    for one in tables:
+        for other in tables:
+            profile = make_profile(one)
+            assert not compare(profile, count(other, profile)).drifted
+
+
+# --- monitor
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Callable[..., Any]:
+    def run(table: pd.DataFrame, **parameters: Any) -> Any:
+        table.to_parquet(tmp_path / "data.parquet", index=False)
+        return monitor.python_func(
+            data=Dataset(name="data", uri=str(tmp_path / "data.parquet")),
+            report=HTML(name="report", uri=str(tmp_path / "report")),
+            findings=Artifact(name="findings", uri=str(tmp_path / "findings")),
+            metrics=Metrics(name="metrics", uri=str(tmp_path / "metrics")),
+            **parameters,
+        )
+
+    return run
+
+
+def test_data_that_drifted_may_train_and_data_that_is_broken_may_not(watch: Any, tmp_path: Path) -> None:
+    table = flights(1, 3).to_pandas()
+    table.to_parquet(tmp_path / "reference.parquet", index=False)
+    given = {"reference": str(tmp_path / "reference.parquet"), "ignore": ["weekday"], "least_distance": 0.05}
+    same = watch(table.sample(5000, random_state=0), **given)
+    assert (same.drifted, same.broken, same.alert, same.train, same.severity) == (False, False, False, False, "info")
+    other = flights(9, 9).to_pandas()
+    found = watch(other, **given, prometheus=str(tmp_path / "drift.prom"))
+    assert (found.drifted, found.broken, found.train, found.severity) == (True, False, True, "warning")
+    assert any(reason.startswith("late: the mean went from 0.2283 to 0.132") for reason in found.reasons)
+    page = (tmp_path / "report").read_text()
+    assert "The data is drifted" in page
+    assert page.count("<svg") == len([item for item in found.reasons if "never seen" not in item])
+    assert json.loads((tmp_path / "findings").read_text())["state"] == "drifted"
+    metrics = {
+        (sample.name, sample.labels.get("column"), sample.labels.get("check")): sample.value
+        for family in text_string_to_metric_families((tmp_path / "drift.prom").read_text())
+        for sample in family.samples
+    }
+    assert metrics["turnout_monitor_drifted", None, None] == 1
+    assert metrics["turnout_monitor_distance", "late", "distribution"] == pytest.approx(0.096, abs=0.002)
+    for broken in (other.drop(columns="dest"), other.assign(dest=None), other.assign(dest=1), other.head(20)):
+        found = watch(broken, **given)
+        assert (found.broken, found.train, found.severity) == (True, False, "critical")
+
+
+def test_what_cannot_be_compared_is_told(watch: Any, tracking: str) -> None:
+    table = pd.DataFrame({"x": [1.0]})
+    with pytest.raises(ComponentError, match="give a model or a reference"):
+        watch(table)
+    from sklearn.linear_model import LinearRegression
+    from test_inference import register
+
+    uri = register("plain", LinearRegression().fit(table, [1.0]), table)
+    with pytest.raises(ComponentError, match="has no reference to compare with"):
+        watch(table, model=uri)
+    assert not watch(table, model=uri, required=False, least_rows=1).alert
+
+
+# --- notices
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]], list[int]]]:
+    """A server that keeps what it is told; it answers with the statuses in a list, then with 200."""
+    told: list[dict[str, Any]] = []
+    statuses: list[int] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(statuses.pop(0) if statuses else 200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"json://127.0.0.1:{server.server_port}/hook", told, statuses
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_people_are_told_once(webhook: Any, tmp_path: Path) -> None:
+    url, told, _ = webhook
+    start = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
+    drifted = Notice("drift m", "warning", "m: drifted", "a column moved")
+
+    def tell(notice: Notice, hours: float) -> int:
+        before = len(told)
+        now = start + datetime.timedelta(hours=hours)
+        send(notice, [url], str(tmp_path / "state.json"), datetime.timedelta(hours=24), now)
+        return len(told) - before
+
+    assert tell(drifted, 0) == 1
+    assert told[0]["title"] == "m: drifted"
+    assert told[0]["message"] == "a column moved"
+    assert tell(drifted, 23) == 0
+    assert tell(Notice("drift n", "warning", "m: drifted", ""), 23) == 1  # another matter
+    assert tell(Notice("drift m", "critical", "m: drifted", ""), 23) == 1  # it got worse
+    assert tell(Notice("drift m", "critical", "m: drifted", "still"), 48) == 1  # it is still so a day later
+
+
+def test_a_channel_that_fails_is_named_and_tried_again_alone(
+    webhook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, told, statuses = webhook
+    monkeypatch.setenv("TEAM", url)
+    given: dict[str, Any] = {"title": "t", "text": "x", "key": "k", "state": str(tmp_path / "state.json")}
+    channels = ["$TEAM", f"file:{tmp_path}/notices.jsonl"]
+    statuses.append(503)
+    with pytest.raises(ComponentError, match=r"^\$TEAM could not be told: .*503"):
+        notify.python_func(channels=channels, **given)
+    assert len((tmp_path / "notices.jsonl").read_text().splitlines()) == 1
+    notify.python_func(channels=channels, **given)
+    assert len(told) == 2
+    assert len((tmp_path / "notices.jsonl").read_text().splitlines()) == 1
+    with pytest.raises(ComponentError, match="no such variable @ \\$NOBODY"):
+        notify.python_func(channels=["$NOBODY"], **given)
+    with pytest.raises(ComponentError, match="this is no channel @ nonsense://"):
+        notify.python_func(channels=["nonsense://secret@host"], **given)
+
+
+def test_a_training_lets_no_other_start_for_some_days(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ComponentError, match="the registry cannot be asked"):
+        cool_down.python_func(registered_model="m")
+    mlflow.MlflowClient().create_registered_model("m")
+    monkeypatch.setenv("TURNOUT_RUN_ID", "one")
+    assert cool_down.python_func(registered_model="m").start
+    assert cool_down.python_func(registered_model="m").start  # tried again
+    monkeypatch.setenv("TURNOUT_RUN_ID", "two")
+    found = cool_down.python_func(registered_model="m", days=7)
+    assert not found.start
+    assert "by one; the next may in 7.0 days" in found.reason
+    assert cool_down.python_func(registered_model="m", days=0).start

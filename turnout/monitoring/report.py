@@ -1,0 +1,116 @@
+"""A comparison as a page that is read in a minute, and as metrics for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from prometheus_client import CollectorRegistry, Gauge, push_to_gateway, write_to_textfile
+
+from turnout.errors import ComponentError
+from turnout.html_page import Section, page, svg
+from turnout.monitoring.drift import Comparison
+from turnout.monitoring.profile import Column, Profile, aligned
+
+_PLOTS = 8
+_COLORS = ("#9db8d2", "#d9822b")
+
+
+def comparison_page(
+    comparison: Comparison, reference: Profile, current: Profile, verdict: str, good: bool, reasons: Sequence[str]
+) -> str:
+    """The page; the columns that drifted are drawn."""
+    shown = [item for item in comparison.findings if item.check == "distribution" or item.distance > 0]
+    rows = [
+        [
+            item.column,
+            item.check,
+            item.text,
+            round(item.distance, 3),
+            _p_value(item.adjusted),
+            "yes" if item.counts else "",
+        ]
+        for item in shown
+    ]
+    drawn = list(dict.fromkeys(item.column for item in comparison.drifted))[:_PLOTS]
+    sizes = f"{comparison.rows:,} rows, held against {comparison.reference_rows:,} of the reference. "
+    meaning = (
+        "Distance: the share of rows that would have to change, between 0 and 1. "
+        "p: how likely a difference as large is where nothing has changed, for so many rows and findings."
+    )
+    bad = frozenset(index for index, item in enumerate(shown) if item.counts)
+    sections = [Section("Findings", sizes + meaning, ["column", "of", "", "distance", "p", "counts"], rows, bad)]
+    if comparison.faults:
+        sections.insert(0, Section("Broken", "", ["fault"], [[fault] for fault in comparison.faults]))
+    figures = [(_draw(reference.columns[name], current.columns[name]), name) for name in drawn]
+    if figures:
+        sections.append(Section("Columns that drifted", "Blue the reference, orange now.", figures=figures))
+    return page("Monitoring", sections, verdict=verdict, good=good, reasons=reasons)
+
+
+def _p_value(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _draw(reference: Column, current: Column) -> str:
+    figure = Figure(figsize=(5.2, 2.6))
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_ylabel("share of rows")
+    cells, *counts = aligned(reference, current)
+    shares = [of / max(1, of.sum()) for of in counts]
+    if reference.kind == "category":
+        chosen = np.argsort(-(shares[0] + shares[1]))[:12]
+        labels = [[*cells, "others"][index] for index in chosen]
+        for offset, share, color in zip((-0.2, 0.2), shares, _COLORS, strict=True):
+            axes.bar(np.arange(len(chosen)) + offset, share[chosen], 0.4, color=color)
+        axes.set_xticks(range(len(chosen)), [label[:12] for label in labels], rotation=45, ha="right")
+        return svg(figure)
+    marks = np.array(reference.cells, float)
+    if len(marks) <= 20:
+        for offset, share, color in zip((-0.2, 0.2), shares, _COLORS, strict=True):
+            axes.bar(np.arange(len(marks)) + offset, share[1::2], 0.4, color=color)
+        axes.set_xticks(range(len(marks)), [f"{mark:g}" for mark in marks], rotation=45, ha="right")
+        return svg(figure)
+    inner = marks[int(0.01 * len(marks)) : int(np.ceil(0.99 * len(marks)))]
+    edges = np.linspace(inner[0], inner[-1], 31)
+    for share, color in zip(shares, _COLORS, strict=True):
+        heights = np.diff(np.interp(edges, marks, np.cumsum(share)[1::2]))
+        axes.stairs(heights, edges, color=color, linewidth=2)
+    return svg(figure)
+
+
+def publish_metrics(comparison: Comparison, drifted: bool, broken: bool, target: str, labels: dict[str, str]) -> None:
+    """Give the findings to Prometheus.
+
+    Args:
+        target: path of a text file that the node exporter collects (`.prom`), or URL of a Pushgateway.
+        labels: of all metrics, such as the model.
+
+    Raises:
+        ComponentError: the file or the gateway cannot be written to.
+    """
+    registry = CollectorRegistry()
+    names = list(labels)
+
+    def gauge(name: str, text: str, more: Sequence[str] = ()) -> Gauge:
+        return Gauge(f"turnout_monitor_{name}", text, [*names, *more], registry=registry)
+
+    gauge("drifted", "1 when a column drifted.").labels(**labels).set(drifted)
+    gauge("broken", "1 when the data is broken.").labels(**labels).set(broken)
+    gauge("rows", "Rows that were compared.").labels(**labels).set(comparison.rows)
+    gauge("timestamp_seconds", "When the check ran.").labels(**labels).set_to_current_time()
+    distance = gauge("distance", "Between 0 and 1: the size of a difference.", ["column", "check"])
+    p_value = gauge("p_value", "Adjusted p-value of a difference.", ["column", "check"])
+    for finding in comparison.findings:
+        these = {**labels, "column": finding.column, "check": finding.check}
+        distance.labels(**these).set(finding.distance)
+        p_value.labels(**these).set(finding.adjusted)
+    try:
+        if target.startswith(("http://", "https://")):
+            push_to_gateway(target, "turnout_monitor", registry, grouping_key=labels)
+        else:
+            write_to_textfile(target, registry)
+    except OSError as error:
+        raise ComponentError(f"the metrics cannot be published: {error}", where=target) from error
