@@ -1,6 +1,6 @@
 """Hold data against what a model was trained on."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le
 
@@ -45,6 +45,9 @@ def monitor(
     least_rows: Annotated[int, Ge(1)] = 50,
     prometheus: str = "",
     required: bool = True,
+    engine: Literal["arrow", "spark"] = "arrow",
+    master: str = "",
+    spark_conf: dict = {},
 ) -> Monitored:
     """Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.
 
@@ -72,9 +75,13 @@ def monitor(
         least_rows: rows below which nothing is said.
         prometheus: path of a `.prom` file, or URL of a Pushgateway; empty for neither.
         required: fail when the model was trained without a reference; else report that there is none.
+        engine: who counts: `arrow`, this process, a piece at a time; or `spark`, on a cluster.
+        master: Spark's master URL; $SPARK_MASTER, or this machine, when empty.
+        spark_conf: further settings of the Spark session.
     """
     import dataclasses
     import json
+    import os
     import tempfile
     from pathlib import Path
 
@@ -85,9 +92,11 @@ def monitor(
     from turnout.inference.model import pin
     from turnout.inference.predict import days
     from turnout.monitoring.drift import check_schema, compare
-    from turnout.monitoring.profile import Profile, count, make_profile
+    from turnout.monitoring.profile import Profile, count, count_dataset, make_profile
     from turnout.monitoring.reference import load_reference
     from turnout.monitoring.report import comparison_page, publish_metrics
+    from turnout.monitoring.spark_counts import count_on_spark
+    from turnout.spark import connect
     from turnout.tables import fetch
 
     if bool(model) == bool(reference):
@@ -106,7 +115,14 @@ def monitor(
     known = dataclasses.replace(known, columns={n: c for n, c in known.columns.items() if n not in ignore})
     here = ds.dataset(data.path, format="parquet")
     faults = check_schema(here.schema, known)
-    current = count(here.to_table(columns=[name for name in known.columns if name in here.schema.names]), known)
+    if engine == "spark":
+        session = connect(master or os.environ.get("SPARK_MASTER", "") or "local[*]", spark_conf)
+        try:
+            current = count_on_spark(data.path, known, session)
+        finally:
+            session.stop()
+    else:
+        current = count_dataset(here, known)
     if predictions:
         columns = [name for name in ("prediction", "probability") if name in known.columns]
         current |= count(table.read(predictions, days(since, until, timezone), columns), known)

@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:6fe3033ee3050af232ee189b0ec93d8cef7487d0b5b1633438e7886ee6a315c1',
+        'spec_digest': 'sha256:80f6302d991d3f382216698fb2fd8d55afcb8cd37783cdf8b2d3d056870fbaf4',
     },
 ) as dag:
     ingest = Step(

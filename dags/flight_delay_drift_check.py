@@ -173,6 +173,67 @@ with DAG(
             section='Training',
             description='Path or URI of the expectations that it must pass; empty for none.',
         ),
+        'target': Param(
+            'late',
+            type=['null', 'string'],
+            section='Training',
+            description='Column to predict.',
+        ),
+        'task': Param(
+            'classification',
+            type='string',
+            enum=['classification', 'regression'],
+            section='Training',
+            description='What kind of prediction it is.',
+        ),
+        'not_learned': Param(
+            ['flight_id', 'event_timestamp'],
+            type=['null', 'array'],
+            items={'type': 'string'},
+            section='Training',
+            description='Columns that are not for learning.',
+        ),
+        'estimator': Param(
+            'lightgbm.LGBMClassifier',
+            type=['null', 'string'],
+            section='Training',
+            description="Dotted path of an estimator with scikit-learn's API.",
+        ),
+        'hyperparameters': Param(
+            {
+                'colsample_bytree': 0.7,
+                'learning_rate': 0.05,
+                'min_child_samples': 100,
+                'n_estimators': 300,
+            },
+            type='object',
+            section='Training',
+            description='Arguments of the estimator.',
+        ),
+        'metric': Param(
+            'roc_auc',
+            type='string',
+            enum=[
+                'roc_auc',
+                'average_precision',
+                'neg_brier_score',
+                'neg_log_loss',
+                'accuracy',
+                'f1',
+                'r2',
+                'neg_mean_absolute_error',
+                'neg_root_mean_squared_error',
+            ],
+            section='Training',
+            description='What decides whether the new model is better; higher is better.',
+        ),
+        'slices': Param(
+            ['carrier', 'origin'],
+            type=['null', 'array'],
+            items={'type': 'string'},
+            section='Training',
+            description='Columns by whose values the score is shown.',
+        ),
         'cool_down_days': Param(
             7.0,
             type='number',
@@ -183,7 +244,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:2889080707a14752907ca96f0baed4a99dc8fefe8c859c825e27ea2437e1d360',
+        'spec_digest': 'sha256:b0cfdeee8b2eeac9ee008070aefc40c11633a8e17f93a7c4de2091992326e5a0',
     },
 ) as dag:
     ingest = Step(
@@ -319,15 +380,12 @@ with DAG(
                     task_id='train',
                     doc_md='Fit an estimator on a table and log it to MLflow, preprocessing included.',
                     inputs={
+                        'estimator': dag.param('estimator'),
                         'experiment': 'flight-delay',
-                        'hyperparameters': {
-                            'colsample_bytree': 0.7,
-                            'learning_rate': 0.05,
-                            'min_child_samples': 100,
-                            'n_estimators': 300,
-                        },
-                        'ignore': ['flight_id', 'event_timestamp'],
-                        'target': 'late',
+                        'hyperparameters': dag.param('hyperparameters'),
+                        'ignore': dag.param('not_learned'),
+                        'target': dag.param('target'),
+                        'task': dag.param('task'),
                         'data': split.output['train'],
                     },
                 )
@@ -335,8 +393,9 @@ with DAG(
                     task_id='evaluate',
                     doc_md='Score a model on held-out rows and compare it with the champion on the same rows.',
                     inputs={
+                        'metric': dag.param('metric'),
                         'registered_model': dag.param('registered_model'),
-                        'slices': ['carrier', 'origin'],
+                        'slices': dag.param('slices'),
                         'data': split.output['test'],
                         'model': train.output['model'],
                     },

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:c943fd11244c918d10f6981e5cb6cc88ca6154bc7e86b63b01f007c9495e4f02',
+        'spec_digest': 'sha256:3c657b6e6ef5e125df4b8729811a8f8a590fd606d4fb18f0c75180fd72ae6c1d',
     },
 ) as dag:
     ingest = Step(

@@ -1,7 +1,7 @@
 """Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted."""
 
 import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 from kfp import dsl
@@ -13,7 +13,7 @@ from turnout.components.ingest import ingest
 from turnout.components.monitor import monitor
 from turnout.components.notify import notify
 from turnout.components.pin_model import pin_model
-from turnout.pipelines.training import training
+from turnout.pipelines.training import HYPERPARAMETERS, Metric, training
 
 DAY_BY_DAY = [
     "weekday",
@@ -36,7 +36,18 @@ DAY_BY_DAY = [
         "Model": ["registered_model"],
         "Judgement": ["rate", "least_distance", "null_limit", "least_rows"],
         "Notices": ["channels", "silence_hours", "notices", "prometheus"],
-        "Training": ["training_source", "suite", "cool_down_days"],
+        "Training": [
+            "cool_down_days",
+            "training_source",
+            "suite",
+            "target",
+            "task",
+            "not_learned",
+            "estimator",
+            "hyperparameters",
+            "metric",
+            "slices",
+        ],
     },
 )
 def drift_check(
@@ -61,6 +72,13 @@ def drift_check(
     prometheus: str = "",
     training_source: str = "data/flights/flights.parquet",
     suite: str = "expectations/flights.json",
+    target: str = "late",
+    task: Literal["classification", "regression"] = "classification",
+    not_learned: list[str] = ["flight_id", "event_timestamp"],
+    estimator: str = "lightgbm.LGBMClassifier",
+    hyperparameters: dict = HYPERPARAMETERS,
+    metric: Metric = "roc_auc",
+    slices: list[str] = ["carrier", "origin"],
     cool_down_days: Annotated[float, Ge(0)] = 7.0,
 ):
     """Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted.
@@ -90,6 +108,13 @@ def drift_check(
         prometheus: Path of a .prom file, or URL of a Pushgateway; empty for neither.
         training_source: Path or URI of the table to train on.
         suite: Path or URI of the expectations that it must pass; empty for none.
+        target: Column to predict.
+        task: What kind of prediction it is.
+        not_learned: Columns that are not for learning.
+        estimator: Dotted path of an estimator with scikit-learn's API.
+        hyperparameters: Arguments of the estimator.
+        metric: What decides whether the new model is better; higher is better.
+        slices: Columns by whose values the score is shown.
         cool_down_days: How long after a training no other is started.
     """
     pinned = pin_model(model=f"models:/{registered_model}@champion").set_caching_options(False)
@@ -135,5 +160,12 @@ def drift_check(
                 feature_service=feature_service,
                 feature_repository=feature_repository,
                 feature_sources=feature_sources,
+                target=target,
+                task=task,
+                ignore=not_learned,
+                estimator=estimator,
+                hyperparameters=hyperparameters,
+                metric=metric,
+                slices=slices,
                 registered_model=registered_model,
             )

@@ -15,6 +15,19 @@ from turnout.components.split import split
 from turnout.components.train import train
 from turnout.components.validate import validate
 
+Metric = Literal[
+    "roc_auc",
+    "average_precision",
+    "neg_brier_score",
+    "neg_log_loss",
+    "accuracy",
+    "f1",
+    "r2",
+    "neg_mean_absolute_error",
+    "neg_root_mean_squared_error",
+]
+HYPERPARAMETERS = {"n_estimators": 300, "learning_rate": 0.05, "colsample_bytree": 0.7, "min_child_samples": 100}
+
 
 @pipeline(
     name="flight-delay-training",
@@ -45,24 +58,9 @@ def training(
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
     gap_hours: Annotated[float, Ge(0)] = 24.0,
     estimator: str = "lightgbm.LGBMClassifier",
-    hyperparameters: dict = {
-        "n_estimators": 300,
-        "learning_rate": 0.05,
-        "colsample_bytree": 0.7,
-        "min_child_samples": 100,
-    },
+    hyperparameters: dict = HYPERPARAMETERS,
     seed: int = 0,
-    metric: Literal[
-        "roc_auc",
-        "average_precision",
-        "neg_brier_score",
-        "neg_log_loss",
-        "accuracy",
-        "f1",
-        "r2",
-        "neg_mean_absolute_error",
-        "neg_root_mean_squared_error",
-    ] = "roc_auc",
+    metric: Metric = "roc_auc",
     minimum_improvement: Annotated[float, Ge(0)] = 0.0,
     slices: list[str] = ["carrier", "origin"],
     require_champion: bool = False,

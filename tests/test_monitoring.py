@@ -14,6 +14,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from kfp.dsl import HTML, Artifact, Dataset, Metrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,7 +27,9 @@ from turnout.components.notify import notify
 from turnout.monitoring import statistics
 from turnout.monitoring.drift import check_schema, compare
 from turnout.monitoring.profile import Profile, add, count, make_profile
+from turnout.monitoring.spark_counts import count_on_spark
 from turnout.notices import Notice, send
+from turnout.spark import connect
 
 PROJECT = Path(__file__).parents[1]
 FLIGHTS = PROJECT / "data/flights/flights.parquet"
@@ -128,6 +131,18 @@ def test_parts_add_up_and_profiles_are_small_and_come_back() -> None:
     text = profile.to_json()
     assert len(text) < 10_000
     assert Profile.from_json(text) == profile
+
+
+def test_spark_counts_the_same(tmp_path: Path) -> None:
+    profile = make_profile(flights(3, 4))
+    for month in (1, 2):
+        pq.write_table(flights(month, month), tmp_path / f"{month}.parquet", row_group_size=5_000)
+    session = connect("local[2]", {"spark.driver.bindAddress": "127.0.0.1"})
+    try:
+        counted = count_on_spark(str(tmp_path), profile, session)
+    finally:
+        session.stop()
+    assert counted == count(flights(1, 2), profile)
 
 
 def test_what_a_finding_says() -> None:

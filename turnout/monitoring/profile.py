@@ -17,10 +17,12 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 CELLS = 128
 """Quantiles that mark off a number's cells; more would not find more (`benchmarks/drift_power.py`)."""
 
+_BATCH_ROWS = 262_144
 _STEPS = 32
 """Parts of a number's range that have a mark of their own, however few rows are there."""
 
@@ -112,6 +114,13 @@ def count(table: pa.Table | pa.RecordBatch, like: Profile) -> Profile:
         if name in table.schema.names and kind_of(table.schema.field(name).type) == column.kind
     }
     return _count(table, grids)
+
+
+def count_dataset(dataset: ds.Dataset, like: Profile) -> Profile:
+    """Count a dataset as `count` does a table, a piece at a time, whatever its size."""
+    columns = [name for name in like.columns if name in dataset.schema.names]
+    parts = (count(batch, like) for batch in dataset.to_batches(columns=columns, batch_size=_BATCH_ROWS))
+    return functools.reduce(_add, parts, count(dataset.schema.empty_table(), like))
 
 
 def add(parts: Iterable[Profile]) -> Profile:

@@ -1,0 +1,110 @@
+"""How often a check alarms where nothing has changed: Turnout beside the rules of thumb, on the same samples.
+
+    .venv/bin/python benchmarks/false_alarms.py [--times N]
+
+Both samples come from one distribution, so each alarm is false; 5 % of the checks may have one. `wasserstein` is the
+distance over the reference's standard deviation, above 0.1 (Evidently's default for numbers from 1,000 reference rows);
+`psi` the population stability index in ten bins, above 0.1; `ks` Kolmogorov-Smirnov with Bonferroni's correction. A `*`
+marks a rate that is more than the promised one by more than chance (binomial, 99.9 %).
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy import stats
+
+from turnout.monitoring.drift import compare
+from turnout.monitoring.profile import count, make_profile
+
+warnings.simplefilter("ignore")
+RATE = 0.05
+SIZES = [
+    (50, 50),
+    (1_000, 50),
+    (50, 1_000),
+    (1_000, 1_000),
+    (100_000, 200),
+    (1_000_000, 10_000),
+    (1_000_000, 1_000_000),
+]
+Draw = Callable[[np.random.Generator, int], Any]
+KINDS: dict[str, Draw] = {
+    "normal": lambda rng, rows: rng.normal(size=rows),
+    "heavy tails": lambda rng, rows: rng.standard_cauchy(size=rows),
+    "few values": lambda rng, rows: rng.poisson(1.5, rows).astype(float),
+    "constant": lambda rng, rows: np.ones(rows),
+    "90 % nulls": lambda rng, rows: np.where(rng.random(rows) < 0.9, np.nan, rng.normal(size=rows)),
+    "1,000 categories": lambda rng, rows: (rng.zipf(1.3, rows) % 1000).astype(str),
+}
+
+
+def psi(reference: np.ndarray, current: np.ndarray) -> float:
+    edges = np.unique(np.quantile(reference, np.linspace(0, 1, 11)))[1:-1]
+    shares = [
+        np.bincount(np.searchsorted(edges, of), minlength=len(edges) + 1) / len(of) for of in (reference, current)
+    ]
+    first, second = (np.maximum(share, 1e-4) for share in shares)
+    return float(((second - first) * np.log(second / first)).sum())
+
+
+def wasserstein(reference: np.ndarray, current: np.ndarray) -> float:
+    spread = reference.std()
+    return stats.wasserstein_distance(reference, current) / spread if spread else 0.0
+
+
+def ours(reference: pa.Table, current: pa.Table, rate: float = RATE) -> tuple[bool, bool]:
+    """Whether a distribution is said to be another, and whether anything else is."""
+    profile = make_profile(reference)
+    found = compare(profile, count(current, profile), rate=rate)
+    return bool(found.drifted), bool(found.spoiled)
+
+
+def rates(draw: Draw, sizes: tuple[int, int], columns: int, times: int, seed: int = 0) -> dict[str, float]:
+    rng, alarms = np.random.default_rng(seed), dict.fromkeys(["turnout", "quality", "ks", "wasserstein", "psi"], 0)
+    for _ in range(times):
+        tables = [pa.table({f"x{index}": draw(rng, size) for index in range(columns)}) for size in sizes]
+        drifted, spoiled = ours(*tables)
+        alarms["turnout"] += drifted
+        alarms["quality"] += spoiled
+        pairs = [[table[name].to_numpy() for table in tables] for name in tables[0].column_names]
+        if pairs[0][0].dtype == object:
+            continue
+        pairs = [[of[~np.isnan(of)] for of in pair] for pair in pairs]
+        pairs = [pair for pair in pairs if len(pair[0]) and len(pair[1])]
+        alarms["ks"] += any(stats.ks_2samp(*pair).pvalue <= RATE / columns for pair in pairs)
+        alarms["wasserstein"] += any(wasserstein(*pair) > 0.1 for pair in pairs)
+        alarms["psi"] += any(psi(*pair) > 0.1 for pair in pairs)
+    return {name: found / times for name, found in alarms.items()}
+
+
+def show(name: str, sizes: tuple[int, int], columns: int, times: int, found: dict[str, float]) -> None:
+    told = []
+    for rate in found.values():
+        over = stats.binomtest(round(rate * times), times, RATE, alternative="greater").pvalue < 0.001
+        told.append(f"{rate:8.1%}{'*' if over else ' '}")
+    print(f"{name:<18}{sizes[0]:>10,}{sizes[1]:>11,}{columns:>9}{times:>7}  {' '.join(told)}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--times", type=int, default=400)
+    times = parser.parse_args().times
+    print(f"{'column':<18}{'reference':>10}{'current':>11}{'columns':>9}{'checks':>7}  ", end="")
+    print(" ".join(f"{name:>9}" for name in ("turnout", "quality", "ks", "wasserst.", "psi")))
+    for name, draw in KINDS.items():
+        for sizes in SIZES:
+            repeated = max(20, min(times, round(times * 200_000 / sum(sizes))))
+            show(name, sizes, 1, repeated, rates(draw, sizes, 1, repeated))
+    for columns in (20, 200):
+        for sizes in SIZES[:4]:
+            show("normal", sizes, columns, times // 2, rates(KINDS["normal"], sizes, columns, times // 2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The loop on a real Airflow: data drifts, people are told, a training starts by itself, the next check is quiet."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import COMPONENTS, PROJECT
+from server import Server
+from waiting import wait
+
+CHECK, TRAINING = "flight-delay-drift-check", "flight-delay-training"
+
+MAKE = """
+import sys
+import numpy as np, pandas as pd
+directory = sys.argv[1]
+def make(day, center, sign, seed):
+    rng, rows = np.random.default_rng(seed), 4_000
+    number = rng.normal(center, 1, rows)
+    late = (sign * (number - center) + rng.normal(size=rows) > 0).astype(int)
+    when = pd.date_range(day, periods=rows, freq=pd.Timedelta(days=10) / rows, tz="UTC")
+    return pd.DataFrame({"flight_id": [str(i) for i in range(rows)], "event_timestamp": when, "number": number,
+                         "kind": rng.choice(["a", "b"], rows), "late": late})
+make("2024-01-01", 0, 1, 0).to_parquet(f"{directory}/old.parquet")
+make("2024-01-11", 2, -1, 1).to_parquet(f"{directory}/new.parquet")
+make("2024-01-21", 2, -1, 2).assign(kind=None).to_parquet(f"{directory}/broken.parquet")
+"""
+
+CHAMPION = "import mlflow; print(mlflow.MlflowClient().get_model_version_by_alias('m', 'champion').version)"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("drift")
+    shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([COMPONENTS / "python", "-c", MAKE, home], check=True)
+    server = Server(home, {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"})
+    try:
+        server.start()
+        for dag in (CHECK, TRAINING):
+            wait(lambda dag=dag: server.known(dag), f"the DAG {dag}", 120)
+        yield server
+    finally:
+        server.stop()
+
+
+def run(server: Server, dag: str, **conf: Any) -> dict[str, str]:
+    """The states of a run's tasks, when it has ended well."""
+    plain = {"suite": None, "feature_service": None, "registered_model": "m"}
+    server.call("PATCH", f"/dags/{dag}", {"is_paused": False})
+    started = server.trigger(dag, **plain | conf)
+    state = server.ended(dag, started, 240)
+    found = {name: item["state"] for name, item in server.tasks(dag, started).items()}
+    assert state == "success", found
+    return found
+
+
+def check(server: Server, day: str, until: str, name: str) -> dict[str, str]:
+    data = str(server.home / f"{name}.parquet")
+    channel, state = f"file:{server.home}/notices.jsonl", str(server.home / "notices.json")
+    return run(
+        server, CHECK, since=f"{day}T00:00:00Z", until=f"{until}T00:00:00Z", source=data, training_source=data,
+        channels=[channel], notices=state, ignore=None, least_distance=0.1, slices=None,
+    )  # fmt: skip
+
+
+def champion(server: Server) -> str:
+    done = subprocess.run(
+        [COMPONENTS / "python", "-c", CHAMPION], env=server.environment, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return done.stdout.strip()
+
+
+def notices(server: Server) -> list[dict[str, str]]:
+    file = server.home / "notices.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def test_drifted_data_starts_a_training_and_broken_data_does_not(server: Server) -> None:
+    run(server, TRAINING, source=str(server.home / "old.parquet"), slices=None)
+    assert champion(server) == "1"
+
+    states = check(server, "2024-01-01", "2024-01-11", "old")
+    assert states["monitor"] == "success"
+    assert states["condition-1.notify"] == "skipped"
+    assert notices(server) == []
+
+    states = check(server, "2024-01-11", "2024-01-21", "new")
+    assert states["condition-1.notify"] == "success"
+    assert champion(server) == "2"
+    (notice,) = notices(server)
+    assert notice["severity"] == "warning"
+    assert notice["title"] == "m/1: the data is drifted"
+    assert "number: the median went from" in notice["text"]
+
+    states = check(server, "2024-01-11", "2024-01-21", "new")
+    assert states["condition-1.notify"] == "skipped"
+    assert champion(server) == "2"
+
+    states = check(server, "2024-01-21", "2024-01-31", "broken")
+    assert states["condition-1.notify"] == "success"
+    assert {state for name, state in states.items() if name.startswith("condition-2.")} == {"skipped"}
+    assert [notice["severity"] for notice in notices(server)] == ["warning", "critical"]
+    assert champion(server) == "2"
