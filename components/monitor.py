@@ -8,12 +8,12 @@ from turnout import HTML, Artifact, Dataset, Input, Metrics, Output, component
 
 
 class Monitored(NamedTuple):
-    """What came of a check; `train` when the data drifted and can be trusted.
+    """What came of a check; `train` when the data drifted or the model is worse, and the data can be trusted.
 
     `title`, `summary` and `severity` are for a notice.
 
     `drifted` when values are distributed otherwise, `broken` when the data cannot be trusted, `alert` when either, or
-    when more values than before are missing, out of range or never seen.
+    when the model is worse, or more values than before are missing, out of range or never seen.
     """
 
     drifted: bool
@@ -44,6 +44,9 @@ def monitor(
     null_limit: Annotated[float, Ge(0), Le(1)] = 0.2,
     least_rows: Annotated[int, Ge(1)] = 50,
     prometheus: str = "",
+    metric: str = "",
+    target: str = "",
+    least_loss: Annotated[float, Ge(0)] = 0.01,
     required: bool = True,
     engine: Literal["arrow", "spark"] = "arrow",
     master: str = "",
@@ -74,6 +77,10 @@ def monitor(
         null_limit: how much the share of missing values of a column may rise.
         least_rows: rows below which nothing is said.
         prometheus: path of a `.prom` file, or URL of a Pushgateway; empty for neither.
+        metric: by which `evaluate` judged the model: how good it is on these rows, measured where they have the target,
+            else estimated from its probabilities; empty to leave that alone.
+        target: the column with the labels.
+        least_loss: how much worse, in the metric's own unit, does not matter.
         required: fail when the model was trained without a reference; else report that there is none.
         engine: who counts: `arrow`, this process, a piece at a time; or `spark`, on a cluster.
         master: Spark's master URL; $SPARK_MASTER, or this machine, when empty.
@@ -92,8 +99,10 @@ def monitor(
     from turnout.inference.model import pin
     from turnout.inference.predict import days
     from turnout.monitoring.drift import check_schema, compare
+    from turnout.monitoring.judgement import judge
+    from turnout.monitoring.performance import held_against
     from turnout.monitoring.profile import Profile, count, count_dataset, make_profile
-    from turnout.monitoring.reference import load_reference
+    from turnout.monitoring.reference import load_reference, load_scores, model_performance
     from turnout.monitoring.report import comparison_page, publish_metrics
     from turnout.monitoring.spark_counts import count_on_spark
     from turnout.spark import connect
@@ -101,6 +110,8 @@ def monitor(
 
     if bool(model) == bool(reference):
         raise ComponentError("give a model or a reference, and not both", where="model, reference")
+    if metric and not model:
+        raise ComponentError("only a model's performance can be measured", where="metric", hint="give a model")
     if model:
         version = pin(model)
         found, told = load_reference(version), version.uri
@@ -127,31 +138,31 @@ def monitor(
         columns = [name for name in ("prediction", "probability") if name in known.columns]
         current |= count(table.read(predictions, days(since, until, timezone), columns), known)
     comparison = compare(known, current, faults, rate, least_distance)
-    reasons = list(faults)
-    if current.rows < least_rows:
-        reasons.append(f"{current.rows:,} rows are fewer than the {least_rows:,} that it takes to say anything")
-    for finding in comparison.findings:
-        if finding.check == "nulls" and finding.adjusted <= rate and finding.current - finding.reference > null_limit:
-            reasons.append(f"{finding.column}: {finding.text}")
-    broken = bool(reasons)
-    drifted = bool(comparison.drifted) and current.rows >= least_rows
-    counting = [*comparison.drifted, *comparison.spoiled]
-    reasons += [line for item in counting if (line := f"{item.column}: {item.text}") not in reasons]
-    state = "broken" if broken else "drifted" if drifted else "spoiled" if comparison.spoiled else "as before"
-    alert = state != "as before"
-    verdict = f"The data is {state}, compared with {told}" if known.columns else f"{told} has no reference"
+    performance = None
+    if metric and not faults and here.count_rows():
+        was = load_scores(version, metric)
+        now = model_performance(version, here, metric, target)
+        if now.estimated in was:
+            performance = held_against(was[now.estimated], now, rate, least_loss)
+            comparison = dataclasses.replace(comparison, findings=(performance, *comparison.findings))
+            print(performance.text)
+    judgement = judge(comparison, performance, rate, null_limit, least_rows)
+    verdict = f"{told}: {judgement}" if known.columns else f"{told} has no reference"
+    reasons = list(judgement.reasons)
     Path(report.path).write_text(
-        comparison_page(comparison, known, current, verdict, not alert, reasons), encoding="utf-8"
+        comparison_page(comparison, known, current, verdict, not judgement.alert, reasons), encoding="utf-8"
     )
-    result = {"reference": told, "state": state, "reasons": reasons, **comparison.to_dict()}
-    Path(findings.path).write_text(json.dumps(result, indent=1), encoding="utf-8")
+    result = {"reference": told, "state": judgement.state, "worse": judgement.worse, "reasons": reasons}
+    Path(findings.path).write_text(json.dumps(result | comparison.to_dict(), indent=1), encoding="utf-8")
     metrics.log_metric("rows", current.rows)
     metrics.log_metric("drifted", len(comparison.drifted))
     metrics.log_metric("largest_distance", max((item.distance for item in comparison.findings), default=0.0))
+    if performance:
+        metrics.log_metric(metric, performance.current)
+    drifted, broken = judgement.state == "drifted", judgement.state == "broken"
     if prometheus:
         publish_metrics(comparison, drifted, broken, prometheus, {"model": told})
     summary = "\n".join([f"{verdict}; {current.rows:,} rows", *reasons])
     print(summary)
-    title = f"{told.removeprefix('models:/')}: the data is {state}"
-    severity = "critical" if broken else "warning" if alert else "info"
-    return Monitored(drifted, broken, alert, drifted and not broken, reasons, title, summary, severity)
+    title = f"{told.removeprefix('models:/')}: {judgement}"
+    return Monitored(drifted, broken, judgement.alert, judgement.train, reasons, title, summary, judgement.severity)

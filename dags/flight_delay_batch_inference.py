@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:80f6302d991d3f382216698fb2fd8d55afcb8cd37783cdf8b2d3d056870fbaf4',
+        'spec_digest': 'sha256:4654f06cc43c1ac4fb58ab00f8cc144588e13685a4d99f52100687127b06e876',
     },
 ) as dag:
     ingest = Step(

@@ -135,6 +135,13 @@ with DAG(
             section='Judgement',
             description='Rows below which nothing is said.',
         ),
+        'least_loss': Param(
+            0.05,
+            type='number',
+            minimum=0,
+            section='Judgement',
+            description="How much worse the model may be, in the metric's own unit.",
+        ),
         'channels': Param(
             [],
             type=['null', 'array'],
@@ -225,7 +232,7 @@ with DAG(
                 'neg_root_mean_squared_error',
             ],
             section='Training',
-            description='What decides whether the new model is better; higher is better.',
+            description='What decides whether the new model is better, and whether the champion is worse; higher is better.',
         ),
         'slices': Param(
             ['carrier', 'origin'],
@@ -244,7 +251,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:b0cfdeee8b2eeac9ee008070aefc40c11633a8e17f93a7c4de2091992326e5a0',
+        'spec_digest': 'sha256:7c1e2ce64317d1b32f6cad69931c55500129cc7f65eaed1a858fb5fd384bdb8f',
     },
 ) as dag:
     ingest = Step(
@@ -283,13 +290,16 @@ with DAG(
         inputs={
             'ignore': dag.param('ignore'),
             'least_distance': dag.param('least_distance'),
+            'least_loss': dag.param('least_loss'),
             'least_rows': dag.param('least_rows'),
+            'metric': dag.param('metric'),
             'model': pin_model.output['model'],
             'null_limit': dag.param('null_limit'),
             'predictions': dag.param('predictions'),
             'prometheus': dag.param('prometheus'),
             'rate': dag.param('rate'),
             'since': dag.param('since'),
+            'target': dag.param('target'),
             'timezone': dag.param('timezone'),
             'until': dag.param('until'),
             'data': featurise.output['features'],

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:3c657b6e6ef5e125df4b8729811a8f8a590fd606d4fb18f0c75180fd72ae6c1d',
+        'spec_digest': 'sha256:26efd216929a6d31eab595dd57c599b39d7037ef2f5300d643fed88e7258c63a',
     },
 ) as dag:
     ingest = Step(

@@ -34,7 +34,7 @@ DAY_BY_DAY = [
         "Data": ["since", "until", "source", "timestamp", "timezone", "predictions", "ignore"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
         "Model": ["registered_model"],
-        "Judgement": ["rate", "least_distance", "null_limit", "least_rows"],
+        "Judgement": ["rate", "least_distance", "null_limit", "least_rows", "least_loss"],
         "Notices": ["channels", "silence_hours", "notices", "prometheus"],
         "Training": [
             "cool_down_days",
@@ -66,6 +66,7 @@ def drift_check(
     least_distance: Annotated[float, Ge(0), Le(1)] = 0.25,
     null_limit: Annotated[float, Ge(0), Le(1)] = 0.2,
     least_rows: Annotated[int, Ge(1)] = 50,
+    least_loss: Annotated[float, Ge(0)] = 0.05,
     channels: list[str] = [],
     silence_hours: Annotated[float, Ge(0)] = 24.0,
     notices: str = ".turnout/notices.json",
@@ -102,6 +103,7 @@ def drift_check(
         least_distance: The share of rows that a difference must be about to count.
         null_limit: How much the share of missing values of a column may rise before the data is broken.
         least_rows: Rows below which nothing is said.
+        least_loss: How much worse the model may be, in the metric's own unit.
         channels: Where to tell: Apprise URLs, file:PATH, or $NAME of a variable that holds one.
         silence_hours: How long a channel is not told the same again.
         notices: Path or URI of the file that remembers what was told.
@@ -113,7 +115,7 @@ def drift_check(
         not_learned: Columns that are not for learning.
         estimator: Dotted path of an estimator with scikit-learn's API.
         hyperparameters: Arguments of the estimator.
-        metric: What decides whether the new model is better; higher is better.
+        metric: What decides whether the new model is better, and whether the champion is worse; higher is better.
         slices: Columns by whose values the score is shown.
         cool_down_days: How long after a training no other is started.
     """
@@ -137,6 +139,9 @@ def drift_check(
         least_distance=least_distance,
         null_limit=null_limit,
         least_rows=least_rows,
+        metric=metric,
+        target=target,
+        least_loss=least_loss,
         prometheus=prometheus,
     ).set_caching_options(False)
     with dsl.If(monitored.outputs["alert"] == True, name="tell"):  # noqa: E712 - KFP reads the comparison

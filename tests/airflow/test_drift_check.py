@@ -95,8 +95,9 @@ def test_drifted_data_starts_a_training_and_broken_data_does_not(server: Server)
     assert champion(server) == "2"
     (notice,) = notices(server)
     assert notice["severity"] == "warning"
-    assert notice["title"] == "m/1: the data is drifted"
+    assert notice["title"] == "m/1: the data is drifted, the model is worse"
     assert "number: the median went from" in notice["text"]
+    assert "roc_auc went from 0.8" in notice["text"]
 
     states = check(server, "2024-01-11", "2024-01-21", "new")
     assert states["condition-1.notify"] == "skipped"

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from turnout.monitoring import statistics
 from turnout.monitoring.profile import Column, Profile, aligned, kind_of
 
-Check = Literal["distribution", "nulls", "range", "unseen"]
+Check = Literal["distribution", "nulls", "range", "unseen", "performance"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Finding:
 
     Attributes:
         check: `distribution`, of the values; share of `nulls`; share out of the reference's `range`; share of
-            categories `unseen` in it.
+            categories `unseen` in it; `performance`, of the model, where the column is the metric.
         reference, current: of numbers the median, or the mean where they have few values; else the share.
         moved: how far a value moved on average, in the column's own unit (the Wasserstein distance); None for shares.
         distance: between 0 and 1, the largest difference of the shares of rows up to some value (Kolmogorov-Smirnov),
@@ -68,7 +69,8 @@ class Comparison:
     @property
     def spoiled(self) -> tuple[Finding, ...]:
         """Missing values, values out of range and unseen categories that there were fewer of."""
-        return tuple(finding for finding in self.findings if finding.counts and finding.check != "distribution")
+        others = ("distribution", "performance")
+        return tuple(finding for finding in self.findings if finding.counts and finding.check not in others)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -98,12 +100,13 @@ def compare(
         rate: of false discoveries, among distributions that are said to be others, and among the rest that counts.
         least: distance below which a difference does not matter.
     """
-    found = [
-        finding
-        for name, column in current.columns.items()
-        if name in reference.columns
-        for finding in _findings(name, reference.columns[name], column)
-    ]
+    with threadpool_limits(1, user_api="blas"):  # matrices of a few hundred: threads only wait for each other
+        found = [
+            finding
+            for name, column in current.columns.items()
+            if name in reference.columns
+            for finding in _findings(name, reference.columns[name], column)
+        ]
     families = ([item for item in found if (item.check == "distribution") is first] for first in (True, False))
     judged = [
         dataclasses.replace(item, adjusted=p_value, counts=p_value <= rate and item.distance >= least)

@@ -21,7 +21,7 @@ def comparison_page(
     comparison: Comparison, reference: Profile, current: Profile, verdict: str, good: bool, reasons: Sequence[str]
 ) -> str:
     """The page; the columns that drifted are drawn."""
-    shown = [item for item in comparison.findings if item.check == "distribution" or item.distance > 0]
+    shown = [item for item in comparison.findings if item.check in ("distribution", "performance") or item.distance > 0]
     rows = [
         [
             item.column,

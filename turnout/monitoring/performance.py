@@ -1,0 +1,120 @@
+"""How good a model still is: measured where labels have arrived, estimated from its own probabilities where not."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn import metrics
+
+from turnout.errors import ComponentError
+from turnout.monitoring.drift import Finding
+from turnout.scoring import metric_function
+
+Array = NDArray[np.float64]
+MOST_ROWS = 50_000
+"""Rows, drawn at random, of which a metric and its error are taken."""
+
+_RESAMPLES = 100
+
+# Metrics that can be taken over rows that are half one class and half the other, by their weights.
+_WEIGHTED: dict[str, Callable[..., float]] = {
+    "roc_auc": metrics.roc_auc_score,
+    "average_precision": metrics.average_precision_score,
+    "neg_brier_score": lambda truth, values, **weights: -metrics.brier_score_loss(truth, values, **weights),
+    "neg_log_loss": lambda truth, values, **weights: -metrics.log_loss(truth, values, **weights),
+    "accuracy": lambda truth, values, **weights: metrics.accuracy_score(truth, values >= 0.5, **weights),
+    "f1": lambda truth, values, **weights: metrics.f1_score(truth, values >= 0.5, **weights),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric over some rows, higher is better, and how far it would vary with others of the same kind.
+
+    Attributes:
+        error: standard error.
+        estimated: without labels.
+    """
+
+    metric: str
+    value: float
+    error: float
+    rows: int
+    estimated: bool
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+
+def measure(metric: str, truth: Array, values: Array, seed: int = 0) -> Measured:
+    """A metric of predictions whose labels are known, with its error by the bootstrap.
+
+    Args:
+        metric: a name of `turnout.scoring.METRICS`.
+        truth: 0 and 1, or numbers; shape (rows,).
+        values: probabilities of 1, or predicted numbers; shape (rows,).
+
+    Raises:
+        ComponentError: there is no such metric, or the labels are all the same.
+    """
+    if metric in ("roc_auc", "average_precision", "neg_log_loss") and len(np.unique(truth)) < 2:
+        raise ComponentError("the labels are all the same", where=metric)
+    return _measured(metric, metric_function(metric), (truth, values), seed, estimated=False)
+
+
+def estimate(metric: str, probabilities: Array, seed: int = 0) -> Measured:
+    """A metric of a classifier whose labels are not known: what is expected if its probabilities are right.
+
+    Source: confidence-based performance estimation, as NannyML has it: each row is of either class, by its probability.
+
+    Raises:
+        ComponentError: the metric is not one of a classifier.
+    """
+    if metric not in _WEIGHTED:
+        raise ComponentError(f"'{metric}' cannot be estimated without labels", where="metric", available=_WEIGHTED)
+    return _measured(metric, functools.partial(_expected, metric), (probabilities,), seed, estimated=True)
+
+
+def _expected(metric: str, chances: Array) -> float:
+    truth = np.repeat([1, 0], len(chances))
+    weights = np.concatenate([chances, 1 - chances])
+    return float(_WEIGHTED[metric](truth, np.concatenate([chances, chances]), sample_weight=weights))
+
+
+def _measured(
+    metric: str, function: Callable[..., float], of: tuple[Array, ...], seed: int, estimated: bool
+) -> Measured:
+    rng, rows = np.random.default_rng(seed), len(of[0])
+    if rows > MOST_ROWS:
+        chosen = rng.choice(rows, MOST_ROWS, replace=False)
+        of = tuple(array[chosen] for array in of)
+    found = stats.bootstrap(
+        of, function, paired=len(of) > 1, vectorized=False, n_resamples=_RESAMPLES, method="percentile", rng=rng
+    )
+    return Measured(metric, float(function(*of)), float(found.standard_error), rows, estimated)
+
+
+def held_against(reference: Measured, current: Measured, rate: float, least: float) -> Finding:
+    """The finding of a model's performance; it counts when it is worse than before.
+
+    Args:
+        rate: of false alarms.
+        least: a loss, in the metric's own unit, that does not matter.
+    """
+    loss = reference.value - current.value
+    error = float(np.hypot(reference.error, current.error))
+    p_value = float(stats.norm.sf(loss / error)) if error else float(loss <= 0)
+    low, high = (current.value + sign * 1.96 * current.error for sign in (-1, 1))
+    how = "estimated without labels" if current.estimated else "measured"
+    text = f"{current.metric} went from {reference.value:.4f} to {current.value:.4f} ({low:.4f} to {high:.4f}), {how}"
+    return Finding(
+        current.metric, "performance", reference.value, current.value, None, abs(loss), p_value, text,
+        adjusted=p_value, counts=p_value <= rate and loss >= least,
+    )  # fmt: skip
