@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:4654f06cc43c1ac4fb58ab00f8cc144588e13685a4d99f52100687127b06e876',
+        'spec_digest': 'sha256:dc7974876d1c4066b89b89138afef88eb3ae452ab7100fdb86a965635da8e0a7',
     },
 ) as dag:
     ingest = Step(

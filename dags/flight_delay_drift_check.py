@@ -251,7 +251,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:7c1e2ce64317d1b32f6cad69931c55500129cc7f65eaed1a858fb5fd384bdb8f',
+        'spec_digest': 'sha256:da925e877efff1e6cd02b69f2f6deeb55f6ce372b07a3fc11c1b5ed520c86674',
     },
 ) as dag:
     ingest = Step(

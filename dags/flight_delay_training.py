@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:26efd216929a6d31eab595dd57c599b39d7037ef2f5300d643fed88e7258c63a',
+        'spec_digest': 'sha256:043b72786199c29b43f1a118c60aeac606610abbe30d15773ad85f08a882164f',
     },
 ) as dag:
     ingest = Step(

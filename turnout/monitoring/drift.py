@@ -17,6 +17,13 @@ from turnout.monitoring.profile import Column, Profile, aligned, kind_of
 Check = Literal["distribution", "nulls", "range", "unseen", "performance"]
 
 
+LEAST_VALUES = 20
+"""Values of the reference below which nothing is said of a distribution."""
+
+LEAST_FOR_UNSEEN = 200
+"""Values of the reference below which nobody knows how many categories it has not seen."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """How a column differs from the reference.
@@ -123,8 +130,12 @@ def _findings(name: str, reference: Column, current: Column) -> Iterator[Finding
         yield _nulls(name, reference, current)
     if not before.sum() or not now.sum() or np.count_nonzero(before + now) < 2:
         return
-    yield (_numbers if reference.kind == "number" else _categories)(name, cells, before, now)
-    yield (_range if reference.kind == "number" else _unseen)(name, reference, current)
+    if before.sum() >= LEAST_VALUES:
+        yield (_numbers if reference.kind == "number" else _categories)(name, cells, before, now)
+    if reference.kind == "number":
+        yield _range(name, reference, current)
+    elif before.sum() >= LEAST_FOR_UNSEEN:
+        yield _unseen(name, reference, current)
 
 
 def _numbers(name: str, cells: tuple[float, ...], before: np.ndarray, now: np.ndarray) -> Finding:

@@ -141,10 +141,12 @@ def kind_of(kind: pa.DataType) -> Kind | None:
 def _grid(values: pa.ChunkedArray, kind: Kind, seed: int) -> Column:
     if kind == "number":
         numbers = _numbers(values)
+        ends = [numbers.min(), numbers.max()] if len(numbers) else []  # of all: what lies beyond them is out of range
         if len(numbers) > _SAMPLE:
             numbers = np.random.default_rng(seed).choice(numbers, _SAMPLE, replace=False)
         steps = np.linspace(0, 1, min(CELLS, max(1, len(numbers))))
-        marks = np.unique(np.quantile(numbers, steps, method="closest_observation")) if len(numbers) else np.array([])
+        inner = np.quantile(numbers, steps, method="closest_observation") if len(numbers) else []
+        marks = np.unique(np.concatenate([inner, ends]))
         return Column("number", tuple(_filled(marks).tolist()), (), 0)
     found = pc.value_counts(_texts(values))
     names, counts = found.field("values"), found.field("counts")

@@ -18,7 +18,9 @@ _FEW = 500
 """Rows of the smaller sample up to which a small p-value is computed by resampling, and not from a limit."""
 
 _COARSE = 100
-"""Cells that are enough for them."""
+_ROWS_A_CELL = 4
+"""Cells that are enough for them: so many at most, and so many rows in each. The reference's own values mark the cells
+off, which would show in cells of a row."""
 
 _DOUBTFUL = (1e-6, 0.05)
 """Between these a p-value from a limit is worth a second look; below, no resampling would change what it says."""
@@ -162,7 +164,8 @@ def _anderson_darling(reference: Counts, current: Counts) -> tuple[NDArray[np.fl
 def _coarser(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
     """Neighbouring cells together, by the rank of both samples' rows: small samples fill no more cells than these."""
     both = reference + current
-    group = ((np.cumsum(both) - both / 2) / max(1, both.sum()) * _COARSE).astype(int)
+    groups = int(np.clip(min(reference.sum(), current.sum()) // _ROWS_A_CELL, 10, _COARSE))
+    group = ((np.cumsum(both) - both / 2) / max(1, both.sum()) * groups).astype(int)
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     return np.add.reduceat(reference, starts), np.add.reduceat(current, starts)
 
