@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:dc7974876d1c4066b89b89138afef88eb3ae452ab7100fdb86a965635da8e0a7',
+        'spec_digest': 'sha256:81740621c557db75ff9adb2f6f0a96e33d55ec369fb6614fcb513740ecd4b5ba',
     },
 ) as dag:
     ingest = Step(

@@ -251,7 +251,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:da925e877efff1e6cd02b69f2f6deeb55f6ce372b07a3fc11c1b5ed520c86674',
+        'spec_digest': 'sha256:ec32823ebc4eb372867f425863c7b1a239dbae83c46b9ff28e514768179288b9',
     },
 ) as dag:
     ingest = Step(

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:043b72786199c29b43f1a118c60aeac606610abbe30d15773ad85f08a882164f',
+        'spec_digest': 'sha256:1e4cb4d8e60ab9609df93bdac6dfdb0bcaf705c39304d4dae8faf8e79179f2e7',
     },
 ) as dag:
     ingest = Step(
