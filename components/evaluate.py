@@ -6,6 +6,18 @@ from annotated_types import Ge
 
 from turnout import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output, component, outside
 
+Metric = Literal[
+    "roc_auc",
+    "average_precision",
+    "neg_brier_score",
+    "neg_log_loss",
+    "accuracy",
+    "f1",
+    "r2",
+    "neg_mean_absolute_error",
+    "neg_root_mean_squared_error",
+]
+
 
 class Verdict(NamedTuple):
     """Whether the model should become the champion, why, and its score."""
@@ -23,17 +35,7 @@ def evaluate(
     classification: Output[ClassificationMetrics],
     report: Output[HTML],
     registered_model: str,
-    metric: Literal[
-        "roc_auc",
-        "average_precision",
-        "neg_brier_score",
-        "neg_log_loss",
-        "accuracy",
-        "f1",
-        "r2",
-        "neg_mean_absolute_error",
-        "neg_root_mean_squared_error",
-    ] = "roc_auc",
+    metric: Metric = "roc_auc",
     minimum_improvement: Annotated[float, Ge(0)] = 0.0,
     slices: list[str] = [],
     require_champion: bool = False,

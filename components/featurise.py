@@ -83,16 +83,11 @@ def _on_spark(
     entities: str, target: str, repository: Path, service: str, master: str, settings: dict[str, str]
 ) -> tuple[int, list[str]]:
     """Join on Spark; the rows that were written, and their columns."""
-    import os
-
     import pyarrow.dataset as ds
 
     from turnout.feature_store_spark import historical_features_on_spark
-    from turnout.spark import connect
+    from turnout.spark import session
 
-    session = connect(master or os.environ.get("SPARK_MASTER", "") or "local[*]", settings)
-    try:
-        rows = historical_features_on_spark(session, entities, target, repository, service)
-    finally:
-        session.stop()
+    with session(master, settings) as spark:
+        rows = historical_features_on_spark(spark, entities, target, repository, service)
     return rows, ds.dataset(target, format="parquet").schema.names

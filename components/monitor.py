@@ -88,7 +88,6 @@ def monitor(
     """
     import dataclasses
     import json
-    import os
     import tempfile
     from pathlib import Path
 
@@ -105,7 +104,7 @@ def monitor(
     from turnout.monitoring.reference import load_reference, load_scores, model_performance
     from turnout.monitoring.report import comparison_page, publish_metrics
     from turnout.monitoring.spark_counts import count_on_spark
-    from turnout.spark import connect
+    from turnout.spark import session
     from turnout.tables import fetch
 
     if bool(model) == bool(reference):
@@ -127,11 +126,8 @@ def monitor(
     here = ds.dataset(data.path, format="parquet")
     faults = check_schema(here.schema, known)
     if engine == "spark":
-        session = connect(master or os.environ.get("SPARK_MASTER", "") or "local[*]", spark_conf)
-        try:
-            current = count_on_spark(data.path, known, session)
-        finally:
-            session.stop()
+        with session(master, spark_conf) as spark:
+            current = count_on_spark(data.path, known, spark)
     else:
         current = count_dataset(here, known)
     if predictions:

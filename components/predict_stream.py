@@ -71,9 +71,9 @@ def predict_stream(
     from turnout.inference.job import Job, load_scorer
     from turnout.inference.model import download, pin
     from turnout.inference.predict import absolute
-    from turnout.spark import connect
+    from turnout.spark import session
 
-    master = master or os.environ.get("SPARK_MASTER", "") or "local[*]"
+    master = master or os.environ.get("SPARK_MASTER", "")
     if master.startswith("sc://"):
         hint = "name a cluster by its master URL"
         raise ComponentError("a stream cannot be led through Spark Connect", where=master, hint=hint)
@@ -93,15 +93,12 @@ def predict_stream(
             run_id=os.environ.get("TURNOUT_RUN_ID", ""),
             predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
-        session = connect(master, {"spark.sql.session.timeZone": "UTC"} | spark_conf)
-        try:
+        with session(master, {"spark.sql.session.timeZone": "UTC"} | spark_conf) as spark:
             if kind == "kafka":
-                opened = streaming.messages(session, source, options, columns, load_scorer(job.model_directory))
+                opened = streaming.messages(spark, source, options, columns, load_scorer(job.model_directory))
             else:
-                opened = streaming.files(session, absolute(source), options)
+                opened = streaming.files(spark, absolute(source), options)
             found = streaming.stream(opened, job, absolute(checkpoint), interval if minutes else "", minutes * 60)
-        finally:
-            session.stop()
     predictions.uri = place
     predictions.metadata.update(format="delta", delta_version=found.version, rows=found.predicted, model=version.uri)
     for name in ("batches", "rows", "predicted", "quarantined"):

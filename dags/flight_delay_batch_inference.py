@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:81740621c557db75ff9adb2f6f0a96e33d55ec369fb6614fcb513740ecd4b5ba',
+        'spec_digest': 'sha256:49f8d15b724e25a3df5b286737c57e7dd27ae0915cf2b5d4a25006d5a2cfadc2',
     },
 ) as dag:
     ingest = Step(

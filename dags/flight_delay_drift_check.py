@@ -251,7 +251,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:ec32823ebc4eb372867f425863c7b1a239dbae83c46b9ff28e514768179288b9',
+        'spec_digest': 'sha256:fac9cbec8f24ef6fc1b8844a305516eb44f5ac7553af5e50f87c9cd9842f8e0b',
     },
 ) as dag:
     ingest = Step(

@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_streaming_inference.yaml',
-        'spec_digest': 'sha256:114a5ecbf58a3924e909001e7596bae33ca4a897c7ac28c14b222fc82e27caed',
+        'spec_digest': 'sha256:1bbcddf3c388fedd1f0633c6db61bbcf09948f5daaf4acff55f9ac18a8512bfc',
     },
 ) as dag:
     pin_model = Step(

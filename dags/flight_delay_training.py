@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:1e4cb4d8e60ab9609df93bdac6dfdb0bcaf705c39304d4dae8faf8e79179f2e7',
+        'spec_digest': 'sha256:79fd013d31653664eb9bc761d062b8c31fb2c71692f2dd04c139e27da63f790f',
     },
 ) as dag:
     ingest = Step(

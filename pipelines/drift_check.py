@@ -8,12 +8,13 @@ from kfp import dsl
 
 from turnout import pipeline
 from turnout.components.cool_down import cool_down
+from turnout.components.evaluate import Metric
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
 from turnout.components.monitor import monitor
 from turnout.components.notify import notify
 from turnout.components.pin_model import pin_model
-from turnout.pipelines.training import HYPERPARAMETERS, Metric, training
+from turnout.pipelines.training import HYPERPARAMETERS, training
 
 DAY_BY_DAY = [
     "weekday",

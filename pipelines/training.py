@@ -7,7 +7,7 @@ from kfp import dsl
 
 from turnout import pipeline
 from turnout.components.deploy import deploy
-from turnout.components.evaluate import evaluate
+from turnout.components.evaluate import Metric, evaluate
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
 from turnout.components.register import register
@@ -15,17 +15,6 @@ from turnout.components.split import split
 from turnout.components.train import train
 from turnout.components.validate import validate
 
-Metric = Literal[
-    "roc_auc",
-    "average_precision",
-    "neg_brier_score",
-    "neg_log_loss",
-    "accuracy",
-    "f1",
-    "r2",
-    "neg_mean_absolute_error",
-    "neg_root_mean_squared_error",
-]
 HYPERPARAMETERS = {"n_estimators": 300, "learning_rate": 0.05, "colsample_bytree": 0.7, "min_child_samples": 100}
 
 

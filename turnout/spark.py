@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from turnout.errors import ComponentError
@@ -35,6 +36,20 @@ def connect(master: str, settings: Mapping[str, str]) -> Any:
         return builder.getOrCreate()
     except Exception as error:  # Java's, py4j's or gRPC's
         raise ComponentError(f"Spark cannot be reached: {error}", where=master, hint="is Java installed?") from error
+
+
+@contextlib.contextmanager
+def session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
+    """A Spark session that ends with what it is for.
+
+    Args:
+        master: as for `connect`; $SPARK_MASTER, or this machine, when empty.
+    """
+    opened = connect(master or os.environ.get("SPARK_MASTER", "") or "local[*]", settings)
+    try:
+        yield opened
+    finally:
+        opened.stop()
 
 
 def reason(error: BaseException) -> str:

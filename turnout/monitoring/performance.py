@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,9 +46,6 @@ class Measured:
     error: float
     rows: int
     estimated: bool
-
-    def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
 
 
 def measure(metric: str, truth: Array, values: Array, seed: int = 0) -> Measured:
