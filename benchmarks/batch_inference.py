@@ -201,6 +201,7 @@ def main() -> None:
     import mlflow.sklearn
 
     from turnout.inference import arrow_engine, spark_engine
+    from turnout.spark import connect
 
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
@@ -209,7 +210,7 @@ def main() -> None:
         make(options.rows, path)
         make(options.rows_udf, fewer)
         uris = register(path)
-        session = spark_engine.connect(f"local[{arrow_engine.cores()}]", {"spark.driver.memory": "4g"})
+        session = connect(f"local[{arrow_engine.cores()}]", {"spark.driver.memory": "4g"})
         session.range(4).mapInArrow(lambda batches: batches, "id long").collect()  # the first job starts workers
         spark = functools.partial(spark_engine.score, session=session)
         for name, uri in uris.items():
