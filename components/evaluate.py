@@ -57,20 +57,15 @@ def evaluate(
         slices: columns by whose values the score is shown.
         require_champion: fail when there is no champion to compare with.
     """
-    import dataclasses
-    import json
     from pathlib import Path
 
     import mlflow.sklearn
     import pandas as pd
-    import pyarrow as pa
 
     from turnout import ComponentError
     from turnout.estimators import split_columns
     from turnout.evaluation import evaluation_page, log_classification
-    from turnout.monitoring.performance import estimate, measure
-    from turnout.monitoring.profile import make_profile
-    from turnout.monitoring.reference import PREDICTIONS, SCORES
+    from turnout.monitoring.reference import keep_scores
     from turnout.scoring import METRICS, Predictions, all_scores, difference, predictions, score
     from turnout.tables import require
     from turnout.tracking import CHAMPION, load_version, version_by_alias
@@ -123,11 +118,6 @@ def evaluate(
     for name, value in scores.items():
         client.log_metric(run_id, f"test_{name}", value)
     client.log_artifact(run_id, report.path, "evaluation")
-    name = "probability" if task == "classification" else "prediction"
-    client.log_text(run_id, make_profile(pa.table({name: found.values}), optional=[name]).to_json(), PREDICTIONS)
-    measured = [measure(metric, found.truth(labels), found.values)]
-    if task == "classification":
-        measured.append(estimate(metric, found.values))
-    client.log_text(run_id, json.dumps([dataclasses.asdict(item) for item in measured]), SCORES)
+    keep_scores(run_id, metric, found, labels)
     print("\n".join([f"promote: {promote}", *reasons]))
     return Verdict(bool(promote), reasons, float(scores[metric]))

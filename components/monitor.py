@@ -13,7 +13,7 @@ class Monitored(NamedTuple):
     `title`, `summary` and `severity` are for a notice.
 
     `drifted` when values are distributed otherwise, `broken` when the data cannot be trusted, `alert` when either, or
-    when the model is worse, or more values than before are missing, out of range or never seen.
+    when the model is worse or unfair, or more values than before are missing, out of range, repeated or never seen.
     """
 
     drifted: bool
@@ -47,6 +47,12 @@ def monitor(
     metric: str = "",
     target: str = "",
     least_loss: Annotated[float, Ge(0)] = 0.01,
+    concept: Literal["", "adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w"] = "",
+    groups: list[str] = [],
+    least_unfairness: Annotated[float, Ge(0), Le(1)] = 0.1,
+    timestamp: str = "",
+    stale_hours: Annotated[float, Ge(0)] = 0.0,
+    keys: list[str] = [],
     required: bool = True,
     engine: Literal["arrow", "spark"] = "arrow",
     master: str = "",
@@ -54,10 +60,11 @@ def monitor(
 ) -> Monitored:
     """Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.
 
-    Every column's values, missing values, range and unseen categories are compared. A difference counts when it is no
+    Every column's values, missing values, range and unseen categories are compared, all columns together, and with
+    `metric` the model's performance and calibration. A difference counts when it is no
     accident for as many rows as there are, with at most `rate` false ones among those that count, and when it is as
     large as `least_distance`. Data is broken when a column is gone or of another kind, when values are missing that
-    were there, or when there are too few rows to say anything.
+    were there, when it is stale, or when there are too few rows to say anything.
 
     Args:
         data: Parquet with the columns to compare.
@@ -80,85 +87,81 @@ def monitor(
         metric: by which `evaluate` judged the model: how good it is on these rows, measured where they have the target,
             else estimated from its probabilities; empty to leave that alone.
         target: the column with the labels.
-        least_loss: how much worse, in the metric's own unit, does not matter.
+        least_loss: how much worse does not matter: of the metric, of errors, of the share of positives.
+        concept: river's detector for errors in the course of `timestamp`, where rows have the target; empty for none.
+        groups: columns with groups that the model should treat alike, such as a protected attribute.
+        least_unfairness: difference of two groups' shares of yes that does not matter.
+        timestamp: column with each row's time.
+        stale_hours: how much older than `until`, or than now, the newest row may be; 0 for any age.
+        keys: columns that no two rows may have alike.
         required: fail when the model was trained without a reference; else report that there is none.
         engine: who counts: `arrow`, this process, a piece at a time; or `spark`, on a cluster.
         master: Spark's master URL; $SPARK_MASTER, or this machine, when empty.
         spark_conf: further settings of the Spark session.
     """
-    import dataclasses
     import json
     import tempfile
     from pathlib import Path
-
-    import pyarrow.dataset as ds
 
     from turnout import ComponentError
     from turnout.inference import table
     from turnout.inference.model import pin
     from turnout.inference.predict import days
-    from turnout.monitoring.drift import check_schema, compare
+    from turnout.monitoring.check import Settings, check
+    from turnout.monitoring.current import current
     from turnout.monitoring.judgement import judge
-    from turnout.monitoring.performance import held_against
-    from turnout.monitoring.profile import Profile, count, count_dataset, make_profile
-    from turnout.monitoring.reference import load_reference, load_scores, model_performance
+    from turnout.monitoring.profile import Profile, count
+    from turnout.monitoring.reference import load_reference, nothing, table_reference
     from turnout.monitoring.report import comparison_page, publish_metrics
-    from turnout.monitoring.spark_counts import count_on_spark
-    from turnout.spark import session
     from turnout.tables import fetch
 
     if bool(model) == bool(reference):
         raise ComponentError("give a model or a reference, and not both", where="model, reference")
-    if metric and not model:
+    if (metric or concept or groups) and not model:
         raise ComponentError("only a model's performance can be measured", where="metric", hint="give a model")
+    if (concept or groups) and not metric:
+        raise ComponentError("a model's errors and groups are looked at with its metric", where="metric")
     if model:
         version = pin(model)
-        found, told = load_reference(version), version.uri
+        found = load_reference(version)
         if found is None and required:
             hint = "train it again with the catalogue's train, or give a reference table"
-            raise ComponentError("the model version has no reference to compare with", where=told, hint=hint)
-        known = found or Profile(0, {})
+            raise ComponentError("the model version has no reference to compare with", where=version.uri, hint=hint)
+        known = found or nothing(version)
     else:
         with tempfile.TemporaryDirectory() as directory:
-            path = fetch(reference, "", Path(directory)).path
-            known, told = make_profile(ds.dataset(path, format="parquet").to_table()), reference
-    known = dataclasses.replace(known, columns={n: c for n, c in known.columns.items() if n not in ignore})
-    here = ds.dataset(data.path, format="parquet")
-    faults = check_schema(here.schema, known)
-    if engine == "spark":
-        with session(master, spark_conf) as spark:
-            current = count_on_spark(data.path, known, spark)
-    else:
-        current = count_dataset(here, known)
+            known = table_reference(str(fetch(reference, "", Path(directory)).path), reference)
+    known = known.without(ignore)
+    predicted: Profile | None = None
     if predictions:
-        columns = [name for name in ("prediction", "probability") if name in known.columns]
-        current |= count(table.read(predictions, days(since, until, timezone), columns), known)
-    comparison = compare(known, current, faults, rate, least_distance)
-    performance = None
-    if metric and not faults and here.count_rows():
-        was = load_scores(version, metric)
-        now = model_performance(version, here, metric, target)
-        if now.estimated in was:
-            performance = held_against(was[now.estimated], now, rate, least_loss)
-            comparison = dataclasses.replace(comparison, findings=(performance, *comparison.findings))
-            print(performance.text)
-    judgement = judge(comparison, performance, rate, null_limit, least_rows)
-    verdict = f"{told}: {judgement}" if known.columns else f"{told} has no reference"
+        columns = [name for name in ("prediction", "probability") if name in known.profile.columns]
+        predicted = count(table.read(predictions, days(since, until, timezone), columns), known.profile)
+    settings = Settings(
+        rate=rate, least_distance=least_distance, metric=metric, target=target, least_loss=least_loss, concept=concept,
+        groups=groups, least_unfairness=least_unfairness, keys=keys, timestamp=timestamp, stale_hours=stale_hours,
+    )  # fmt: skip
+    with current(data.path, engine, master, spark_conf) as here:
+        comparison, counts = check(known, here, settings, predicted, until)
+    judgement = judge(comparison, rate, null_limit, least_rows)
+    verdict = f"{known.name}: {judgement}" if known.profile.columns else f"{known.name} has no reference"
     reasons = list(judgement.reasons)
     Path(report.path).write_text(
-        comparison_page(comparison, known, current, verdict, not judgement.alert, reasons), encoding="utf-8"
+        comparison_page(comparison, known.profile, counts, verdict, not judgement.alert, reasons), encoding="utf-8"
     )
-    result = {"reference": told, "state": judgement.state, "worse": judgement.worse, "reasons": reasons}
-    Path(findings.path).write_text(json.dumps(result | comparison.to_dict(), indent=1), encoding="utf-8")
-    metrics.log_metric("rows", current.rows)
+    told = {"reference": known.name, "state": judgement.state, "worse": judgement.worse, "unfair": judgement.unfair}
+    result = {**told, "reasons": reasons, **comparison.to_dict()}
+    Path(findings.path).write_text(json.dumps(result, indent=1), encoding="utf-8")
+    metrics.log_metric("rows", counts.rows)
     metrics.log_metric("drifted", len(comparison.drifted))
     metrics.log_metric("largest_distance", max((item.distance for item in comparison.findings), default=0.0))
-    if performance:
-        metrics.log_metric(metric, performance.current)
-    drifted, broken = judgement.state == "drifted", judgement.state == "broken"
+    for item in comparison.findings:
+        if item.check == "performance":
+            metrics.log_metric(metric, item.current)
+            print(item.text)
     if prometheus:
-        publish_metrics(comparison, drifted, broken, prometheus, {"model": told})
-    summary = "\n".join([f"{verdict}; {current.rows:,} rows", *reasons])
+        publish_metrics(comparison, judgement, prometheus, *known.labels)
+    summary = "\n".join([f"{verdict}; {counts.rows:,} rows", *reasons])
     print(summary)
-    title = f"{told.removeprefix('models:/')}: {judgement}"
+    drifted, broken = judgement.state == "drifted", judgement.state == "broken"
+    title = f"{known.name.removeprefix('models:/')}: {judgement}"
     return Monitored(drifted, broken, judgement.alert, judgement.train, reasons, title, summary, judgement.severity)

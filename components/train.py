@@ -20,9 +20,9 @@ def train(
 ):
     """Fit an estimator on a table and log it to MLflow, preprocessing included.
 
-    The MLflow run holds parameters, training metrics, the model with signature and input example, a profile of the
-    rows to compare later ones with (`monitor`), and tags for the lineage: code (git commit), data (digest and DVC
-    revision) and features (digests).
+    The MLflow run holds parameters, training metrics, the model with signature and input example, counts of the rows
+    and 2,000 of them to compare later ones with (`monitor`), and tags for the lineage: code (git commit), data (digest
+    and DVC revision) and features (digests).
 
     Args:
         data: the rows to learn from.
@@ -41,13 +41,11 @@ def train(
 
     import mlflow
     import pandas as pd
-    import pyarrow as pa
     from mlflow.models import infer_signature
 
     from turnout.estimators import make_estimator, make_model, split_columns
     from turnout.model_files import requirements, save_copy
-    from turnout.monitoring.profile import make_profile
-    from turnout.monitoring.reference import TRAINING
+    from turnout.monitoring.reference import keep_training
     from turnout.scoring import DEFAULT_METRIC, check_target, predictions, score
     from turnout.tables import lineage
     from turnout.tracking import code_revision
@@ -80,8 +78,7 @@ def train(
             "training_seconds": round(seconds, 3),
         }
         mlflow.log_metrics(told)
-        known = pa.Table.from_pandas(inputs.assign(**{target: labels}), preserve_index=False)
-        mlflow.log_text(make_profile(known, optional=[target]).to_json(), TRAINING)
+        keep_training(run.info.run_id, inputs, labels, seed)
         example = inputs.head(5)
         logged = mlflow.sklearn.log_model(
             fitted,

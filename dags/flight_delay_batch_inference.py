@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:49f8d15b724e25a3df5b286737c57e7dd27ae0915cf2b5d4a25006d5a2cfadc2',
+        'spec_digest': 'sha256:ecb9cb340fa8d9704857c1fc00f4e92b5fcc71e2d4a64a02b521372151f7b955',
     },
 ) as dag:
     ingest = Step(

@@ -51,6 +51,13 @@ with DAG(
             section='Data',
             description='IANA name of the zone whose days the predictions are kept by.',
         ),
+        'keys': Param(
+            ['flight_id'],
+            type=['null', 'array'],
+            items={'type': 'string'},
+            section='Data',
+            description='Columns that no two rows may have alike.',
+        ),
         'predictions': Param(
             '',
             type=['null', 'string'],
@@ -104,6 +111,21 @@ with DAG(
             section='Model',
             description="Name in the MLflow registry, whose champion's training rows are the reference.",
         ),
+        'groups': Param(
+            [],
+            type=['null', 'array'],
+            items={'type': 'string'},
+            section='Model',
+            description='Columns with groups that the model should treat alike.',
+        ),
+        'least_unfairness': Param(
+            0.1,
+            type='number',
+            minimum=0,
+            maximum=1,
+            section='Model',
+            description="Difference of two groups' shares of yes that does not matter.",
+        ),
         'rate': Param(
             0.05,
             type='number',
@@ -141,6 +163,13 @@ with DAG(
             minimum=0,
             section='Judgement',
             description="How much worse the model may be, in the metric's own unit.",
+        ),
+        'stale_hours': Param(
+            0.0,
+            type='number',
+            minimum=0,
+            section='Judgement',
+            description='How much older than the end of the interval the newest row may be; 0 for any age.',
         ),
         'channels': Param(
             [],
@@ -251,7 +280,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:fac9cbec8f24ef6fc1b8844a305516eb44f5ac7553af5e50f87c9cd9842f8e0b',
+        'spec_digest': 'sha256:da0f963c411e05a1ca49f45984d8321cd4e2a784855e3063a12700c662d647cf',
     },
 ) as dag:
     ingest = Step(
@@ -288,10 +317,13 @@ with DAG(
         task_id='monitor',
         doc_md='Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.',
         inputs={
+            'groups': dag.param('groups'),
             'ignore': dag.param('ignore'),
+            'keys': dag.param('keys'),
             'least_distance': dag.param('least_distance'),
             'least_loss': dag.param('least_loss'),
             'least_rows': dag.param('least_rows'),
+            'least_unfairness': dag.param('least_unfairness'),
             'metric': dag.param('metric'),
             'model': pin_model.output['model'],
             'null_limit': dag.param('null_limit'),
@@ -299,7 +331,9 @@ with DAG(
             'prometheus': dag.param('prometheus'),
             'rate': dag.param('rate'),
             'since': dag.param('since'),
+            'stale_hours': dag.param('stale_hours'),
             'target': dag.param('target'),
+            'timestamp': dag.param('timestamp'),
             'timezone': dag.param('timezone'),
             'until': dag.param('until'),
             'data': featurise.output['features'],

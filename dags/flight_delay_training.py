@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:79fd013d31653664eb9bc761d062b8c31fb2c71692f2dd04c139e27da63f790f',
+        'spec_digest': 'sha256:0c675156d1b74da01b80bb55f8c614ad93c440e794dc52fa89d0932413298dea',
     },
 ) as dag:
     ingest = Step(

@@ -32,10 +32,10 @@ DAY_BY_DAY = [
     max_active_runs=1,
     tags=["monitoring", "example"],
     sections={
-        "Data": ["since", "until", "source", "timestamp", "timezone", "predictions", "ignore"],
+        "Data": ["since", "until", "source", "timestamp", "timezone", "keys", "predictions", "ignore"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
-        "Model": ["registered_model"],
-        "Judgement": ["rate", "least_distance", "null_limit", "least_rows", "least_loss"],
+        "Model": ["registered_model", "groups", "least_unfairness"],
+        "Judgement": ["rate", "least_distance", "null_limit", "least_rows", "least_loss", "stale_hours"],
         "Notices": ["channels", "silence_hours", "notices", "prometheus"],
         "Training": [
             "cool_down_days",
@@ -57,17 +57,21 @@ def drift_check(
     source: str = "data/flights/flights.parquet",
     timestamp: str = "event_timestamp",
     timezone: str = "UTC",
+    keys: list[str] = ["flight_id"],
     predictions: str = "",
     ignore: list[str] = DAY_BY_DAY,
     feature_service: str = "flight_delay",
     feature_repository: str = "feature_repo",
     feature_sources: str = "data/flights",
     registered_model: str = "flight-delay",
+    groups: list[str] = [],
+    least_unfairness: Annotated[float, Ge(0), Le(1)] = 0.1,
     rate: Annotated[float, Gt(0), Le(0.5)] = 0.05,
     least_distance: Annotated[float, Ge(0), Le(1)] = 0.25,
     null_limit: Annotated[float, Ge(0), Le(1)] = 0.2,
     least_rows: Annotated[int, Ge(1)] = 50,
     least_loss: Annotated[float, Ge(0)] = 0.05,
+    stale_hours: Annotated[float, Ge(0)] = 0.0,
     channels: list[str] = [],
     silence_hours: Annotated[float, Ge(0)] = 24.0,
     notices: str = ".turnout/notices.json",
@@ -94,17 +98,21 @@ def drift_check(
         source: Path or URI of the table with the rows.
         timestamp: Column with each row's time.
         timezone: IANA name of the zone whose days the predictions are kept by.
+        keys: Columns that no two rows may have alike.
         predictions: Path or URI of the table of predictions; empty to leave them alone.
         ignore: Columns that are expected to change from day to day.
         feature_service: Feast feature service to join; empty for none.
         feature_repository: Path of the Feast repository.
         feature_sources: Path or URI of the features' source tables.
         registered_model: Name in the MLflow registry, whose champion's training rows are the reference.
+        groups: Columns with groups that the model should treat alike.
+        least_unfairness: Difference of two groups' shares of yes that does not matter.
         rate: Rate of false discoveries among the differences that count.
         least_distance: The share of rows that a difference must be about to count.
         null_limit: How much the share of missing values of a column may rise before the data is broken.
         least_rows: Rows below which nothing is said.
         least_loss: How much worse the model may be, in the metric's own unit.
+        stale_hours: How much older than the end of the interval the newest row may be; 0 for any age.
         channels: Where to tell: Apprise URLs, file:PATH, or $NAME of a variable that holds one.
         silence_hours: How long a channel is not told the same again.
         notices: Path or URI of the file that remembers what was told.
@@ -143,6 +151,11 @@ def drift_check(
         metric=metric,
         target=target,
         least_loss=least_loss,
+        groups=groups,
+        least_unfairness=least_unfairness,
+        timestamp=timestamp,
+        stale_hours=stale_hours,
+        keys=keys,
         prometheus=prometheus,
     ).set_caching_options(False)
     with dsl.If(monitored.outputs["alert"] == True, name="tell"):  # noqa: E712 - KFP reads the comparison

@@ -25,12 +25,10 @@ from turnout.components.cool_down import cool_down
 from turnout.components.monitor import monitor
 from turnout.components.notify import notify
 from turnout.monitoring import statistics
+from turnout.monitoring.current import current
 from turnout.monitoring.drift import check_schema, compare
-from turnout.monitoring.performance import Measured, estimate, held_against, measure
 from turnout.monitoring.profile import Profile, add, count, make_profile
-from turnout.monitoring.spark_counts import count_on_spark
 from turnout.notices import Notice, send
-from turnout.spark import connect
 
 PROJECT = Path(__file__).parents[1]
 FLIGHTS = PROJECT / "data/flights/flights.parquet"
@@ -134,18 +132,6 @@ def test_parts_add_up_and_profiles_are_small_and_come_back() -> None:
     assert Profile.from_json(text) == profile
 
 
-def test_spark_counts_the_same(tmp_path: Path) -> None:
-    profile = make_profile(flights(3, 4))
-    for month in (1, 2):
-        pq.write_table(flights(month, month), tmp_path / f"{month}.parquet", row_group_size=5_000)
-    session = connect("local[2]", {"spark.driver.bindAddress": "127.0.0.1"})
-    try:
-        counted = count_on_spark(str(tmp_path), profile, session)
-    finally:
-        session.stop()
-    assert counted == count(flights(1, 2), profile)
-
-
 def test_what_a_finding_says() -> None:
     rng = np.random.default_rng(0)
     reference = pa.table(
@@ -208,7 +194,8 @@ def test_data_that_drifted_may_train_and_data_that_is_broken_may_not(watch: Any,
     assert any(reason.startswith("late: the mean went from 0.2283 to 0.132") for reason in found.reasons)
     page = (tmp_path / "report").read_text()
     assert "the data is drifted" in page
-    assert page.count("<svg") == len([item for item in found.reasons if "never seen" not in item])
+    told = json.loads((tmp_path / "findings").read_text())["findings"]
+    assert page.count("<svg") == len([item for item in told if item["check"] == "distribution" and item["counts"]])
     assert json.loads((tmp_path / "findings").read_text())["state"] == "drifted"
     metrics = {
         (sample.name, sample.labels.get("column"), sample.labels.get("check")): sample.value
@@ -222,6 +209,43 @@ def test_data_that_drifted_may_train_and_data_that_is_broken_may_not(watch: Any,
         assert (found.broken, found.train, found.severity) == (True, False, "critical")
 
 
+def test_rows_twice_and_rows_that_are_late(watch: Any, tmp_path: Path) -> None:
+    table = pd.DataFrame({"id": range(500), "x": np.random.default_rng(0).normal(size=500)})
+    table["when"] = pd.date_range("2024-01-01", periods=500, freq="min", tz="UTC")
+    table.to_parquet(tmp_path / "reference.parquet", index=False)
+    given = {"reference": str(tmp_path / "reference.parquet"), "ignore": ["id"], "until": "2024-01-02T00:00:00Z"}
+    assert not watch(table, **given, keys=["id"], timestamp="when", stale_hours=24).alert
+    twice = watch(pd.concat([table, table[:5]]), **given, keys=["id"])
+    assert (twice.alert, twice.broken, twice.train) == (True, False, False)
+    assert twice.reasons == ["id: 5 of 505 rows have the key of another"]
+    late = watch(table, **given, timestamp="when", stale_hours=12)
+    assert (late.broken, late.train) == (True, False)
+    said = "the newest row is of 2024-01-01 08:19 UTC, 15.7 hours before 2024-01-02 00:00 UTC"
+    assert late.reasons == [said]
+    with pytest.raises(ComponentError, match="no column 'key' @ data"):
+        watch(table, **given, keys=["key"])
+
+
+def test_spark_looks_as_this_process_does(tmp_path: Path) -> None:
+    table = flights(1, 1)
+    table = table.append_column("n", pa.array(np.arange(len(table)) % 1000))
+    pq.write_table(table, tmp_path / "flights.parquet", row_group_size=5_000)
+    given = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    with (
+        current(str(tmp_path), "arrow") as here,
+        current(str(tmp_path), "spark", "local[2]", given) as there,
+    ):
+        profile = make_profile(table)
+        assert here.count(profile) == there.count(profile)
+        assert here.newest("event_timestamp") == there.newest("event_timestamp")
+        assert here.repeated(["n", "dest"]) == there.repeated(["n", "dest"]) > 0
+        for one in (here, there):
+            rows = one.sample(1_000)
+            assert len(rows) == 1_000
+            assert stats.ks_2samp(rows["n"], table["n"].to_numpy()).pvalue > 0.001
+            assert len(one.sample(50_000)) == len(table)
+
+
 def test_what_cannot_be_compared_is_told(watch: Any, tracking: str) -> None:
     table = pd.DataFrame({"x": [1.0]})
     with pytest.raises(ComponentError, match="give a model or a reference"):
@@ -233,40 +257,6 @@ def test_what_cannot_be_compared_is_told(watch: Any, tracking: str) -> None:
     with pytest.raises(ComponentError, match="has no reference to compare with"):
         watch(table, model=uri)
     assert not watch(table, model=uri, required=False, least_rows=1).alert
-
-
-# --- performance
-
-
-@pytest.mark.parametrize(
-    "metric", ["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss", "accuracy", "f1"]
-)
-def test_performance_is_estimated_without_labels(metric: str) -> None:
-    rng = np.random.default_rng(0)
-    chances = rng.beta(1, 3, 5_000)
-    truth = (rng.random(5_000) < chances).astype(float)
-    measured, estimated = measure(metric, truth, chances), estimate(metric, chances)
-    assert abs(measured.value - estimated.value) < 4 * np.hypot(measured.error, estimated.error)
-    again = [measure(metric, (rng.random(2_000) < chances[:2_000]).astype(float), chances[:2_000]) for _ in range(20)]
-    # The bootstrap draws the rows too, not only their labels: its error is no smaller.
-    assert np.mean([one.error for one in again]) > 0.8 * np.std([one.value for one in again])
-
-
-def test_a_worse_model_is_told_from_an_unlucky_one() -> None:
-    rng, times = np.random.default_rng(0), 60
-
-    def auc(rows: int, flipped: float) -> Measured:
-        chances = rng.beta(1, 3, rows)
-        truth = rng.random(rows) < chances
-        return measure("roc_auc", np.where(rng.random(rows) < flipped, ~truth, truth).astype(float), chances)
-
-    false = sum(held_against(auc(2_000, 0), auc(400, 0), 0.05, 0).counts for _ in range(times))
-    assert stats.binomtest(false, times, 0.05, alternative="greater").pvalue > 0.001, false
-    found = held_against(auc(5_000, 0), auc(2_000, 0.3), 0.05, 0.05)
-    assert found.counts
-    assert found.text.startswith("roc_auc went from 0.7")
-    assert found.text.endswith("measured")
-    assert not held_against(auc(5_000, 0.3), auc(2_000, 0), 0.05, 0).counts  # better is no alarm
 
 
 # --- notices

@@ -2,85 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from turnout.monitoring import statistics
+from turnout.monitoring.findings import DRIFT, QUALITY, Check, Comparison, Finding, judged
 from turnout.monitoring.profile import Column, Profile, aligned, kind_of
-
-Check = Literal["distribution", "nulls", "range", "unseen", "performance"]
-
 
 LEAST_VALUES = 20
 """Values of the reference below which nothing is said of a distribution."""
 
 LEAST_FOR_UNSEEN = 200
 """Values of the reference below which nobody knows how many categories it has not seen."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """How a column differs from the reference.
-
-    Attributes:
-        check: `distribution`, of the values; share of `nulls`; share out of the reference's `range`; share of
-            categories `unseen` in it; `performance`, of the model, where the column is the metric.
-        reference, current: of numbers the median, or the mean where they have few values; else the share.
-        moved: how far a value moved on average, in the column's own unit (the Wasserstein distance); None for shares.
-        distance: between 0 and 1, the largest difference of the shares of rows up to some value (Kolmogorov-Smirnov),
-            or of the shares of categories together (total variation); of other checks, the difference of the shares.
-        p_value: how likely a difference as large is where there is none, for as many rows as there are.
-        adjusted: the p-value that accounts for the number of findings: of distributions, or of all the other checks.
-        counts: it is no accident, and large enough to matter.
-        text: what a person would say.
-    """
-
-    column: str
-    check: Check
-    reference: float
-    current: float
-    moved: float | None
-    distance: float
-    p_value: float
-    text: str
-    adjusted: float = 1.0
-    counts: bool = False
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What came of holding a table against a reference.
-
-    Attributes:
-        faults: what no statistic is needed for: columns that are missing, or of another kind.
-        findings: those that count first, by size. What cannot differ has none: a constant, or missing values where
-            there are none at all.
-    """
-
-    rows: int
-    reference_rows: int
-    faults: tuple[str, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def drifted(self) -> tuple[Finding, ...]:
-        """Distributions that are others."""
-        return tuple(finding for finding in self.findings if finding.counts and finding.check == "distribution")
-
-    @property
-    def spoiled(self) -> tuple[Finding, ...]:
-        """Missing values, values out of range and unseen categories that there were fewer of."""
-        others = ("distribution", "performance")
-        return tuple(finding for finding in self.findings if finding.counts and finding.check not in others)
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def check_schema(schema: pa.Schema, reference: Profile) -> list[str]:
@@ -97,7 +33,7 @@ def check_schema(schema: pa.Schema, reference: Profile) -> list[str]:
 
 
 def compare(
-    reference: Profile, current: Profile, faults: list[str] | None = None, rate: float = 0.05, least: float = 0.0
+    reference: Profile, current: Profile, faults: Iterable[str] = (), rate: float = 0.05, least: float = 0.0
 ) -> Comparison:
     """Hold counts against a reference's.
 
@@ -107,21 +43,19 @@ def compare(
         rate: of false discoveries, among distributions that are said to be others, and among the rest that counts.
         least: distance below which a difference does not matter.
     """
+    found = judged(column_findings(reference, current), rate, dict.fromkeys([*DRIFT, *QUALITY], least))
+    return Comparison(current.rows, reference.rows, tuple(faults), found)
+
+
+def column_findings(reference: Profile, current: Profile) -> list[Finding]:
+    """What differs between counts, column by column; not judged yet."""
     with threadpool_limits(1, user_api="blas"):  # matrices of a few hundred: threads only wait for each other
-        found = [
+        return [
             finding
             for name, column in current.columns.items()
             if name in reference.columns
             for finding in _findings(name, reference.columns[name], column)
         ]
-    families = ([item for item in found if (item.check == "distribution") is first] for first in (True, False))
-    judged = [
-        dataclasses.replace(item, adjusted=p_value, counts=p_value <= rate and item.distance >= least)
-        for family in families
-        for item, p_value in zip(family, statistics.adjusted([item.p_value for item in family]), strict=True)
-    ]
-    judged.sort(key=lambda finding: (not finding.counts, -finding.distance, finding.column))
-    return Comparison(current.rows, reference.rows, tuple(faults or ()), tuple(judged))
 
 
 def _findings(name: str, reference: Column, current: Column) -> Iterator[Finding]:

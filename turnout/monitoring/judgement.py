@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from turnout.monitoring.drift import Comparison, Finding
+from turnout.monitoring.findings import FAIRNESS, MODEL, QUALITY, Comparison
 
 State = Literal["as before", "spoiled", "drifted", "broken"]
 
@@ -16,16 +16,18 @@ class Judgement:
 
     Attributes:
         worse: the model is, by more than is allowed.
+        unfair: it treats groups otherwise, by more than is allowed.
         reasons: a line each.
     """
 
     state: State
     worse: bool
+    unfair: bool
     reasons: tuple[str, ...]
 
     @property
     def alert(self) -> bool:
-        return self.worse or self.state != "as before"
+        return self.worse or self.unfair or self.state != "as before"
 
     @property
     def train(self) -> bool:
@@ -37,28 +39,22 @@ class Judgement:
         return "critical" if self.state == "broken" else "warning" if self.alert else "info"
 
     def __str__(self) -> str:
-        return f"the data is {self.state}" + (", the model is worse" if self.worse else "")
+        model = [word for word, holds in (("worse", self.worse), ("unfair", self.unfair)) if holds]
+        return f"the data is {self.state}" + (f", the model is {' and '.join(model)}" if model else "")
 
 
-def judge(
-    comparison: Comparison, performance: Finding | None, rate: float, null_limit: float, least_rows: int
-) -> Judgement:
+def judge(comparison: Comparison, rate: float, null_limit: float, least_rows: int) -> Judgement:
     """Judge findings; `monitor` says what the arguments mean."""
     broken = list(comparison.faults)
-    if comparison.rows < least_rows:
+    if few := comparison.rows < least_rows:
         broken.append(f"{comparison.rows:,} rows are fewer than the {least_rows:,} that it takes to say anything")
     broken += [
-        _line(item)
+        str(item)
         for item in comparison.findings
         if item.check == "nulls" and item.adjusted <= rate and item.current - item.reference > null_limit
     ]
-    worse = performance is not None and performance.counts and comparison.rows >= least_rows
-    counting = [*([performance] if performance and worse else []), *comparison.drifted, *comparison.spoiled]
-    state: State = (
-        "broken" if broken else "drifted" if comparison.drifted else "spoiled" if comparison.spoiled else "as before"
-    )
-    return Judgement(state, worse, tuple(dict.fromkeys([*broken, *map(_line, counting)])))
-
-
-def _line(item: Finding) -> str:
-    return item.text if item.check == "performance" else f"{item.column}: {item.text}"
+    worse, unfair = (() if few else comparison.counting(family) for family in (MODEL, FAIRNESS))
+    drifted, spoiled = comparison.drifted, comparison.counting(QUALITY)
+    state: State = "broken" if broken else "drifted" if drifted else "spoiled" if spoiled else "as before"
+    reasons = dict.fromkeys([*broken, *map(str, [*worse, *unfair, *drifted, *spoiled])])
+    return Judgement(state, bool(worse), bool(unfair), tuple(reasons))

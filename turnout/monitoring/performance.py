@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn import metrics
 
 from turnout.errors import ComponentError
-from turnout.monitoring.drift import Finding
+from turnout.monitoring.findings import Finding
 from turnout.scoring import metric_function
 
 Array = NDArray[np.float64]
@@ -96,20 +96,12 @@ def _measured(
     return Measured(metric, float(function(*of)), float(found.standard_error), rows, estimated)
 
 
-def held_against(reference: Measured, current: Measured, rate: float, least: float) -> Finding:
-    """The finding of a model's performance; it counts when it is worse than before.
-
-    Args:
-        rate: of false alarms.
-        least: a loss, in the metric's own unit, that does not matter.
-    """
+def held_against(reference: Measured, current: Measured) -> Finding:
+    """The finding of a model's performance: how much worse it is than before, and how likely that is by accident."""
     loss = reference.value - current.value
     error = float(np.hypot(reference.error, current.error))
     p_value = float(stats.norm.sf(loss / error)) if error else float(loss <= 0)
     low, high = (current.value + sign * 1.96 * current.error for sign in (-1, 1))
     how = "estimated without labels" if current.estimated else "measured"
     text = f"{current.metric} went from {reference.value:.4f} to {current.value:.4f} ({low:.4f} to {high:.4f}), {how}"
-    return Finding(
-        current.metric, "performance", reference.value, current.value, None, abs(loss), p_value, text,
-        adjusted=p_value, counts=p_value <= rate and loss >= least,
-    )  # fmt: skip
+    return Finding(current.metric, "performance", reference.value, current.value, None, max(0.0, loss), p_value, text)

@@ -1,38 +1,131 @@
-"""What a model version was trained and tested on, kept with its MLflow run: profiles, of a few KiB."""
+"""What a model version was trained and tested on, kept with its MLflow run: counts, scores and a few rows."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from turnout.errors import ComponentError
-from turnout.estimators import plain_types
 from turnout.inference.model import ModelVersion
-from turnout.monitoring.performance import MOST_ROWS, Measured, estimate, measure
-from turnout.monitoring.profile import Profile
-from turnout.scoring import predictions
-from turnout.tracking import load_version
+from turnout.monitoring import joint
+from turnout.monitoring.calibration import Curve, reliability
+from turnout.monitoring.current import ArrowTable
+from turnout.monitoring.performance import Measured, estimate, measure
+from turnout.monitoring.profile import Profile, make_profile
+from turnout.scoring import Predictions
 
-TRAINING = "monitoring/training.json"
-"""Artifact of the run: the columns that the model was trained on, and its target."""
-
-PREDICTIONS = "monitoring/predictions.json"
-"""Artifact of the run: the model's predictions of rows it had not seen."""
-
-
-SCORES = "monitoring/scores.json"
-"""Artifact of the run: the metric that judged the model, measured and estimated on rows that it had not seen."""
+_DIRECTORY = "monitoring"
+_TRAINING, _PREDICTIONS, _SCORES, _ROWS = "training.json", "predictions.json", "scores.json", "rows.parquet"
+"""Artifacts of the run: counts of the columns that the model was trained on, and some of these rows; counts of its
+predictions of rows that it had not seen, and how good they were."""
 
 
-def load_reference(version: ModelVersion) -> Profile | None:
-    """The profile of what a model version was trained on, and of its predictions where they are known.
+@dataclass(frozen=True)
+class Scores:
+    """How good a model was when it was judged, on rows that it had not seen.
+
+    Attributes:
+        measured: by its metric, with labels and, for a classifier, as if they were not known.
+        calibration: of a classifier; else None.
+    """
+
+    measured: tuple[Measured, ...]
+    calibration: Curve | None
+
+    def of(self, metric: str, estimated: bool) -> Measured | None:
+        """The score that another can be held against. Raises ComponentError when the metric did not judge the model."""
+        known = {item.metric for item in self.measured}
+        if metric not in known:
+            raise ComponentError(f"the model was not judged by '{metric}'", where="metric", available=known)
+        return next((item for item in self.measured if item.estimated == estimated), None)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a table is held against.
+
+    Attributes:
+        name: the model version's URI, or the table's.
+        rows: some of the reference, drawn at random.
+        version: None when the reference is a table.
+        scores: None when the reference is a table, or a model that `evaluate` did not judge.
+    """
+
+    name: str
+    profile: Profile
+    rows: pd.DataFrame
+    version: ModelVersion | None = None
+    scores: Scores | None = None
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """The model's name and version; the table's name and nothing."""
+        return (self.version.name, self.version.version) if self.version else (self.name, "")
+
+    def without(self, columns: Iterable[str]) -> Reference:
+        """The reference, but for some columns."""
+        left = {name: column for name, column in self.profile.columns.items() if name not in set(columns)}
+        rows = self.rows[[name for name in self.rows if name in left]]
+        return dataclasses.replace(self, profile=dataclasses.replace(self.profile, columns=left), rows=rows)
+
+
+def nothing(version: ModelVersion) -> Reference:
+    """The reference of a model that was trained without one: nothing differs from it."""
+    return Reference(version.uri, Profile(0, {}), pd.DataFrame(), version)
+
+
+def table_reference(uri: str, name: str) -> Reference:
+    """A table as the reference. Raises ComponentError when it cannot be read."""
+    table = ArrowTable(uri)
+    profile, rows = make_profile(table.read()), table.sample(joint.MOST_ROWS)
+    return Reference(name, profile, rows[list(profile.columns)])
+
+
+def keep_training(run_id: str, inputs: pd.DataFrame, labels: pd.Series, seed: int = 0) -> None:
+    """Keep what a model was trained on with its MLflow run: counts by column, and some rows.
+
+    Args:
+        labels: by the name of the target, which later tables need not have.
+    """
+    import mlflow
+
+    client, target = mlflow.MlflowClient(), str(labels.name)
+    known = pa.Table.from_pandas(inputs.assign(**{target: labels}), preserve_index=False)
+    client.log_text(run_id, make_profile(known, optional=[target]).to_json(), f"{_DIRECTORY}/{_TRAINING}")
+    rows = inputs.sample(min(len(inputs), joint.MOST_ROWS), random_state=seed)
+    with tempfile.TemporaryDirectory() as directory:
+        rows.to_parquet(Path(directory, _ROWS), index=False)
+        client.log_artifact(run_id, str(Path(directory, _ROWS)), _DIRECTORY)
+
+
+def keep_scores(run_id: str, metric: str, found: Predictions, labels: pd.Series) -> None:
+    """Keep how good a model is on rows that it has not seen with its MLflow run, and counts of what it predicts."""
+    import mlflow
+
+    client, truth = mlflow.MlflowClient(), found.truth(labels)
+    name = "probability" if found.classes else "prediction"
+    profile = make_profile(pa.table({name: found.values}), optional=[name])
+    client.log_text(run_id, profile.to_json(), f"{_DIRECTORY}/{_PREDICTIONS}")
+    measured = [measure(metric, truth, found.values)]
+    if found.classes:
+        measured.append(estimate(metric, found.values))
+    scores = Scores(tuple(measured), reliability(truth, found.values) if found.classes else None)
+    client.log_text(run_id, json.dumps(dataclasses.asdict(scores)), f"{_DIRECTORY}/{_SCORES}")
+
+
+def load_reference(version: ModelVersion) -> Reference | None:
+    """What a model version was trained and tested on.
 
     Returns:
-        None when it was trained without one.
+        None when it was trained without a reference.
 
     Raises:
         ComponentError: MLflow cannot be reached.
@@ -43,53 +136,22 @@ def load_reference(version: ModelVersion) -> Profile | None:
     if not version.run_id:
         return None
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    try:
-        kept = {item.path for item in mlflow.MlflowClient().list_artifacts(version.run_id, "monitoring")}
-        found = [
-            Profile.from_json(mlflow.artifacts.load_text(f"runs:/{version.run_id}/{path}"))
-            for path in (TRAINING, PREDICTIONS)
-            if path in kept
-        ]
-    except MlflowException as error:
-        raise ComponentError(f"the model's reference cannot be had: {error}", where=version.uri) from error
-    return found[0] | found[-1] if found else None
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            if not mlflow.MlflowClient().list_artifacts(version.run_id, _DIRECTORY):
+                return None
+            uri = f"runs:/{version.run_id}/{_DIRECTORY}"
+            kept = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=directory))
+        except (MlflowException, OSError) as error:
+            raise ComponentError(f"the model's reference cannot be had: {error}", where=version.uri) from error
+        names = (_TRAINING, _PREDICTIONS)
+        found = [Profile.from_json((kept / name).read_text()) for name in names if (kept / name).exists()]
+        rows = pd.read_parquet(kept / _ROWS) if (kept / _ROWS).exists() else pd.DataFrame()
+        scores = _scores(json.loads((kept / _SCORES).read_text())) if (kept / _SCORES).exists() else None
+    return Reference(version.uri, found[0] | found[-1], rows, version, scores) if found else None
 
 
-def load_scores(version: ModelVersion, metric: str) -> dict[bool, Measured]:
-    """How good a model version was when it was judged, by whether that is estimated.
+def _scores(raw: dict[str, object]) -> Scores:
+    from cattrs import structure
 
-    Raises:
-        ComponentError: it was not judged by that metric, or MLflow cannot be reached.
-    """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    hint = "evaluate judges a model, and keeps what is needed here"
-    try:
-        found = [
-            Measured(**item) for item in json.loads(mlflow.artifacts.load_text(f"runs:/{version.run_id}/{SCORES}"))
-        ]
-    except (MlflowException, OSError) as error:
-        raise ComponentError(f"the model's scores cannot be had: {error}", where=version.uri, hint=hint) from error
-    if known := [item.metric for item in found if item.metric != metric]:
-        raise ComponentError(f"the model was not judged by '{metric}'", where=version.uri, available=set(known))
-    return {item.estimated: item for item in found}
-
-
-def model_performance(version: ModelVersion, rows: ds.Dataset, metric: str, target: str, seed: int = 0) -> Measured:
-    """How good a model is on rows, or on some of them where they are many; estimated where none has a label.
-
-    Raises:
-        ComponentError: the model cannot be loaded, or not be measured so.
-    """
-    total = rows.count_rows()
-    chosen = np.sort(np.random.default_rng(seed).choice(total, min(total, MOST_ROWS), replace=False))
-    table = rows.take(pa.array(chosen)).to_pandas()
-    model = load_version(version)
-    classes = tuple(getattr(model, "classes_", ()))
-    labelled = table[table[target].notna()] if target in table else table[:0]
-    inputs = (labelled if len(labelled) else table)[list(model.feature_names_in_)]
-    found = predictions(model, plain_types(inputs), "classification" if classes else "regression")
-    if len(labelled):
-        return measure(metric, found.truth(labelled[target]), found.values)
-    return estimate(metric, found.values)
+    return structure(raw, Scores)

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Gauge, push_to_gateway, write_t
 
 from turnout.errors import ComponentError
 from turnout.html_page import Section, page, svg
-from turnout.monitoring.drift import Comparison
+from turnout.monitoring.findings import FAIRNESS, MODEL, Comparison
+from turnout.monitoring.judgement import Judgement
 from turnout.monitoring.profile import Column, Profile, aligned
 
 _PLOTS = 8
@@ -21,7 +22,8 @@ def comparison_page(
     comparison: Comparison, reference: Profile, current: Profile, verdict: str, good: bool, reasons: Sequence[str]
 ) -> str:
     """The page; the columns that drifted are drawn."""
-    shown = [item for item in comparison.findings if item.check in ("distribution", "performance") or item.distance > 0]
+    always = ("distribution", "joint", *MODEL, *FAIRNESS)
+    shown = [item for item in comparison.findings if item.check in always or item.distance > 0]
     rows = [
         [
             item.column,
@@ -33,7 +35,7 @@ def comparison_page(
         ]
         for item in shown
     ]
-    drawn = list(dict.fromkeys(item.column for item in comparison.drifted))[:_PLOTS]
+    drawn = [item.column for item in comparison.drifted if item.check == "distribution"][:_PLOTS]
     sizes = f"{comparison.rows:,} rows, held against {comparison.reference_rows:,} of the reference. "
     meaning = (
         "Distance: the share of rows that would have to change, between 0 and 1. "
@@ -81,32 +83,42 @@ def _draw(reference: Column, current: Column) -> str:
     return svg(figure)
 
 
-def publish_metrics(comparison: Comparison, drifted: bool, broken: bool, target: str, labels: dict[str, str]) -> None:
+def publish_metrics(comparison: Comparison, judgement: Judgement, target: str, model: str, version: str) -> None:
     """Give the findings to Prometheus.
 
     Args:
         target: path of a text file that the node exporter collects (`.prom`), or URL of a Pushgateway.
-        labels: of all metrics, such as the model.
+        model: name of the model, or of the table that is the reference; a label of all metrics.
+        version: of the model; empty when the reference is a table.
 
     Raises:
         ComponentError: the file or the gateway cannot be written to.
     """
     registry = CollectorRegistry()
+    labels = {"model": model}
     names = list(labels)
 
     def gauge(name: str, text: str, more: Sequence[str] = ()) -> Gauge:
         return Gauge(f"turnout_monitor_{name}", text, [*names, *more], registry=registry)
 
-    gauge("drifted", "1 when a column drifted.").labels(**labels).set(drifted)
-    gauge("broken", "1 when the data is broken.").labels(**labels).set(broken)
+    gauge("info", "The version of the model, as a label.", ["version"]).labels(**labels, version=version).set(1)
+    gauge("drifted", "1 when a column drifted.").labels(**labels).set(judgement.state == "drifted")
+    gauge("broken", "1 when the data is broken.").labels(**labels).set(judgement.state == "broken")
+    gauge("spoiled", "1 when more values are missing, out of range, repeated or unseen.").labels(**labels).set(
+        judgement.state == "spoiled"
+    )
+    gauge("worse", "1 when the model is worse.").labels(**labels).set(judgement.worse)
+    gauge("unfair", "1 when the model treats groups otherwise.").labels(**labels).set(judgement.unfair)
     gauge("rows", "Rows that were compared.").labels(**labels).set(comparison.rows)
     gauge("timestamp_seconds", "When the check ran.").labels(**labels).set_to_current_time()
     distance = gauge("distance", "Between 0 and 1: the size of a difference.", ["column", "check"])
     p_value = gauge("p_value", "Adjusted p-value of a difference.", ["column", "check"])
+    value = gauge("value", "A median, a mean, a share or a metric, as it is now.", ["column", "check"])
     for finding in comparison.findings:
         these = {**labels, "column": finding.column, "check": finding.check}
         distance.labels(**these).set(finding.distance)
         p_value.labels(**these).set(finding.adjusted)
+        value.labels(**these).set(finding.current)
     try:
         if target.startswith(("http://", "https://")):
             push_to_gateway(target, "turnout_monitor", registry, grouping_key=labels)

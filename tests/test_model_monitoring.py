@@ -1,0 +1,271 @@
+"""Monitoring of models: what is said of one holds as often as promised, with labels and without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Metrics, Model
+from river.datasets import synth
+from scipy import stats
+
+from turnout import ComponentError
+from turnout.components.evaluate import evaluate
+from turnout.components.monitor import monitor
+from turnout.components.register import register
+from turnout.components.train import train
+from turnout.monitoring.calibration import calibration_drift, reliability
+from turnout.monitoring.concept import BINARY, changes, concept_drift, detections
+from turnout.monitoring.fairness import group_differences
+from turnout.monitoring.joint import told_apart
+from turnout.monitoring.performance import Measured, estimate, held_against, measure
+
+DETECTORS = ["adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w"]
+
+
+def rare(alarms: int, times: int, rate: float = 0.05) -> bool:
+    """Whether so many alarms are no more than chance gives."""
+    return bool(stats.binomtest(alarms, times, rate, alternative="greater").pvalue > 0.001)
+
+
+# --- performance
+
+
+@pytest.mark.parametrize(
+    "metric", ["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss", "accuracy", "f1"]
+)
+def test_performance_is_estimated_without_labels(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    chances = rng.beta(1, 3, 5_000)
+    truth = (rng.random(5_000) < chances).astype(float)
+    measured, estimated = measure(metric, truth, chances), estimate(metric, chances)
+    assert abs(measured.value - estimated.value) < 4 * np.hypot(measured.error, estimated.error)
+    again = [measure(metric, (rng.random(2_000) < chances[:2_000]).astype(float), chances[:2_000]) for _ in range(20)]
+    # The bootstrap draws the rows too, not only their labels: its error is no smaller.
+    assert np.mean([one.error for one in again]) > 0.8 * np.std([one.value for one in again])
+
+
+def test_a_worse_model_is_told_from_an_unlucky_one() -> None:
+    rng, times = np.random.default_rng(0), 60
+
+    def auc(rows: int, flipped: float) -> Measured:
+        chances = rng.beta(1, 3, rows)
+        truth = rng.random(rows) < chances
+        return measure("roc_auc", np.where(rng.random(rows) < flipped, ~truth, truth).astype(float), chances)
+
+    false = sum(held_against(auc(2_000, 0), auc(400, 0)).p_value <= 0.05 for _ in range(times))
+    assert stats.binomtest(false, times, 0.05, alternative="greater").pvalue > 0.001, false
+    found = held_against(auc(5_000, 0), auc(2_000, 0.3))
+    assert found.p_value < 0.001
+    assert found.distance > 0.05
+    assert found.text.startswith("roc_auc went from 0.7")
+    assert found.text.endswith("measured")
+    assert held_against(auc(5_000, 0.3), auc(2_000, 0)).distance == 0  # better is no alarm
+
+
+def test_the_estimate_is_that_of_nannyml() -> None:
+    # NannyML 0.13.1's CBPE, fitted on the first sample with its labels, asked for the second without.
+    theirs = {"roc_auc": 0.734668569, "accuracy": 0.684722864, "f1": 0.553660797, "average_precision": 0.638872380}
+    rng = np.random.default_rng(7)
+    for rows, a, b in ((20_000, 1, 3), (5_000, 2, 3)):
+        chances = rng.beta(a, b, rows)
+        rng.random(rows)  # the labels
+    assert {name: estimate(name, chances).value for name in theirs} == pytest.approx(theirs, abs=1e-7)
+
+
+# --- calibration
+
+
+def test_calibration_is_held_against_the_reference_and_not_against_the_truth() -> None:
+    rng, times = np.random.default_rng(0), 200
+
+    def sample(rows: int, tilt: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        chances = rng.beta(1, 3, rows)
+        return (rng.random(rows) < np.clip(chances**2 + tilt, 0, 1)).astype(float), chances  # never calibrated
+
+    alarms = 0
+    for _ in range(times):
+        before = reliability(*sample(2_000))
+        alarms += calibration_drift(before, reliability(*sample(100), before)).p_value <= 0.05
+    assert rare(alarms, times), alarms
+    before = reliability(*sample(5_000))
+    found = calibration_drift(before, reliability(*sample(1_000, tilt=0.1), before))
+    assert found.p_value < 0.001
+    assert found.distance == pytest.approx(0.1, abs=0.03)
+    assert "are positive in" in found.text
+    assert before.error == pytest.approx(abs(np.mean(rng.beta(1, 3, 100_000)) - 0.1), abs=0.02)  # 1/4 and 1/10
+
+
+# --- concept drift
+
+
+def test_adwin_detects_where_it_is_published_to() -> None:
+    rng = np.random.default_rng(42)
+    stream = rng.integers(0, 2, 2000)
+    stream[1000:] = rng.integers(6, 12, 1000)
+    assert [row + 1 for row in detections(stream, "adwin")] == [1024]
+    assert changes(stream.astype(float), "adwin")[0].row == 1000
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_more_errors_are_found_and_fewer_are_no_harm(detector: Any) -> None:
+    rng = np.random.default_rng(0)
+
+    def stream(before: float, after: float, rows: int = 1_000) -> np.ndarray:
+        errors = np.concatenate([rng.random(rows) < before, rng.random(rows) < after]).astype(float)
+        return errors if detector in BINARY else errors + rng.normal(0, 0.05, 2 * rows)
+
+    found = concept_drift(stream(0.1, 0.5), detector)
+    assert found.p_value <= 0.05
+    assert found.distance == pytest.approx(0.4, abs=0.12)
+    assert concept_drift(stream(0.5, 0.1), detector).distance < 0.1
+    if detector not in BINARY:
+        with pytest.raises(ComponentError, match=r"no detector 'none' @ concept\n  available here: adwin"):
+            concept_drift(stream(0.5, 0.1), "none")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("detector", ["adwin", "page_hinkley", "eddm", "hddm_w"])
+def test_a_calm_stream_alarms_no_more_than_promised(detector: Any) -> None:
+    rng, times = np.random.default_rng(1), 60
+    streams = [(rng.random(600) < 0.2).astype(float) for _ in range(times)]
+    alarms = sum(concept_drift(errors, detector).p_value <= 0.05 for errors in streams)
+    assert rare(alarms, times), alarms
+    # Alone, EDDM alarms on nearly each.
+    if detector == "eddm":
+        assert sum(bool(detections(errors, detector)) for errors in streams) > times / 2
+
+
+def test_the_drift_of_a_known_stream_is_found_where_it_is() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    stream = synth.ConceptDriftStream(
+        stream=synth.SEA(variant=0, seed=1), drift_stream=synth.SEA(variant=2, seed=1), position=3000, width=50, seed=1
+    )
+    rows, labels = zip(*stream.take(5000), strict=True)
+    inputs, truth = pd.DataFrame(rows), np.array(labels)
+    model = LogisticRegression().fit(inputs[:2000], truth[:2000])
+    errors = (model.predict(inputs[2000:]) != truth[2000:]).astype(float)
+    found = concept_drift(errors, "adwin", lambda row: f"row {row + 2000}")
+    assert found.p_value <= 0.05
+    assert int(found.text.split("row ")[1].split(",")[0]) == pytest.approx(3000, abs=100)
+
+
+# --- groups
+
+
+def test_groups_are_alike_unless_they_are_not() -> None:
+    rng, times = np.random.default_rng(0), 100
+    alarms = [0, 0, 0]
+    for _ in range(times):
+        groups, chances = pd.Series(rng.choice(list("aabc"), 400), name="g"), rng.random(400)
+        for index, found in enumerate(group_differences(groups, chances, (rng.random(400) < chances).astype(float))):
+            alarms[index] += found.p_value <= 0.05
+    assert all(rare(count, times) for count in alarms), alarms
+    groups = pd.Series(rng.choice(["men", "women"], 3_000), name="sex")
+    chances = np.clip(rng.random(3_000) + np.where(groups == "men", 0.1, -0.1), 0, 1)
+    every, positive, negative = group_differences(groups, chances, (rng.random(3_000) < 0.5).astype(float))
+    assert every.p_value < 0.001
+    assert every.distance == pytest.approx(0.2, abs=0.05)
+    assert every.text.startswith("yes to 6")
+    assert "of 'men'" in every.text
+    assert positive.text.split(":")[0].endswith("of those that are positive")
+    assert negative.p_value < 0.001
+
+
+# --- all columns together
+
+
+def test_columns_that_are_alike_one_by_one_are_told_apart_together() -> None:
+    rng, times = np.random.default_rng(0), 60
+
+    def table(rows: int, together: float) -> pd.DataFrame:
+        x = rng.normal(size=(rows, 2)) @ np.linalg.cholesky([[1, together], [together, 1]]).T
+        return pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "c": rng.choice(["u", "v", None], rows)})
+
+    found = [told_apart(table(500, 0.8), table(200, 0.8)) for _ in range(times)]
+    assert rare(sum(item is not None and item.p_value <= 0.05 for item in found), times)
+    other = told_apart(table(2_000, 0.8), table(1_000, -0.8))
+    assert other is not None
+    assert other.p_value < 1e-6
+    assert other.distance > 0.3
+    assert set(other.text.split(", by ")[1].split(", ")) == {"a", "b"}
+    assert told_apart(table(2_000, 0.8), table(20, 0.8)) is None
+    assert told_apart(table(100, 0.8), pd.DataFrame({"z": range(100)})) is None
+
+
+# --- the component
+
+
+def people(rows: int, seed: int, worse: float = 0.0) -> pd.DataFrame:
+    """Rows of two groups, whose labels in the second half are dealt out at random for a share of the rows."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({"x": rng.normal(size=rows), "y": rng.normal(size=rows), "sex": rng.choice(["f", "m"], rows)})
+    chance = 1 / (1 + np.exp(-2 * table["x"] - (table["sex"] == "m")))
+    table["label"] = np.where(rng.random(rows) < chance, "yes", "no")
+    spoilt = (np.arange(rows) > rows / 2) & (rng.random(rows) < worse)
+    table.loc[spoilt, "label"] = rng.choice(["yes", "no"], int(spoilt.sum()))
+    table["when"] = pd.date_range("2024-01-01", periods=rows, freq="min", tz="UTC")
+    return table
+
+
+@pytest.fixture
+def watched(tmp_path: Path, tracking: str) -> Callable[..., Any]:
+    """Checks rows against a model that was trained, judged and registered by the catalogue."""
+
+    def artifact(kind: Any, name: str) -> Any:
+        return kind(name=name, uri=str(tmp_path / name))
+
+    people(3_000, 0).to_parquet(tmp_path / "train", index=False)
+    people(2_000, 1).to_parquet(tmp_path / "test", index=False)
+    model = artifact(Model, "model")
+    given = {"estimator": "sklearn.linear_model.LogisticRegression", "target": "label", "ignore": ["when"]}
+    train.python_func(artifact(Dataset, "train"), model, artifact(Metrics, "m1"), **given)
+    evaluate.python_func(
+        model, artifact(Dataset, "test"), artifact(Metrics, "m2"), artifact(ClassificationMetrics, "c"),
+        artifact(HTML, "h"), registered_model="people",
+    )  # fmt: skip
+    register.python_func(model=model, registered_model="people")
+
+    def run(table: pd.DataFrame, **parameters: Any) -> Any:
+        table.to_parquet(tmp_path / "data", index=False)
+        return monitor.python_func(
+            artifact(Dataset, "data"), artifact(HTML, "report"), artifact(Artifact, "findings"), artifact(Metrics, "m"),
+            **{"model": "models:/people/1", "metric": "roc_auc", "target": "label", **parameters},
+        )  # fmt: skip
+
+    return run
+
+
+def test_a_model_is_watched_in_all_ways(watched: Any, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"concept": "adwin", "timestamp": "when", "least_distance": 0.1, "least_loss": 0.03}
+    same = watched(people(2_000, 2), **given, groups=[])
+    assert (same.alert, same.reasons) == (False, [])
+    told = (tmp_path / "report").read_text()
+    for word in ("performance", "calibration", "concept", "joint"):
+        assert word in told
+    worse = watched(people(2_000, 3, worse=0.9), **given)
+    assert (worse.train, worse.drifted, worse.broken) == (True, False, False)
+    assert {reason.split()[0] for reason in worse.reasons} >= {"roc_auc", "probability:", "errors:"}
+    assert "at 2024-01-0" in "".join(worse.reasons)
+    unlabelled = watched(people(2_000, 4, worse=0.9).drop(columns="label"), **given)
+    assert not unlabelled.alert
+    unfair = watched(people(2_000, 5), **given, groups=["sex"])
+    assert (unfair.alert, unfair.train) == (True, False)
+    assert any("of 'm' and" in reason for reason in unfair.reasons)
+    assert "the model is unfair" in unfair.title
+
+
+def test_what_a_model_cannot_be_asked(watched: Any) -> None:
+    table = people(100, 0)
+    with pytest.raises(ComponentError, match="no column 'sexes' @ groups"):
+        watched(table, groups=["sexes"])
+    with pytest.raises(ComponentError, match="'when' has 400 values, more than 100"):
+        watched(pd.concat([table, people(400, 1)]), groups=["when"])
+    with pytest.raises(ComponentError, match="no column '' @ timestamp"):
+        watched(table, concept="ddm")
+    with pytest.raises(ComponentError, match="the model was not judged by 'f1'"):
+        watched(table, metric="f1")

@@ -1,0 +1,95 @@
+"""Whether rows of two tables can be told apart by all columns together, where each column alone may look the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+from threadpoolctl import threadpool_limits
+
+from turnout.monitoring.findings import Finding
+
+LEAST_ROWS = 40
+"""Of either table, below which a classifier learns nothing."""
+
+MOST_ROWS = 2_000
+_CATEGORIES = 50
+
+
+def told_apart(reference: pd.DataFrame, current: pd.DataFrame, seed: int = 0) -> Finding | None:
+    """The finding of a classifier that learns which table a row is of.
+
+    It learns from one half of the rows and is asked for the other, twice: so the Mann-Whitney test of its answers holds
+    whatever it learned. The distance is 2 AUC - 1: no more than the share of rows that would have to change.
+
+    Args:
+        reference, current: rows; columns that are not in both are left out.
+
+    Returns:
+        None when there are too few rows or no columns.
+
+    Source: Lopez-Paz and Oquab, Revisiting Classifier Two-Sample Tests (2017).
+    """
+    names = [str(name) for name in reference if name in current]
+    if min(len(reference), len(current)) < LEAST_ROWS or not names:
+        return None
+    parts = [table[names].sample(min(len(table), MOST_ROWS), random_state=seed) for table in (reference, current)]
+    rows, categories = _encoded(pd.concat(parts, ignore_index=True))
+    of = np.repeat([0, 1], [len(part) for part in parts])
+    half = np.concatenate([np.arange(len(part)) % 2 for part in parts])  # of rows in random order
+    p_values, areas, drops = [], [], np.zeros(len(names))
+    with threadpool_limits(1):  # so few rows that threads only wait for each other
+        for asked in (0, 1):
+            learned, held = half != asked, half == asked
+            model = _fit(rows[learned], of[learned], categories, seed)
+            area, p_value = _told(model, rows[held], of[held])
+            areas.append(area)
+            p_values.append(p_value)
+            if p_value < 0.05:
+                drops += [area - _told(model, _shuffled(rows[held], name, seed), of[held])[0] for name in names]
+    area = float(np.mean(areas))
+    distance = max(0.0, 2 * area - 1)
+    by = [names[index] for index in np.argsort(-drops, kind="stable")[:3] if drops[index] > 0.01]
+    text = f"rows can be told from the reference's with an AUC of {area:.3f}" + (f", by {', '.join(by)}" if by else "")
+    return Finding("all columns", "joint", 0.5, area, None, distance, min(1.0, 2 * min(p_values)), text)
+
+
+def _encoded(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Numbers as they are; of the rest the most frequent values, by number; and the names of these columns."""
+    columns: dict[str, Any] = {}
+    categories = []
+    for name in map(str, rows):
+        values = rows[name]
+        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            columns[name] = values.astype(float).replace([np.inf, -np.inf], np.nan)
+            continue
+        texts = values.astype("string")
+        kept = texts.value_counts().index[:_CATEGORIES]
+        columns[name] = texts.map(dict(zip(kept, range(len(kept)), strict=True))).astype(float)
+        categories.append(name)
+    return pd.DataFrame(columns), categories
+
+
+def _fit(rows: pd.DataFrame, of: NDArray[np.int64], categories: list[str], seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    model = HistGradientBoostingClassifier(
+        max_iter=40, max_leaf_nodes=15, min_samples_leaf=10, early_stopping=False, categorical_features=categories,
+        class_weight="balanced", random_state=seed,
+    )  # fmt: skip
+    return model.fit(rows, of)
+
+
+def _told(model: Any, rows: pd.DataFrame, of: NDArray[np.int64]) -> tuple[float, float]:
+    """The area under the curve, and how likely one as large is by guessing."""
+    answers = model.predict_proba(rows)[:, 1]
+    found = stats.mannwhitneyu(answers[of == 1], answers[of == 0], alternative="greater")
+    return float(found.statistic / ((of == 1).sum() * (of == 0).sum())), float(found.pvalue)
+
+
+def _shuffled(rows: pd.DataFrame, name: str, seed: int) -> pd.DataFrame:
+    order = np.random.default_rng(seed).permutation(len(rows))
+    return rows.assign(**{name: rows[name].array[order]})

@@ -1,0 +1,81 @@
+"""What can be said of a model on rows that it did not learn from, with their labels or without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pandas as pd
+
+from turnout.errors import ComponentError
+from turnout.estimators import plain_types
+from turnout.monitoring.calibration import calibration_drift, reliability
+from turnout.monitoring.concept import BINARY, Detector, concept_drift
+from turnout.monitoring.fairness import check_groups, group_differences
+from turnout.monitoring.findings import Finding
+from turnout.monitoring.performance import estimate, held_against, measure
+from turnout.monitoring.reference import Reference
+from turnout.scoring import predictions
+from turnout.tracking import load_version
+
+MOST_ROWS = 50_000
+"""Rows, drawn at random, that are enough to judge a model by."""
+
+
+def model_findings(
+    reference: Reference,
+    rows: pd.DataFrame,
+    metric: str,
+    target: str,
+    timestamp: str = "",
+    concept: Detector | Literal[""] = "",
+    groups: Sequence[str] = (),
+) -> list[Finding]:
+    """Findings of a model's performance, calibration, errors in the course of time, and groups.
+
+    Where no row has a label, the performance is estimated, and there is nothing to say of calibration and errors.
+
+    Args:
+        rows: with the model's columns; those that have the target are looked at where some have it.
+        metric: by which `evaluate` judged the model.
+        target: column with the labels.
+        timestamp: column by which errors are put in order.
+        concept: the detector for errors in the course of time; none when empty.
+        groups: columns whose values are groups that should be treated alike.
+
+    Raises:
+        ComponentError: the model cannot be loaded, was not judged by that metric, or a column is missing.
+    """
+    if reference.version is None or reference.scores is None:
+        hint = "evaluate judges a model, and keeps what is needed here"
+        raise ComponentError("the model's scores cannot be had", where=reference.name, hint=hint)
+    check_groups(rows, groups)
+    labelled = rows[rows[target].notna()] if target in rows else rows[:0]
+    has_labels = len(labelled) > 0
+    if has_labels:
+        rows = labelled
+    if concept and has_labels:
+        if timestamp not in rows:
+            raise ComponentError(f"no column '{timestamp}'", where="timestamp", available=map(str, rows))
+        rows = rows.sort_values(timestamp, kind="stable")
+    model = load_version(reference.version)
+    classes = tuple(getattr(model, "classes_", ()))
+    task: Literal["classification", "regression"] = "classification" if classes else "regression"
+    found = predictions(model, plain_types(rows[list(model.feature_names_in_)]), task)
+    truth = found.truth(rows[target]) if has_labels else None
+    result = []
+    if was := reference.scores.of(metric, estimated=truth is None):
+        now = estimate(metric, found.values) if truth is None else measure(metric, truth, found.values)
+        result.append(held_against(was, now))
+    if truth is not None and reference.scores.calibration:
+        curve = reliability(truth, found.values, reference.scores.calibration)
+        result.append(calibration_drift(reference.scores.calibration, curve))
+    if truth is not None and concept:
+        wrong = (found.values >= 0.5) != truth if concept in BINARY and classes else abs(found.values - truth)
+        times = rows[timestamp]
+        result.append(concept_drift(wrong.astype(float), concept, lambda row: str(times.iloc[row])))
+    if groups and not classes:
+        raise ComponentError("only a classifier's groups are compared", where="groups")
+    for name in groups:
+        result += group_differences(rows[name], found.values, truth)
+    return result
