@@ -118,6 +118,7 @@ def evaluate(
     for name, value in scores.items():
         client.log_metric(run_id, f"test_{name}", value)
     client.log_artifact(run_id, report.path, "evaluation")
-    keep_scores(run_id, metric, found, labels)
+    times = table[told["timestamp"]] if told.get("timestamp") else None
+    keep_scores(run_id, metric, found, labels, times)
     print("\n".join([f"promote: {promote}", *reasons]))
     return Verdict(bool(promote), reasons, float(scores[metric]))

@@ -44,6 +44,7 @@ def monitor(
     null_limit: Annotated[float, Ge(0), Le(1)] = 0.2,
     least_rows: Annotated[int, Ge(1)] = 50,
     prometheus: str = "",
+    check_name: str = "",
     metric: str = "",
     target: str = "",
     least_loss: Annotated[float, Ge(0)] = 0.01,
@@ -84,6 +85,7 @@ def monitor(
         null_limit: how much the share of missing values of a column may rise.
         least_rows: rows below which nothing is said.
         prometheus: path of a `.prom` file, or URL of a Pushgateway; empty for neither.
+        check_name: the label `monitor` of the metrics, to tell checks of a model apart.
         metric: by which `evaluate` judged the model: how good it is on these rows, measured where they have the target,
             else estimated from its probabilities; empty to leave that alone.
         target: the column with the labels.
@@ -91,7 +93,7 @@ def monitor(
         concept: river's detector for errors in the course of `timestamp`, where rows have the target; empty for none.
         groups: columns with groups that the model should treat alike, such as a protected attribute.
         least_unfairness: difference of two groups' shares of yes that does not matter.
-        timestamp: column with each row's time.
+        timestamp: column with each row's time; it says how many days the rows are of.
         stale_hours: how much older than `until`, or than now, the newest row may be; 0 for any age.
         keys: columns that no two rows may have alike.
         required: fail when the model was trained without a reference; else report that there is none.
@@ -130,7 +132,7 @@ def monitor(
         known = found or nothing(version)
     else:
         with tempfile.TemporaryDirectory() as directory:
-            known = table_reference(str(fetch(reference, "", Path(directory)).path), reference)
+            known = table_reference(str(fetch(reference, "", Path(directory)).path), reference, timestamp)
     known = known.without(ignore)
     predicted: Profile | None = None
     if predictions:
@@ -159,7 +161,7 @@ def monitor(
             metrics.log_metric(metric, item.current)
             print(item.text)
     if prometheus:
-        publish_metrics(comparison, judgement, prometheus, *known.labels)
+        publish_metrics(comparison, judgement, prometheus, check_name, *known.labels)
     summary = "\n".join([f"{verdict}; {counts.rows:,} rows", *reasons])
     print(summary)
     drifted, broken = judgement.state == "drifted", judgement.state == "broken"

@@ -15,6 +15,7 @@ def train(
     estimator: str = "lightgbm.LGBMClassifier",
     hyperparameters: dict = {},
     ignore: list[str] = [],
+    timestamp: str = "",
     seed: int = 0,
     experiment: str = "turnout",
 ):
@@ -33,6 +34,8 @@ def train(
         estimator: dotted path of an estimator with scikit-learn's API.
         hyperparameters: its constructor's arguments.
         ignore: columns that are not for learning: identifiers, times, what is only known afterwards.
+        timestamp: column with each row's time, where rows of a day have something in common that monitoring has to
+            know: a day's weather is not the year's.
         seed: of the estimator's random state.
         experiment: MLflow experiment to log to.
     """
@@ -47,10 +50,12 @@ def train(
     from turnout.model_files import requirements, save_copy
     from turnout.monitoring.reference import keep_training
     from turnout.scoring import DEFAULT_METRIC, check_target, predictions, score
-    from turnout.tables import lineage
+    from turnout.tables import lineage, require
     from turnout.tracking import code_revision
 
-    inputs, labels = split_columns(pd.read_parquet(data.path), target, ignore)
+    table = pd.read_parquet(data.path)
+    require(table, [timestamp] if timestamp else [], "data")
+    inputs, labels = split_columns(table, target, ignore)
     check_target(labels, task)
     fitted = make_model(inputs, make_estimator(estimator, hyperparameters, seed, task))
     if "MLFLOW_RUN_ID" not in os.environ:  # set by KFP's MLflow plugin, together with the experiment
@@ -78,7 +83,7 @@ def train(
             "training_seconds": round(seconds, 3),
         }
         mlflow.log_metrics(told)
-        keep_training(run.info.run_id, inputs, labels, seed)
+        keep_training(run.info.run_id, inputs, labels, table[timestamp] if timestamp else None, seed)
         example = inputs.head(5)
         logged = mlflow.sklearn.log_model(
             fitted,
@@ -98,6 +103,7 @@ def train(
         task=task,
         target=target,
         ignore=ignore,
+        timestamp=timestamp,
         code_revision=tags["turnout.code"],
         mlflow_experiment_id=run.info.experiment_id,
         mlflow_run_id=run.info.run_id,

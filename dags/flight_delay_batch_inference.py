@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:ecb9cb340fa8d9704857c1fc00f4e92b5fcc71e2d4a64a02b521372151f7b955',
+        'spec_digest': 'sha256:9b3ec8256795045cd07c8fee56f0bd85434d3ccf26da842b84e38007d01594c4',
     },
 ) as dag:
     ingest = Step(
@@ -199,10 +199,12 @@ with DAG(
         task_id='monitor',
         doc_md='Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.',
         inputs={
+            'check_name': 'flight-delay-batch-inference',
             'ignore': dag.param('ignore'),
             'model': pin_model.output['model'],
             'prometheus': dag.param('prometheus'),
             'required': False,
+            'timestamp': dag.param('timestamp'),
             'data': featurise.output['features'],
         },
     )

@@ -65,27 +65,11 @@ with DAG(
             description='Path or URI of the table of predictions; empty to leave them alone.',
         ),
         'ignore': Param(
-            [
-                'weekday',
-                'temp',
-                'dewp',
-                'humid',
-                'wind_dir',
-                'wind_speed',
-                'precip',
-                'pressure',
-                'visib',
-                'carrier_late_1d',
-                'carrier_late_7d',
-                'route_late_1d',
-                'route_late_28d',
-                'left_late_2h',
-                'left_late_6h',
-            ],
+            [],
             type=['null', 'array'],
             items={'type': 'string'},
             section='Data',
-            description='Columns that are expected to change from day to day.',
+            description='Columns not to compare.',
         ),
         'feature_service': Param(
             'flight_delay',
@@ -135,7 +119,7 @@ with DAG(
             description='Rate of false discoveries among the differences that count.',
         ),
         'least_distance': Param(
-            0.25,
+            0.1,
             type='number',
             minimum=0,
             maximum=1,
@@ -158,11 +142,11 @@ with DAG(
             description='Rows below which nothing is said.',
         ),
         'least_loss': Param(
-            0.05,
+            0.02,
             type='number',
             minimum=0,
             section='Judgement',
-            description="How much worse the model may be, in the metric's own unit.",
+            description='How much worse the model may be: its metric, or the share of positives for a probability.',
         ),
         'stale_hours': Param(
             0.0,
@@ -280,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:da0f963c411e05a1ca49f45984d8321cd4e2a784855e3063a12700c662d647cf',
+        'spec_digest': 'sha256:fdbaa6af0b85f41ed51c1a9820fcaf32ce5b4e0172d60564ad22668d67276a76',
     },
 ) as dag:
     ingest = Step(
@@ -317,6 +301,7 @@ with DAG(
         task_id='monitor',
         doc_md='Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.',
         inputs={
+            'check_name': 'flight-delay-drift-check',
             'groups': dag.param('groups'),
             'ignore': dag.param('ignore'),
             'keys': dag.param('keys'),
@@ -430,6 +415,7 @@ with DAG(
                         'ignore': dag.param('not_learned'),
                         'target': dag.param('target'),
                         'task': dag.param('task'),
+                        'timestamp': dag.param('timestamp'),
                         'data': split.output['train'],
                     },
                 )

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:0c675156d1b74da01b80bb55f8c614ad93c440e794dc52fa89d0932413298dea',
+        'spec_digest': 'sha256:71db96fa18a34d64a41bc8df27f182f8b19a23d1f396b33b4645627dd6479a3c',
     },
 ) as dag:
     ingest = Step(
@@ -228,6 +228,7 @@ with DAG(
             'seed': dag.param('seed'),
             'target': dag.param('target'),
             'task': dag.param('task'),
+            'timestamp': dag.param('timestamp'),
             'data': split.output['train'],
         },
     )

@@ -101,7 +101,9 @@ def batch_inference(
         data=featurised.outputs["features"],
         model=pinned.outputs["model"],
         ignore=ignore,
+        timestamp=timestamp,
         prometheus=prometheus,
+        check_name="flight-delay-batch-inference",
         required=False,
     ).set_caching_options(False)
     predicted = predict(

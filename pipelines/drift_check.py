@@ -16,13 +16,6 @@ from turnout.components.notify import notify
 from turnout.components.pin_model import pin_model
 from turnout.pipelines.training import HYPERPARAMETERS, training
 
-DAY_BY_DAY = [
-    "weekday",
-    *("temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"),
-    *("carrier_late_1d", "carrier_late_7d", "route_late_1d", "route_late_28d", "left_late_2h", "left_late_6h"),
-]
-"""What no day has as the year has it: its weather, and features that all its rows share."""
-
 
 @pipeline(
     name="flight-delay-drift-check",
@@ -59,7 +52,7 @@ def drift_check(
     timezone: str = "UTC",
     keys: list[str] = ["flight_id"],
     predictions: str = "",
-    ignore: list[str] = DAY_BY_DAY,
+    ignore: list[str] = [],
     feature_service: str = "flight_delay",
     feature_repository: str = "feature_repo",
     feature_sources: str = "data/flights",
@@ -67,10 +60,10 @@ def drift_check(
     groups: list[str] = [],
     least_unfairness: Annotated[float, Ge(0), Le(1)] = 0.1,
     rate: Annotated[float, Gt(0), Le(0.5)] = 0.05,
-    least_distance: Annotated[float, Ge(0), Le(1)] = 0.25,
+    least_distance: Annotated[float, Ge(0), Le(1)] = 0.1,
     null_limit: Annotated[float, Ge(0), Le(1)] = 0.2,
     least_rows: Annotated[int, Ge(1)] = 50,
-    least_loss: Annotated[float, Ge(0)] = 0.05,
+    least_loss: Annotated[float, Ge(0)] = 0.02,
     stale_hours: Annotated[float, Ge(0)] = 0.0,
     channels: list[str] = [],
     silence_hours: Annotated[float, Ge(0)] = 24.0,
@@ -100,7 +93,7 @@ def drift_check(
         timezone: IANA name of the zone whose days the predictions are kept by.
         keys: Columns that no two rows may have alike.
         predictions: Path or URI of the table of predictions; empty to leave them alone.
-        ignore: Columns that are expected to change from day to day.
+        ignore: Columns not to compare.
         feature_service: Feast feature service to join; empty for none.
         feature_repository: Path of the Feast repository.
         feature_sources: Path or URI of the features' source tables.
@@ -111,7 +104,7 @@ def drift_check(
         least_distance: The share of rows that a difference must be about to count.
         null_limit: How much the share of missing values of a column may rise before the data is broken.
         least_rows: Rows below which nothing is said.
-        least_loss: How much worse the model may be, in the metric's own unit.
+        least_loss: How much worse the model may be: its metric, or the share of positives for a probability.
         stale_hours: How much older than the end of the interval the newest row may be; 0 for any age.
         channels: Where to tell: Apprise URLs, file:PATH, or $NAME of a variable that holds one.
         silence_hours: How long a channel is not told the same again.
@@ -157,6 +150,7 @@ def drift_check(
         stale_hours=stale_hours,
         keys=keys,
         prometheus=prometheus,
+        check_name="flight-delay-drift-check",
     ).set_caching_options(False)
     with dsl.If(monitored.outputs["alert"] == True, name="tell"):  # noqa: E712 - KFP reads the comparison
         told = notify(

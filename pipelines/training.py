@@ -109,6 +109,7 @@ def training(
         estimator=estimator,
         hyperparameters=hyperparameters,
         ignore=ignore,
+        timestamp=timestamp,
         seed=seed,
         experiment=experiment,
     )

@@ -77,6 +77,32 @@ def test_the_estimate_is_that_of_nannyml() -> None:
     assert {name: estimate(name, chances).value for name in theirs} == pytest.approx(theirs, abs=1e-7)
 
 
+def test_a_model_that_is_worse_on_some_days_is_not_worse_each_day() -> None:
+    rng, times = np.random.default_rng(2), 60
+
+    def sample(days: int, flipped: float = 0.0, rows: int = 400) -> tuple[np.ndarray, np.ndarray]:
+        noise = np.repeat(rng.beta(0.4, 1.2, days), rows) + flipped  # some days are hard to tell
+        chances = rng.beta(1, 2, days * rows)
+        truth = rng.random(days * rows) < chances
+        return np.where(rng.random(days * rows) < noise, rng.random(days * rows) < 0.3, truth).astype(float), chances
+
+    days = [np.arange(start, start + 400) for start in range(0, 60 * 400, 400)]
+    truth, chances = sample(60)
+    known, plain = measure("roc_auc", truth, chances, days), measure("roc_auc", truth, chances)
+    curve = reliability(truth, chances, None, days)
+    alarms = np.zeros(3)
+    for _ in range(times):
+        truth, chances = sample(1)
+        now = measure("roc_auc", truth, chances)
+        today = reliability(truth, chances, curve)
+        found = [held_against(known, now), held_against(plain, now), calibration_drift(curve, today)]
+        alarms += [item.p_value <= 0.05 for item in found]
+    assert rare(int(alarms[0]), times), alarms
+    assert rare(int(alarms[2]), times), alarms
+    assert alarms[1] > 8
+    assert held_against(known, measure("roc_auc", *sample(7, flipped=0.6)), blocks=7).p_value < 0.01
+
+
 # --- calibration
 
 

@@ -68,6 +68,38 @@ def test_false_discoveries_of_many_columns_are_held_together() -> None:
     assert stats.binomtest(alarms, times, 0.05, alternative="greater").pvalue > 0.001, alarms
 
 
+def test_days_that_share_their_weather_are_like_other_days() -> None:
+    rng, times = np.random.default_rng(3), 100
+
+    def table(days: int, shift: float = 0.0, rows: int = 60) -> pa.Table:
+        weather = np.repeat(rng.normal(shift, 1, days), rows)
+        late = rng.random(days * rows) < 1 / (1 + np.exp(1.5 - weather))
+        return pa.table(
+            {
+                "temperature": weather + 0.1 * rng.normal(size=days * rows),
+                "late": late.astype(str),
+                "distance": rng.exponential(size=days * rows),
+                "rain": pa.array(np.where(np.repeat(rng.random(days) < 0.1, rows), np.nan, 1.0), from_pandas=True),
+            }
+        )
+
+    alarms = naive = 0
+    for _ in range(times):
+        reference, day = table(60), table(1)
+        profile = make_profile(reference, times=np.repeat(np.arange(60.0), 60))
+        plain = make_profile(reference)
+        alarms += any(item.counts for item in compare(profile, count(day, profile)).findings)
+        naive += any(item.counts for item in compare(plain, count(day, plain)).findings)
+    # Two families, each with its promise: of distributions, and of missing values and ranges.
+    assert stats.binomtest(alarms, times, 0.1, alternative="greater").pvalue > 0.001, alarms
+    assert naive > 0.9 * times
+    other = compare(profile, count(table(1, shift=4.0), profile))
+    assert {item.column for item in other.drifted} == {"temperature", "late"}
+    week = compare(profile, count(table(7, shift=1.5), profile), blocks=7)
+    assert {item.column for item in week.drifted} == {"temperature", "late"}
+    assert Profile.from_json(profile.to_json()) == profile
+
+
 def test_the_statistic_is_the_one_of_scipy() -> None:
     rng = np.random.default_rng(2)
     one, other = rng.normal(size=300).round(1), rng.normal(0.15, 1, size=200).round(1)
@@ -237,7 +269,7 @@ def test_spark_looks_as_this_process_does(tmp_path: Path) -> None:
     ):
         profile = make_profile(table)
         assert here.count(profile) == there.count(profile)
-        assert here.newest("event_timestamp") == there.newest("event_timestamp")
+        assert here.span("event_timestamp") == there.span("event_timestamp")
         assert here.repeated(["n", "dest"]) == there.repeated(["n", "dest"]) > 0
         for one in (here, there):
             rows = one.sample(1_000)

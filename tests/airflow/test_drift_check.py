@@ -65,7 +65,7 @@ def check(server: Server, day: str, until: str, name: str) -> dict[str, str]:
     channel, state = f"file:{server.home}/notices.jsonl", str(server.home / "notices.json")
     return run(
         server, CHECK, since=f"{day}T00:00:00Z", until=f"{until}T00:00:00Z", source=data, training_source=data,
-        channels=[channel], notices=state, ignore=None, least_distance=0.1, slices=None,
+        channels=[channel], notices=state, slices=None,
     )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import pandas as pd
+
 from turnout.errors import ComponentError
 from turnout.monitoring import joint
 from turnout.monitoring.concept import Detector
@@ -16,6 +18,9 @@ from turnout.monitoring.findings import DRIFT, MODEL, QUALITY, Check, Comparison
 from turnout.monitoring.model_checks import MOST_ROWS, model_findings
 from turnout.monitoring.profile import Profile
 from turnout.monitoring.reference import Reference
+
+_SHARED = 2.0
+"""Rows of a day that tell no more than one independent row; with more, any day can be told by what its rows share."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +57,23 @@ def check(
     """
     _require(current, [*settings.keys, *([settings.timestamp] if settings.stale_hours else [])])
     faults = check_schema(current.schema, reference.profile)
-    faults += stale(current, settings.timestamp, settings.stale_hours, until) if settings.stale_hours else []
+    span = current.span(settings.timestamp) if settings.timestamp in current.schema.names else None
+    days = (span[1].date() - span[0].date()).days + 1 if span else 1
+    faults += stale(span[1], settings.stale_hours, until) if span and settings.stale_hours else []
     counts = current.count(reference.profile)
     if predictions:
         counts |= predictions
-    findings = column_findings(reference.profile, counts)
+    findings = column_findings(reference.profile, counts, days)
     if settings.keys and counts.rows:
         findings.append(duplicates(current, settings.keys, counts.rows))
     if counts.rows and not faults and (settings.metric or len(reference.rows.columns) > 1):
         rows = current.sample(MOST_ROWS if settings.metric else joint.MOST_ROWS)
         if settings.metric:
             findings += model_findings(
-                reference, rows, settings.metric, settings.target, settings.timestamp, settings.concept, settings.groups
-            )
-        if apart := joint.told_apart(reference.rows, rows):
+                reference, rows, settings.metric, settings.target, settings.timestamp, settings.concept,
+                settings.groups, days,
+            )  # fmt: skip
+        if apart := joint.told_apart(_independent(reference, min(len(rows), joint.MOST_ROWS) / days), rows):
             findings.append(apart)
     least: dict[Check, float] = dict.fromkeys([*DRIFT, *QUALITY], settings.least_distance)
     least |= {"duplicates": 0.0, **dict.fromkeys(MODEL, settings.least_loss), "fairness": settings.least_unfairness}
@@ -81,17 +89,23 @@ def duplicates(current: Current, keys: Sequence[str], rows: int) -> Finding:
     return Finding(", ".join(keys), "duplicates", 0.0, share, None, share, 0.0 if repeated else 1.0, text)
 
 
-def stale(current: Current, timestamp: str, hours: float, until: str = "") -> list[str]:
+def stale(newest: datetime.datetime, hours: float, until: str = "") -> list[str]:
     """What is wrong when the newest row is older than so many hours, at a time or now."""
-    newest = current.newest(timestamp)
-    if newest is None:
-        return []
     end = datetime.datetime.fromisoformat(until) if until else datetime.datetime.now(datetime.UTC)
     end = end if end.tzinfo else end.replace(tzinfo=datetime.UTC)
     age = (end - newest).total_seconds() / 3600
     if age <= hours:
         return []
     return [f"the newest row is of {newest:%Y-%m-%d %H:%M} UTC, {age:.1f} hours before {end:%Y-%m-%d %H:%M %Z}"]
+
+
+def _independent(reference: Reference, rows: float) -> pd.DataFrame:
+    """The reference's rows, but for columns by which any day of so many rows can be told from the others."""
+    known = reference.profile.columns
+    shared = [
+        name for name, column in known.items() if column.dependence and column.dependence.inflation(rows) > _SHARED
+    ]
+    return reference.rows.drop(columns=shared, errors="ignore")
 
 
 def _require(current: Current, columns: Sequence[str]) -> None:

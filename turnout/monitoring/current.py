@@ -31,8 +31,8 @@ class Current(Protocol):
     def sample(self, rows: int, seed: int = 0) -> pd.DataFrame:
         """So many of its rows, or all, drawn at random; in the table's order."""
 
-    def newest(self, timestamp: str) -> datetime.datetime | None:
-        """The latest time in a column, in UTC; None when there is none."""
+    def span(self, timestamp: str) -> tuple[datetime.datetime, datetime.datetime] | None:
+        """The first and the last time in a column, in UTC; None when there is none."""
 
     def repeated(self, keys: Sequence[str]) -> int:
         """How many rows have the keys of another, the first of each not counted."""
@@ -79,10 +79,10 @@ class ArrowTable:
         table: pd.DataFrame = self._dataset.take(pa.array(chosen)).to_pandas()
         return table
 
-    def newest(self, timestamp: str) -> datetime.datetime | None:
-        batches = self._dataset.to_batches(columns=[timestamp])
-        found = [value for batch in batches if (value := pc.max(batch[0]).as_py()) is not None]
-        return _in_utc(max(found, default=None))
+    def span(self, timestamp: str) -> tuple[datetime.datetime, datetime.datetime] | None:
+        ends = [pc.min_max(batch[0]).as_py() for batch in self._dataset.to_batches(columns=[timestamp])]
+        found = [end for end in ends if end["min"] is not None]
+        return _in_utc(min(end["min"] for end in found), max(end["max"] for end in found)) if found else None
 
     def repeated(self, keys: Sequence[str]) -> int:
         rows = self._dataset.to_table(columns=list(keys))
@@ -112,13 +112,16 @@ class SparkTable:
             table = table.sample(rows, random_state=seed).sort_index().reset_index(drop=True)
         return table
 
-    def newest(self, timestamp: str) -> datetime.datetime | None:
+    def span(self, timestamp: str) -> tuple[datetime.datetime, datetime.datetime] | None:
         from pyspark.sql import functions
 
-        latest = functions.max(timestamp)
+        ends = [functions.min(timestamp), functions.max(timestamp)]
         nanoseconds = self._in_nanoseconds(timestamp)
-        found = self._rows().agg(latest if nanoseconds else latest.cast("timestamp")).toArrow()[0][0].as_py()
-        return _in_utc(pd.Timestamp(found, unit="ns").to_pydatetime() if nanoseconds and found else found)
+        found = self._rows().agg(*(end if nanoseconds else end.cast("timestamp") for end in ends)).toArrow()
+        first, last = (column[0].as_py() for column in found.columns)
+        if first is None:
+            return None
+        return _in_utc(*(pd.Timestamp(end, unit="ns").to_pydatetime() if nanoseconds else end for end in (first, last)))
 
     def repeated(self, keys: Sequence[str]) -> int:
         rows = self._rows().select(*keys)
@@ -132,9 +135,9 @@ class SparkTable:
         return bool(pa.types.is_timestamp(kind) and kind.unit == "ns")
 
 
-def _in_utc(moment: Any) -> datetime.datetime | None:
-    if moment is None:
-        return None
-    if not isinstance(moment, datetime.datetime):
-        raise ComponentError(f"not a time: {moment!r}", where="timestamp")
-    return moment.astimezone(datetime.UTC) if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+def _in_utc(*ends: Any) -> tuple[datetime.datetime, datetime.datetime]:
+    for end in ends:
+        if not isinstance(end, datetime.datetime):
+            raise ComponentError(f"not a time: {end!r}", where="timestamp")
+    first, last = (end.astimezone(datetime.UTC) if end.tzinfo else end.replace(tzinfo=datetime.UTC) for end in ends)
+    return first, last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -33,7 +34,12 @@ def check_schema(schema: pa.Schema, reference: Profile) -> list[str]:
 
 
 def compare(
-    reference: Profile, current: Profile, faults: Iterable[str] = (), rate: float = 0.05, least: float = 0.0
+    reference: Profile,
+    current: Profile,
+    faults: Iterable[str] = (),
+    rate: float = 0.05,
+    least: float = 0.0,
+    blocks: float = 1,
 ) -> Comparison:
     """Hold counts against a reference's.
 
@@ -42,37 +48,41 @@ def compare(
         faults: as `check_schema` gives them.
         rate: of false discoveries, among distributions that are said to be others, and among the rest that counts.
         least: distance below which a difference does not matter.
+        blocks: in which the rows come, such as days, where the reference knows that such rows are not independent.
     """
-    found = judged(column_findings(reference, current), rate, dict.fromkeys([*DRIFT, *QUALITY], least))
+    found = judged(column_findings(reference, current, blocks), rate, dict.fromkeys([*DRIFT, *QUALITY], least))
     return Comparison(current.rows, reference.rows, tuple(faults), found)
 
 
-def column_findings(reference: Profile, current: Profile) -> list[Finding]:
-    """What differs between counts, column by column; not judged yet."""
+def column_findings(reference: Profile, current: Profile, blocks: float = 1) -> list[Finding]:
+    """What differs between counts, column by column; not judged yet. The rows come in so many blocks."""
     with threadpool_limits(1, user_api="blas"):  # matrices of a few hundred: threads only wait for each other
         return [
             finding
             for name, column in current.columns.items()
             if name in reference.columns
-            for finding in _findings(name, reference.columns[name], column)
+            for finding in _findings(name, reference.columns[name], column, blocks)
         ]
 
 
-def _findings(name: str, reference: Column, current: Column) -> Iterator[Finding]:
+def _findings(name: str, reference: Column, current: Column, blocks: float) -> Iterator[Finding]:
     cells, before, now = aligned(reference, current)
     if reference.nulls or current.nulls:
-        yield _nulls(name, reference, current)
+        yield _nulls(name, reference, current, blocks)
     if not before.sum() or not now.sum() or np.count_nonzero(before + now) < 2:
         return
     if before.sum() >= LEAST_VALUES:
-        yield (_numbers if reference.kind == "number" else _categories)(name, cells, before, now)
+        differ, test = (
+            (_numbers, statistics.ordered) if reference.kind == "number" else (_categories, statistics.unordered)
+        )
+        yield differ(name, cells, before, now, test(before, now, reference.dependence, blocks))
     if reference.kind == "number":
-        yield _range(name, reference, current)
+        yield _range(name, reference, current, blocks)
     elif before.sum() >= LEAST_FOR_UNSEEN:
-        yield _unseen(name, reference, current)
+        yield _unseen(name, reference, current, blocks)
 
 
-def _numbers(name: str, cells: tuple[float, ...], before: np.ndarray, now: np.ndarray) -> Finding:
+def _numbers(name: str, cells: tuple[float, ...], before: np.ndarray, now: np.ndarray, p_value: float) -> Finding:
     marks = np.array(cells, float)
     first, second = np.cumsum(before) / before.sum(), np.cumsum(now) / now.sum()
     gaps = np.abs(first - second)
@@ -81,7 +91,6 @@ def _numbers(name: str, cells: tuple[float, ...], before: np.ndarray, now: np.nd
     few = len(marks) <= _FEW_VALUES
     was, is_ = (_mean(marks, counts) if few else _median(marks, counts) for counts in (before, now))
     text = f"the {'mean' if few else 'median'} went from {was:.4g} to {is_:.4g}; values moved by {moved:.3g} on average"
-    p_value = statistics.ordered(before, now)
     return Finding(name, "distribution", was, is_, moved, float(gaps.max()), p_value, text)
 
 
@@ -103,39 +112,57 @@ def _mean(marks: np.ndarray, counts: np.ndarray) -> float:
     return float((values * counts).sum() / counts.sum())
 
 
-def _categories(name: str, cells: tuple[str, ...], before: np.ndarray, now: np.ndarray) -> Finding:
+def _categories(name: str, cells: tuple[str, ...], before: np.ndarray, now: np.ndarray, p_value: float) -> Finding:
     shares = np.stack([before / before.sum(), now / now.sum()])
     apart = np.abs(shares[1] - shares[0])
     most = int(apart.argmax())
     label = [*cells, "others"][most]
     was, is_ = (float(share) for share in shares[:, most])
     text = f"'{label}' went from {was:.2%} to {is_:.2%}"
-    return Finding(
-        name, "distribution", was, is_, None, float(apart.sum() / 2), statistics.unordered(before, now), text
-    )
+    return Finding(name, "distribution", was, is_, None, float(apart.sum() / 2), p_value, text)
 
 
-def _nulls(name: str, reference: Column, current: Column) -> Finding:
+def _nulls(name: str, reference: Column, current: Column, blocks: float) -> Finding:
     first, second = ((column.nulls, column.nulls + column.rows) for column in (reference, current))
-    return _share(name, "nulls", first, second, "missing values")
+    inflations = (1.0, 1.0)
+    if of := reference.dependence:
+        ours = dataclasses.replace(of, correlation=reference.null_correlation)
+        inflations = (ours.inflation(), ours.inflation(second[1] / blocks))
+    return _share(name, "nulls", first, second, inflations, "missing values")
 
 
-def _unseen(name: str, reference: Column, current: Column) -> Finding:
+def _unseen(name: str, reference: Column, current: Column, blocks: float) -> Finding:
     # As often as the reference had categories once, one that it has not is expected: Good (1953), with Turing.
     once = (reference.singles, reference.rows)
     unseen = current.rows - sum(current.counts[: len(reference.cells)])
-    return _share(name, "unseen", once, (unseen, current.rows), "categories never seen")
+    inflations = _inflations(reference, current, blocks)
+    return _share(name, "unseen", once, (unseen, current.rows), inflations, "categories never seen")
 
 
-def _share(name: str, check: Check, first: tuple[int, int], second: tuple[int, int], what: str) -> Finding:
+def _share(
+    name: str, check: Check, first: tuple[int, int], second: tuple[int, int], inflations: tuple[float, float], what: str
+) -> Finding:
     was, is_ = (some / rows if rows else 0.0 for some, rows in (first, second))
     text = f"{what} went from {was:.2%} to {is_:.2%} of the rows"
-    return Finding(name, check, was, is_, None, abs(is_ - was), statistics.share(first, second), text)
+    independent = [
+        (round(some / inflation), round(rows / inflation))
+        for (some, rows), inflation in zip((first, second), inflations, strict=True)
+    ]
+    return Finding(name, check, was, is_, None, abs(is_ - was), statistics.share(*independent), text)
 
 
-def _range(name: str, reference: Column, current: Column) -> Finding:
-    below, above = current.counts[0], current.counts[-1]
-    p_value = min(1.0, 2 * min(statistics.beyond(count, current.rows, reference.rows) for count in (below, above)))
-    outside = (below + above) / current.rows
+def _range(name: str, reference: Column, current: Column, blocks: float) -> Finding:
+    before, now = _inflations(reference, current, blocks)
+    rows, below, above = (round(count / now) for count in (current.rows, current.counts[0], current.counts[-1]))
+    p_value = min(
+        1.0, 2 * min(statistics.beyond(count, rows, round(reference.rows / before)) for count in (below, above))
+    )
+    outside = (current.counts[0] + current.counts[-1]) / current.rows
     text = f"{outside:.2%} of the values are not between {reference.low:.4g} and {reference.high:.4g}"
     return Finding(name, "range", 0.0, outside, None, outside, p_value, text)
+
+
+def _inflations(reference: Column, current: Column, blocks: float) -> tuple[float, float]:
+    """By how much fewer independent rows the reference's and the current ones tell as much."""
+    of = reference.dependence
+    return (of.inflation(), of.inflation(current.rows / blocks)) if of else (1.0, 1.0)

@@ -30,6 +30,7 @@ def model_findings(
     timestamp: str = "",
     concept: Detector | Literal[""] = "",
     groups: Sequence[str] = (),
+    blocks: float = 1,
 ) -> list[Finding]:
     """Findings of a model's performance, calibration, errors in the course of time, and groups.
 
@@ -42,6 +43,7 @@ def model_findings(
         timestamp: column by which errors are put in order.
         concept: the detector for errors in the course of time; none when empty.
         groups: columns whose values are groups that should be treated alike.
+        blocks: in which the rows come, such as days.
 
     Raises:
         ComponentError: the model cannot be loaded, was not judged by that metric, or a column is missing.
@@ -66,10 +68,10 @@ def model_findings(
     result = []
     if was := reference.scores.of(metric, estimated=truth is None):
         now = estimate(metric, found.values) if truth is None else measure(metric, truth, found.values)
-        result.append(held_against(was, now))
+        result.append(held_against(was, now, blocks))
     if truth is not None and reference.scores.calibration:
         curve = reliability(truth, found.values, reference.scores.calibration)
-        result.append(calibration_drift(reference.scores.calibration, curve))
+        result.append(calibration_drift(reference.scores.calibration, curve, blocks))
     if truth is not None and concept:
         wrong = (found.values >= 0.5) != truth if concept in BINARY and classes else abs(found.values - truth)
         times = rows[timestamp]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from turnout.monitoring import statistics
+from turnout.monitoring.dependence import LEAST_ROWS, Dependence, blocks_of, learn
 
 CELLS = 128
 """Quantiles that mark off a number's cells; more would not find more (`benchmarks/drift_power.py`)."""
@@ -47,6 +51,8 @@ class Column:
         low, high: the least and the greatest number; None when there is none.
         singles: of what others are compared with: categories that occur once, whose share of the rows is that of rows
             with a category never seen before.
+        dependence: of values of rows that come together; None when that is not known.
+        null_correlation: of missing values of such rows.
     """
 
     kind: Kind
@@ -56,6 +62,8 @@ class Column:
     low: float | None = None
     high: float | None = None
     singles: int = 0
+    dependence: Dependence | None = None
+    null_correlation: float = 0.0
 
     @property
     def rows(self) -> int:
@@ -81,10 +89,11 @@ class Profile:
     @classmethod
     def from_json(cls, text: str) -> Profile:
         raw = json.loads(text)
-        columns = {
-            name: Column(**{**item, "cells": tuple(item["cells"]), "counts": tuple(item["counts"])})
-            for name, item in raw["columns"].items()
-        }
+        columns = {}
+        for name, item in raw["columns"].items():
+            dependence = Dependence(**item["dependence"]) if item["dependence"] else None
+            plain = {"cells": tuple(item["cells"]), "counts": tuple(item["counts"]), "dependence": dependence}
+            columns[name] = Column(**{**item, **plain})
         return cls(raw["rows"], columns, tuple(raw["optional"]))
 
     def __or__(self, other: Profile) -> Profile:
@@ -92,18 +101,49 @@ class Profile:
         return Profile(self.rows, {**self.columns, **other.columns}, (*self.optional, *other.optional))
 
 
-def make_profile(table: pa.Table, optional: Iterable[str] = (), seed: int = 0) -> Profile:
+def make_profile(
+    table: pa.Table, optional: Iterable[str] = (), times: NDArray[np.float64] | None = None, seed: int = 0
+) -> Profile:
     """The profile of a table that others are to be compared with.
 
     Args:
         optional: columns that others need not have.
+        times: of the rows, in days: rows of a day are not taken for independent; shape (rows,).
     """
     grids = {
         name: _grid(table[name], kind, seed)
         for name in table.column_names
         if (kind := kind_of(table.schema.field(name).type))
     }
-    return Profile(table.num_rows, _count(table, grids).columns, tuple(optional))
+    columns = _count(table, grids).columns
+    if times is not None:
+        blocks = blocks_of(times, seed)
+        columns = {name: _with_dependence(table[name], column, blocks) for name, column in columns.items()}
+    return Profile(table.num_rows, columns, tuple(optional))
+
+
+def _with_dependence(values: pa.ChunkedArray, column: Column, blocks: list[NDArray[np.int64]]) -> Column:
+    """A column with how much its values, and whether they are missing, differ from block to block."""
+    whole, values = np.array(column.counts), values.combine_chunks()
+    parts = [_counted(values.take(pa.array(rows)), column) for rows in blocks]
+    pairs = []
+    for part in parts:
+        counts = aligned(column, part)[2]
+        if counts.sum() >= LEAST_ROWS and counts.sum() < column.rows:
+            pairs.append((whole - counts, counts))
+    dependence = learn(_statistic(column.kind), pairs)
+    if not column.nulls:
+        return dataclasses.replace(column, dependence=dependence)
+    pairs = [
+        (np.array([column.nulls - part.nulls, column.rows - part.rows]), np.array([part.nulls, part.rows]))
+        for part in parts
+    ]
+    missing = learn(_statistic("category"), pairs)
+    return dataclasses.replace(column, dependence=dependence, null_correlation=missing.correlation if missing else 0.0)
+
+
+def _statistic(kind: Kind) -> Callable[[Any, Any], float]:
+    return statistics.ordered_statistic if kind == "number" else statistics.unordered_statistic
 
 
 def count(table: pa.Table | pa.RecordBatch, like: Profile) -> Profile:

@@ -18,6 +18,7 @@ from turnout.inference.model import ModelVersion
 from turnout.monitoring import joint
 from turnout.monitoring.calibration import Curve, reliability
 from turnout.monitoring.current import ArrowTable
+from turnout.monitoring.dependence import blocks_of, in_days
 from turnout.monitoring.performance import Measured, estimate, measure
 from turnout.monitoring.profile import Profile, make_profile
 from turnout.scoring import Predictions
@@ -82,42 +83,60 @@ def nothing(version: ModelVersion) -> Reference:
     return Reference(version.uri, Profile(0, {}), pd.DataFrame(), version)
 
 
-def table_reference(uri: str, name: str) -> Reference:
-    """A table as the reference. Raises ComponentError when it cannot be read."""
+def table_reference(uri: str, name: str, timestamp: str = "") -> Reference:
+    """A table as the reference; with a column of times, rows of a day are not taken for independent.
+
+    Raises:
+        ComponentError: it cannot be read.
+    """
     table = ArrowTable(uri)
-    profile, rows = make_profile(table.read()), table.sample(joint.MOST_ROWS)
+    whole = table.read()
+    times = in_days(whole[timestamp].to_pandas()) if timestamp in whole.column_names else None
+    profile, rows = make_profile(whole, times=times), table.sample(joint.MOST_ROWS)
     return Reference(name, profile, rows[list(profile.columns)])
 
 
-def keep_training(run_id: str, inputs: pd.DataFrame, labels: pd.Series, seed: int = 0) -> None:
+def keep_training(
+    run_id: str, inputs: pd.DataFrame, labels: pd.Series, times: pd.Series | None = None, seed: int = 0
+) -> None:
     """Keep what a model was trained on with its MLflow run: counts by column, and some rows.
 
     Args:
         labels: by the name of the target, which later tables need not have.
+        times: of the rows: those of a day are not taken for independent.
     """
     import mlflow
 
     client, target = mlflow.MlflowClient(), str(labels.name)
     known = pa.Table.from_pandas(inputs.assign(**{target: labels}), preserve_index=False)
-    client.log_text(run_id, make_profile(known, optional=[target]).to_json(), f"{_DIRECTORY}/{_TRAINING}")
+    profile = make_profile(known, [target], None if times is None else in_days(times), seed)
+    client.log_text(run_id, profile.to_json(), f"{_DIRECTORY}/{_TRAINING}")
     rows = inputs.sample(min(len(inputs), joint.MOST_ROWS), random_state=seed)
     with tempfile.TemporaryDirectory() as directory:
         rows.to_parquet(Path(directory, _ROWS), index=False)
         client.log_artifact(run_id, str(Path(directory, _ROWS)), _DIRECTORY)
 
 
-def keep_scores(run_id: str, metric: str, found: Predictions, labels: pd.Series) -> None:
-    """Keep how good a model is on rows that it has not seen with its MLflow run, and counts of what it predicts."""
+def keep_scores(
+    run_id: str, metric: str, found: Predictions, labels: pd.Series, times: pd.Series | None = None
+) -> None:
+    """Keep how good a model is on rows that it has not seen with its MLflow run, and counts of what it predicts.
+
+    Args:
+        times: of the rows: those of a day are not taken for independent.
+    """
     import mlflow
 
     client, truth = mlflow.MlflowClient(), found.truth(labels)
     name = "probability" if found.classes else "prediction"
-    profile = make_profile(pa.table({name: found.values}), optional=[name])
+    days = None if times is None else in_days(times)
+    blocks = [] if days is None else blocks_of(days)
+    profile = make_profile(pa.table({name: found.values}), [name], days)
     client.log_text(run_id, profile.to_json(), f"{_DIRECTORY}/{_PREDICTIONS}")
-    measured = [measure(metric, truth, found.values)]
+    measured = [measure(metric, truth, found.values, blocks)]
     if found.classes:
-        measured.append(estimate(metric, found.values))
-    scores = Scores(tuple(measured), reliability(truth, found.values) if found.classes else None)
+        measured.append(estimate(metric, found.values, blocks))
+    scores = Scores(tuple(measured), reliability(truth, found.values, None, blocks) if found.classes else None)
     client.log_text(run_id, json.dumps(dataclasses.asdict(scores)), f"{_DIRECTORY}/{_SCORES}")
 
 

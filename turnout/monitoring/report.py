@@ -83,11 +83,14 @@ def _draw(reference: Column, current: Column) -> str:
     return svg(figure)
 
 
-def publish_metrics(comparison: Comparison, judgement: Judgement, target: str, model: str, version: str) -> None:
+def publish_metrics(
+    comparison: Comparison, judgement: Judgement, target: str, name: str, model: str, version: str
+) -> None:
     """Give the findings to Prometheus.
 
     Args:
         target: path of a text file that the node exporter collects (`.prom`), or URL of a Pushgateway.
+        name: what the check is called; the label `monitor` of all metrics.
         model: name of the model, or of the table that is the reference; a label of all metrics.
         version: of the model; empty when the reference is a table.
 
@@ -95,7 +98,7 @@ def publish_metrics(comparison: Comparison, judgement: Judgement, target: str, m
         ComponentError: the file or the gateway cannot be written to.
     """
     registry = CollectorRegistry()
-    labels = {"model": model}
+    labels = {"monitor": name, "model": model}
     names = list(labels)
 
     def gauge(name: str, text: str, more: Sequence[str] = ()) -> Gauge:

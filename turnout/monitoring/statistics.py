@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from turnout.monitoring.dependence import Dependence
+
 Counts = NDArray[np.int64]
 _FEW = 500
 """Rows of the smaller sample up to which a small p-value is computed by resampling, and not from a limit."""
@@ -32,11 +34,15 @@ _ENOUGH = 40
 Source: Besag and Clifford, Sequential Monte Carlo p-values (1991)."""
 
 
-def ordered(reference: Counts, current: Counts, seed: int = 0) -> float:
+def ordered(
+    reference: Counts, current: Counts, dependence: Dependence | None = None, blocks: float = 1, seed: int = 0
+) -> float:
     """The p-value of the Anderson-Darling test that two samples have one distribution.
 
     Args:
         reference, current: counts in ordered cells; shape (cells,). Values in one cell are ties.
+        dependence: of the rows; None when they are independent.
+        blocks: in which the current rows come.
 
     Source: Scholz and Stephens, K-sample Anderson-Darling tests (1987), equation 7 for ties. The statistic is a
     quadratic form of the counts, so its limit is a weighted sum of chi-squares, here with the weights of the samples
@@ -51,23 +57,46 @@ def ordered(reference: Counts, current: Counts, seed: int = 0) -> float:
         reference, current = _coarser(reference, current)
     form, mean = _anderson_darling(reference, current)
     difference = current - mean
-    value = float(difference @ form @ difference)
+    effect = dependence.effect(current.sum(), blocks, reference.sum()) if dependence else 1.0
+    value = float(difference @ form @ difference) / effect
     weights = _eigenvalues(form, reference + current, int(current.sum()))
     found = weighted_chi_square_sf(value, weights)
 
     def measure(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.einsum("ij,ij->i", (drawn - mean) @ form, drawn - mean))
 
-    return _second_look(found, reference, current, measure, value, seed)
+    found = _second_look(found, reference, current, measure, value, seed)
+    return max(found, dependence.p_value(value / float(weights.sum()))) if dependence else found
 
 
-def unordered(reference: Counts, current: Counts, seed: int = 0) -> float:
+def ordered_statistic(reference: Counts, current: Counts) -> float:
+    """The statistic of `ordered`; 1 on average for independent rows of one distribution."""
+    both = (reference + current).astype(float)
+    rows, m = both.sum(), float(current.sum())
+    below = np.cumsum(both) - both / 2
+    spread = below * (rows - below) - rows * both / 4
+    usable = spread > 0
+    expected = below * m / rows
+    apart = np.cumsum(current) - current / 2 - expected
+    weight = np.where(usable, both / np.where(usable, spread, 1), 0)
+    share = below / rows
+    variance = m * (rows - m) / (rows - 1) * (share * (1 - share) - both / rows / 4)
+    return float((weight * apart**2).sum() / max((weight * variance).sum(), 1e-300))
+
+
+def unordered(
+    reference: Counts, current: Counts, dependence: Dependence | None = None, blocks: float = 1, seed: int = 0
+) -> float:
     """The p-value of the chi-square test that two samples have one distribution over categories.
 
     Categories of which fewer than five rows are expected in a sample are taken together.
 
     Args:
         reference, current: counts by category; shape (categories,).
+        dependence: of the rows; None when they are independent.
+        blocks: in which the current rows come.
+
+    Source: for rows that are not, Rao and Scott, The Analysis of Categorical Data from Complex Sample Surveys (1981).
     """
     table = _pooled(np.stack([reference, current]))
     if table.shape[1] < 2 or not table.sum(axis=1).all():
@@ -79,7 +108,20 @@ def unordered(reference: Counts, current: Counts, seed: int = 0) -> float:
     def measure(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(((drawn - expected) ** 2 * weights).sum(axis=1))
 
-    return _second_look(float(found.pvalue), table[0], table[1], measure, float(found.statistic), seed)
+    effect = dependence.effect(current.sum(), blocks, reference.sum()) if dependence else 1.0
+    value = float(found.statistic) / effect
+    p_value = float(stats.chi2.sf(value, found.dof))
+    p_value = _second_look(p_value, table[0], table[1], measure, value, seed)
+    return max(p_value, dependence.p_value(value / found.dof)) if dependence else p_value
+
+
+def unordered_statistic(reference: Counts, current: Counts) -> float:
+    """The statistic of `unordered`; 1 on average for independent rows of one distribution."""
+    table = _pooled(np.stack([reference, current]))
+    if table.shape[1] < 2 or not table.sum(axis=1).all():
+        return 1.0
+    found = stats.chi2_contingency(table, correction=False)
+    return float(found.statistic / found.dof)
 
 
 def share(reference: tuple[int, int], current: tuple[int, int]) -> float:
