@@ -5,6 +5,7 @@ AIRFLOW := .venv-airflow
 UV := $(COMPONENTS)/bin/uv
 BIN := $(abspath $(COMPONENTS))/bin
 AIRFLOW_BIN := $(abspath $(AIRFLOW))/bin
+MONITORED := pipelines/batch_inference.py pipelines/drift_check.py
 SYNC := pip install --quiet --compile-bytecode
 export UV_NO_CONFIG := 1
 export PATH := $(BIN):$(PATH)
@@ -25,6 +26,7 @@ test: test-components test-airflow  ## both environments; what CI runs
 
 test-components: $(COMPONENTS)/.ready data
 	turnout compile --check
+	turnout monitoring export $(MONITORED) --check
 	python -m pytest tests --ignore tests/airflow
 
 test-airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data
@@ -51,6 +53,7 @@ airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## a standalone Airflow on
 
 compile: $(COMPONENTS)/.ready
 	turnout compile
+	turnout monitoring export $(MONITORED)
 
 lock: $(UV)
 	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra components --group components-test \

@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:9b3ec8256795045cd07c8fee56f0bd85434d3ccf26da842b84e38007d01594c4',
+        'spec_digest': 'sha256:3e4fe0bbea002744c806ee77433cb54314a9dc490bd07eb9a10a51ef62f702db',
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:fdbaa6af0b85f41ed51c1a9820fcaf32ce5b4e0172d60564ad22668d67276a76',
+        'spec_digest': 'sha256:63902084d4881e6a699ff1969d554e299b7fae2bfdf9f1df561292cc131d38d4',
     },
 ) as dag:
     ingest = Step(

@@ -135,7 +135,7 @@ def compile_(
 ) -> None:
     """Compile pipelines to files that are checked in."""
     from turnout.source import load
-    from turnout.tracks.compile import TRACKS, emit, stale, write_files
+    from turnout.tracks.compile import TRACKS, emit
     from turnout.tracks.runtimes import check_runtime
 
     with _errors():
@@ -147,15 +147,22 @@ def compile_(
             files |= emit(document, track)
             if runtime and (faults := check_runtime(document, runtime)):
                 raise TrackError(faults)
-        if check:
-            diffs = stale(files, out)
-            for diff in diffs:
-                print(diff, end="")
-            if diffs:
-                raise TurnoutError(f"{len(diffs)} of {len(files)} files are stale @ {out}\n  hint: run turnout compile")
-            return
+        _write(files, out, check, "run turnout compile")
+
+
+def _write(files: dict[Path, str], out: Path, check: bool, hint: str) -> None:
+    """Write files, or say which are stale."""
+    from turnout.tracks.compile import stale, write_files
+
+    if not check:
         for path in write_files(files, out):
             print(path)
+        return
+    diffs = stale(files, out)
+    for diff in diffs:
+        print(diff, end="")
+    if diffs:
+        raise TurnoutError(f"{len(diffs)} of {len(files)} files are stale @ {out}\n  hint: {hint}")
 
 
 @app.command("check")
@@ -219,6 +226,42 @@ def cache_prune(
 
     with _errors():
         prune_cache(root, older_than)
+
+
+monitoring_commands = typer.Typer(no_args_is_help=True, help="What watches pipelines, as code, and how steps do.")
+app.add_typer(monitoring_commands, name="monitoring")
+
+
+@monitoring_commands.command("export")
+def monitoring_export(
+    sources: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[SOURCE ...]", help="Pipelines with monitors; all of pipelines/ when none is given."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("monitoring"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is stale.")
+    ] = False,
+) -> None:
+    """Write alert rules for Prometheus (rules.yml) and a dashboard for Grafana (dashboard.json)."""
+    from turnout.cli.monitoring import export
+
+    with _errors():
+        _write(export(sources or _all_pipelines()), out, check, "run turnout monitoring export")
+
+
+@monitoring_commands.command("steps")
+def monitoring_steps(
+    root: Root = ".turnout",
+    days: Annotated[float, typer.Option(min=0, help="Only what ended in so many days.")] = 30.0,
+    prometheus: Annotated[str, typer.Option(help="A .prom file, or URL of a Pushgateway, for the figures.")] = "",
+    as_json: Json = False,
+) -> None:
+    """How long steps take, how often they fail, how many rows they get through and what memory they need."""
+    from turnout.cli.monitoring import show_steps
+
+    with _errors():
+        show_steps(root, days, prometheus, as_json)
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "help_option_names": []})

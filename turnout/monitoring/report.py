@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from prometheus_client import CollectorRegistry, Gauge, push_to_gateway, write_to_textfile
+from prometheus_client import CollectorRegistry, Gauge
 
-from turnout.errors import ComponentError
 from turnout.html_page import Section, page, svg
 from turnout.monitoring.findings import FAIRNESS, MODEL, Comparison
 from turnout.monitoring.judgement import Judgement
 from turnout.monitoring.profile import Column, Profile, aligned
+from turnout.monitoring.prometheus import publish
 
 _PLOTS = 8
 _COLORS = ("#9db8d2", "#d9822b")
@@ -122,10 +122,4 @@ def publish_metrics(
         distance.labels(**these).set(finding.distance)
         p_value.labels(**these).set(finding.adjusted)
         value.labels(**these).set(finding.current)
-    try:
-        if target.startswith(("http://", "https://")):
-            push_to_gateway(target, "turnout_monitor", registry, grouping_key=labels)
-        else:
-            write_to_textfile(target, registry)
-    except OSError as error:
-        raise ComponentError(f"the metrics cannot be published: {error}", where=target) from error
+    publish(registry, target, "turnout_monitor", labels)

@@ -111,6 +111,7 @@ class Outcome:
         started, ended: ISO 8601 in UTC.
         log: URI of the log of the attempt.
         cached: whether an earlier execution's results were taken.
+        memory: the most bytes that a process of the step had in memory; 0 when that is not known.
     """
 
     state: State
@@ -122,6 +123,7 @@ class Outcome:
     error: str = ""
     log: str = ""
     cached: bool = False
+    memory: int = 0
 
     @property
     def outputs(self) -> dict[str, Any]:
@@ -139,6 +141,7 @@ class Outcome:
             "error": self.error,
             "log": self.log,
             "cached": self.cached,
+            "memory": self.memory,
         }
 
     @classmethod

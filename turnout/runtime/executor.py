@@ -7,10 +7,12 @@ that lost their type on the way get it back, and an artifact's `customPath` is h
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import inspect
 import json
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -19,6 +21,9 @@ from typing import Any
 
 from turnout.errors import Fault, ParameterError, StepError, TurnoutError, did_you_mean
 from turnout.spec.json_schema import value_faults, whole_numbers
+
+MEMORY = "memory.txt"
+"""File beside the executor output: the most bytes that a process of the step had in memory."""
 
 RUN_ID = "TURNOUT_RUN_ID"
 """Environment variable: the id of the run, for components that record it."""
@@ -59,7 +64,17 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
             print(f"warning: {target} is not the code that the pipeline was compiled with", file=sys.stderr)
     inputs = executor_input.get("inputs", {})
     checked = {**executor_input, "inputs": {**inputs, "parameterValues": _check(component, inputs, target)}}
-    _Executor(checked, component.python_func).execute()
+    try:
+        _Executor(checked, component.python_func).execute()
+    finally:
+        _tell_memory(executor_input)
+
+
+def _tell_memory(executor_input: Mapping[str, Any]) -> None:
+    """Leave the most that this process, or one of its children, had in memory, where the launcher looks for it."""
+    kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    with contextlib.suppress(OSError, KeyError):
+        Path(executor_input["outputs"]["outputFile"]).with_name(MEMORY).write_text(str(kilobytes * 1024))
 
 
 def main(arguments: Sequence[str]) -> int:

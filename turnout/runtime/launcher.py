@@ -19,6 +19,7 @@ from upath import UPath
 
 from turnout.errors import StepError, TurnoutError
 from turnout.runtime.contract import Artifact, Outcome, State, Task, executor_input, output_type
+from turnout.runtime.executor import MEMORY
 from turnout.runtime.importer import import_artifact
 from turnout.runtime.placeholders import resolve_command, resolve_text, task_values
 from turnout.runtime.process import Runtime
@@ -114,7 +115,11 @@ def collect(
     log = Path(contract["outputs"]["outputFile"]).parent.parent / "log.txt"
     store.stage_out(log, str(place / "log.txt"))
     state = State.FAILED if error else State.SUCCEEDED
-    return Outcome(state, task.attempt, parameters, artifacts, started, now(), error, str(place / "log.txt"))
+    told = Path(contract["outputs"]["outputFile"]).with_name(MEMORY)
+    memory = int(told.read_text() or 0) if told.exists() else 0
+    return Outcome(
+        state, task.attempt, parameters, artifacts, started, now(), error, str(place / "log.txt"), memory=memory
+    )
 
 
 def stage_in(task: Task, store: ArtifactStore, place: str, workdir: Path) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""How steps do: how long they take, how often they fail, how much they get through, by the records of runs."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Gauge
+from scipy import stats
+
+from turnout.runtime.contract import Outcome, State
+from turnout.runtime.store import ArtifactStore
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """Executions of a step; results that were taken from the cache are not among them.
+
+    Attributes:
+        executions: that have ended; `retried` of them took more than one attempt.
+        error_rate: share of them that failed, with its 95 % interval from `error_low` to `error_high`.
+        seconds: of the last attempt of those that did not fail, at each of `QUANTILES`.
+        rows_per_second: the median, of steps that tell how many rows they had; 0 where none does.
+        memory: the most bytes that one of their processes had; 0 where that is not known.
+        last_failed: whether the last of them did.
+    """
+
+    pipeline: str
+    step: str
+    executions: int
+    failures: int
+    retried: int
+    error_rate: float
+    error_low: float
+    error_high: float
+    seconds: tuple[float, ...]
+    rows_per_second: float
+    memory: int
+    last_failed: bool
+
+
+def summarise(store: ArtifactStore, since: datetime.datetime) -> list[StepSummary]:
+    """The steps of all runs under a root that ended since a time, by pipeline and step, on whichever track they ran.
+
+    Source: the interval of a share is Wilson's; Brown, Cai and DasGupta, Statistical Science 16 (2001).
+    """
+    found: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
+    for pipeline, step, outcome in _outcomes(store):
+        if not outcome.cached and outcome.ended and datetime.datetime.fromisoformat(outcome.ended) >= since:
+            found[pipeline, step].append(outcome)
+    return [_summary(*key, sorted(outcomes, key=lambda item: item.ended)) for key, outcomes in sorted(found.items())]
+
+
+def _outcomes(store: ArtifactStore) -> Iterator[tuple[str, str, Outcome]]:
+    for path in sorted(store.root.glob("*/*/*/outcome.json"), key=str):
+        record = store.read_record(path)
+        if record and record["state"] in (State.SUCCEEDED.value, State.FAILED.value):
+            yield path.parents[2].name, path.parent.name.partition("@")[0], Outcome.from_dict(record)
+
+
+def _summary(pipeline: str, step: str, outcomes: list[Outcome]) -> StepSummary:
+    failures = sum(outcome.state is State.FAILED for outcome in outcomes)
+    interval = stats.binomtest(failures, len(outcomes)).proportion_ci(method="wilson")
+    lasted = [(_seconds(outcome), _rows(outcome)) for outcome in outcomes if outcome.state is State.SUCCEEDED]
+    rates = [rows / seconds for seconds, rows in lasted if rows and seconds]
+    return StepSummary(
+        pipeline,
+        step,
+        len(outcomes),
+        failures,
+        sum(outcome.attempt > 1 for outcome in outcomes),
+        failures / len(outcomes),
+        float(interval.low),
+        float(interval.high),
+        tuple(np.quantile([seconds for seconds, _ in lasted], QUANTILES).tolist()) if lasted else (),
+        float(np.median(rates)) if rates else 0.0,
+        max(outcome.memory for outcome in outcomes),
+        outcomes[-1].state is State.FAILED,
+    )
+
+
+def _seconds(outcome: Outcome) -> float:
+    started, ended = map(datetime.datetime.fromisoformat, (outcome.started, outcome.ended))
+    return (ended - started).total_seconds()
+
+
+def _rows(outcome: Outcome) -> float:
+    """What a step says of its rows, in its metrics or of what it made; 0 when nothing."""
+    told = [artifact.metadata.get("rows") for artifact in outcome.artifacts.values()]
+    return max((float(rows) for rows in told if isinstance(rows, int | float)), default=0.0)
+
+
+def step_metrics(summaries: list[StepSummary]) -> CollectorRegistry:
+    """Summaries as metrics for Prometheus."""
+    registry = CollectorRegistry()
+    names = ("pipeline", "step")
+
+    def gauge(name: str, text: str, *more: str) -> Gauge:
+        return Gauge(f"turnout_step_{name}", text, [*names, *more], registry=registry)
+
+    seconds = gauge("seconds", "How long a step takes.", "quantile")
+    gauges = {
+        "executions": gauge("executions", "Executions that have ended."),
+        "failures": gauge("failures", "Executions that failed."),
+        "retried": gauge("retried", "Executions that took more than one attempt."),
+        "last_failed": gauge("last_failed", "1 when the last execution failed."),
+        "rows_per_second": gauge("rows_per_second", "Rows that a step gets through."),
+        "memory": gauge("memory_bytes", "The most that a process of the step had in memory."),
+    }
+    for summary in summaries:
+        labels = (summary.pipeline, summary.step)
+        for quantile, value in zip(QUANTILES, summary.seconds, strict=False):
+            seconds.labels(*labels, str(quantile)).set(value)
+        for name, metric in gauges.items():
+            metric.labels(*labels).set(float(getattr(summary, name)))
+    return registry
