@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_streaming_inference.yaml',
-        'spec_digest': 'sha256:1bbcddf3c388fedd1f0633c6db61bbcf09948f5daaf4acff55f9ac18a8512bfc',
+        'spec_digest': 'sha256:f7c5ff5e911b4f275f9181f7dea9f6689d61f354fc023519a840d4b7db1b17eb',
     },
 ) as dag:
     pin_model = Step(

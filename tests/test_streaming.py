@@ -175,7 +175,7 @@ def test_messages_of_kafka(model: Any, tmp_path: Path) -> None:
         found = session.createDataFrame(rows, "value binary, topic string, partition int, offset bigint")
         batch = from_messages(found, scorer, {"id": "bigint", "when": "timestamp"})
         schemas = output_schemas(job, batch.limit(0).toArrow().schema, scorer)
-        rows, parts = score_rows(session, job, batch, schemas)
+        rows, parts = score_rows(session, batch, job, schemas)
     finally:
         session.stop()
     assert rows == 11

@@ -12,6 +12,7 @@ Source: Structured Streaming's `foreachBatch` gives at-least-once; Delta's appli
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -56,18 +57,29 @@ class Streamed:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Rows of a stream that are done together.
+
+    Attributes:
+        schemas: of the rows, each once; the first says how they are passed on.
+        score: the number of rows that went in, and the files that came out.
+    """
+
+    schemas: tuple[pa.Schema, ...]
+    score: Callable[[Job, Schemas], tuple[int, list[Part]]]
+
+
+@dataclass(frozen=True)
 class Source:
     """Where rows come from.
 
     Attributes:
         batches: a streaming DataFrame.
-        schema: of the rows in a batch of it. Raises ComponentError when they do not belong together.
-        score: scores a batch; the number of rows that went in, and the files that came out.
+        open: a batch of it; None when it is empty.
     """
 
     batches: Any
-    schema: Callable[[Any], pa.Schema]
-    score: Callable[[Job, Any, Schemas], tuple[int, list[Part]]]
+    open: Callable[[Any], Batch | None]
 
 
 _FILE = "path string, modificationTime timestamp, length bigint, content binary"
@@ -83,26 +95,20 @@ def files(session: Any, directory: str, options: Mapping[str, str]) -> Source:
         ComponentError: there is no such directory.
     """
 
-    def opened(batch: Any) -> list[tuple[Any, str]]:
-        return [open_table(row["path"]) for row in batch.collect()]
+    def opened(batch: Any) -> Batch | None:
+        found = [open_table(row["path"]) for row in batch.collect()]
 
-    def schema(batch: Any) -> pa.Schema:
-        first, *others = [dataset.schema.remove_metadata() for dataset, _ in opened(batch)]
-        for other in others:
-            check_columns(other, (), first.names)
-        return first
+        def score(job: Job, schemas: Schemas) -> tuple[int, list[Part]]:
+            work = [piece for dataset, prefix in found for piece in pieces(dataset, prefix, None)]
+            parts = [part for done in spark_engine.score(job, work, schemas, session) for part in done]
+            return sum(dataset.count_rows() for dataset, _ in found), parts
 
-    def score(job: Job, batch: Any, schemas: Schemas) -> tuple[int, list[Part]]:
-        scorer, found = load_scorer(job.model_directory), opened(batch)
-        for dataset, _ in found:
-            check_columns(dataset.schema, scorer.columns, [*job.keys, job.timestamp])
-        work = [piece for dataset, prefix in found for piece in pieces(dataset, prefix, None)]
-        parts = [part for done in spark_engine.score(job, work, schemas, session) for part in done]
-        return sum(dataset.count_rows() for dataset, _ in found), parts
+        schemas = dict.fromkeys(dataset.schema.remove_metadata() for dataset, _ in found)
+        return Batch(tuple(schemas), score) if found else None
 
     reader = session.readStream.format("binaryFile").schema(_FILE).option("pathGlobFilter", "*.parquet")
     try:
-        return Source(reader.options(**options).load(directory).select("path"), schema, score)
+        return Source(reader.options(**options).load(directory).select("path"), opened)
     except Exception as error:
         what, hint = f"the stream cannot be opened: {reason(error)}", "make the directory"
         raise ComponentError(what, where=directory, hint=hint) from error
@@ -134,7 +140,11 @@ def messages(
         hint = f'Spark needs its Kafka package: spark_conf={{"spark.jars.packages": "{package}"}}'
         what = f"the stream cannot be opened: {reason(error)}"
         raise ComponentError(what, where=topics, hint=hint) from error
-    return Source(rows, lambda batch: schema, lambda *given: score_rows(session, *given))
+
+    def opened(batch: Any) -> Batch | None:
+        return None if batch.isEmpty() else Batch((schema,), functools.partial(score_rows, session, batch))
+
+    return Source(rows, opened)
 
 
 def from_messages(found: Any, scorer: Scorer, columns: Mapping[str, str]) -> Any:
@@ -150,7 +160,7 @@ def from_messages(found: Any, scorer: Scorer, columns: Mapping[str, str]) -> Any
     return found.select(parsed.alias("row"), *_OF_KAFKA).select("row.*", *_OF_KAFKA)
 
 
-def score_rows(session: Any, job: Job, batch: Any, schemas: Schemas) -> tuple[int, list[Part]]:
+def score_rows(session: Any, batch: Any, job: Job, schemas: Schemas) -> tuple[int, list[Part]]:
     """Score the rows of a DataFrame; how many went in, and the files that came out."""
     name, needed = spark_engine.send(job.model_directory, session), columns_read(job, load_scorer(job.model_directory))
 
@@ -185,7 +195,13 @@ def stream(source: Source, job: Job, checkpoint: str, interval: str = "", second
 
     def add(batch: Any, number: int) -> None:
         try:
-            _add(source, job, batch, str(json.loads(UPath(checkpoint, "metadata").read_text())["id"]), number, result)
+            _add(
+                source.open(batch),
+                job,
+                str(json.loads(UPath(checkpoint, "metadata").read_text())["id"]),
+                number,
+                result,
+            )
         except ComponentError as error:
             failed.append(error)
             raise
@@ -203,22 +219,23 @@ def stream(source: Source, job: Job, checkpoint: str, interval: str = "", second
     return result
 
 
-def _add(source: Source, job: Job, batch: Any, stream_id: str, number: int, result: Streamed) -> None:
+def _add(batch: Batch | None, job: Job, stream_id: str, number: int, result: Streamed) -> None:
     """Score a batch and add it to the tables that lack it."""
-    if batch.isEmpty():
+    if batch is None:
         return
-    scorer, schema = load_scorer(job.model_directory), source.schema(batch)
-    check_columns(schema, scorer.columns, [*job.keys, job.timestamp])
-    if not pa.types.is_timestamp(kind := schema.field(job.timestamp).type):
-        raise ComponentError(f"the column of times is {kind}", where=f"stream.{job.timestamp}")
-    schemas = output_schemas(job, schema, scorer)
+    scorer = load_scorer(job.model_directory)
+    for schema in batch.schemas:
+        check_columns(schema, scorer.columns, [*job.keys, job.timestamp])
+        if not pa.types.is_timestamp(kind := schema.field(job.timestamp).type):
+            raise ComponentError(f"the column of times is {kind}", where=f"stream.{job.timestamp}")
+    schemas = output_schemas(job, batch.schemas[0], scorer)
     prepared = {job.quarantine: table.prepare(job.quarantine, schemas[1])} if job.quarantine else {}
     prepared[job.table] = table.prepare(job.table, schemas[0])
     missing = [uri for uri, opened in prepared.items() if not table.appended(opened, stream_id, number)]
     if not missing:
         result.repeated += 1
         return
-    rows, parts = source.score(job, batch, schemas)
+    rows, parts = batch.score(job, schemas)
     counts = {uri: sum(part.rows for part in parts if part.table == uri) for uri in prepared}
     if rows != sum(counts.values()):
         table.remove(parts)
