@@ -9,9 +9,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROJECT = Path(__file__).parents[1]
 EXAMPLES = Path(__file__).parent / "examples"
@@ -58,3 +61,36 @@ def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment("Default")  # one that an earlier test has chosen is not in this MLflow
     return uri
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Callable[..., Any]:
+    """Makes artifacts of kfp's types in a directory of the test's, with a table where one is given."""
+
+    def make(kind: type, name: str, table: pd.DataFrame | None = None, **metadata: Any) -> Any:
+        (tmp_path / "artifacts").mkdir(exist_ok=True)
+        made = kind(name=name, uri=str(tmp_path / "artifacts" / name), metadata=metadata)
+        if table is not None:
+            table.to_parquet(made.path, index=False)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """A target that depends on a number and a category, with nulls in both; 600 hours."""
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    number, kind = rng.normal(size=600), rng.choice(["a", "b", "c"], 600)
+    chance = 1 / (1 + np.exp(-2 * number - (kind == "a")))
+    return pd.DataFrame(
+        {
+            "when": pd.date_range("2024-01-01", periods=600, freq="h", tz="UTC"),
+            "number": np.where(rng.random(600) < 0.1, np.nan, number),
+            "kind": np.where(rng.random(600) < 0.1, None, kind),
+            "target": (rng.random(600) < chance).astype(int),
+        }
+    )
