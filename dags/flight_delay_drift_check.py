@@ -329,7 +329,7 @@ with DAG(
         condition='monitor_alert == true',
         inputs={'monitor_alert': monitor.output['alert']},
     )
-    with TaskGroup('condition-1') as condition_1:
+    with TaskGroup('condition-1', group_display_name='tell') as condition_1:
         notify = Step(
             task_id='notify',
             doc_md='Send a notice by all channels, but not the same one again within some hours.',
@@ -356,7 +356,7 @@ with DAG(
         condition='monitor_train == true',
         inputs={'monitor_train': monitor.output['train']},
     )
-    with TaskGroup('condition-2') as condition_2:
+    with TaskGroup('condition-2', group_display_name='train_again') as condition_2:
         cool_down = Step(
             task_id='cool-down',
             doc_md='Say whether a model may be trained again, and remember that it is: a drift that stays does not train each day.',
@@ -370,7 +370,7 @@ with DAG(
             condition='cool_down_start == true',
             inputs={'cool_down_start': cool_down.output['start']},
         )
-        with TaskGroup('condition-3') as condition_3:
+        with TaskGroup('condition-3', group_display_name='cooled') as condition_3:
             with TaskGroup('flight-delay-training') as flight_delay_training:
                 condition_2_condition_3_flight_delay_training_ingest = Step(
                     task_id='ingest',
@@ -435,7 +435,7 @@ with DAG(
                     condition='evaluate_promote == true',
                     inputs={'evaluate_promote': evaluate.output['promote']},
                 )
-                with TaskGroup('condition-1') as condition_2_condition_3_flight_delay_training_condition_1:
+                with TaskGroup('condition-1', group_display_name='promote') as condition_2_condition_3_flight_delay_training_condition_1:
                     register = Step(
                         task_id='register',
                         doc_md='Make a trained model a version in the MLflow registry; the same model again is the same version.',

@@ -250,7 +250,7 @@ with DAG(
         condition='evaluate_promote == true',
         inputs={'evaluate_promote': evaluate.output['promote']},
     )
-    with TaskGroup('condition-1') as condition_1:
+    with TaskGroup('condition-1', group_display_name='promote') as condition_1:
         register = Step(
             task_id='register',
             doc_md='Make a trained model a version in the MLflow registry; the same model again is the same version.',

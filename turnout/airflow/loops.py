@@ -76,12 +76,13 @@ class Loop(MappedTaskGroup):  # type: ignore[misc]
         group_id: name of the loop.
         over: its `Items`.
         parallelism: how many instances of each task in it may run at once; 0: no limit.
+        group_display_name: its name for people.
     """
 
     # Beside the outer loop, a group's name is a path, whose dots Airflow does not allow in a name.
     _group_id: str | None = attrs.field(alias="group_id", default=None)
 
-    def __init__(self, group_id: str, over: Items, parallelism: int = 0):
+    def __init__(self, group_id: str, over: Items, parallelism: int = 0, group_display_name: str = ""):
         around = parent = TaskGroupContext.get_current()
         outer = list(around.iter_mapped_task_groups())
         if outer:
@@ -91,6 +92,7 @@ class Loop(MappedTaskGroup):  # type: ignore[misc]
             every.set_upstream(over)
         self.__attrs_init__(  # type: ignore[call-arg]
             group_id=group_id,
+            group_display_name=group_display_name,
             parent_group=parent,
             default_args={"max_active_tis_per_dagrun": parallelism} if parallelism else {},
             expand_input=DictOfListsExpandInput({"iteration": every.output if outer else over.output}),

@@ -116,6 +116,7 @@ class _Linker:
         settings: dict[str, Any] = {
             "after": tuple(scope.join(other) for other in _dependencies(task) if other in scope.dag.tasks),
             "always": trigger is not None and trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED,
+            "title": task.task_info.name if task.task_info else "",
         }
         condition = scope.condition(name, task, inputs)
         loop = self._loop(name, task, scope, inputs)
@@ -133,7 +134,7 @@ class _Linker:
             node, outputs = self.region(component, path, inputs, condition=condition, loop=loop, **settings)
         elif condition or loop:
             # A step by itself with a condition or a loop becomes a region with the step inside.
-            step = self._step(scope.join(f"{name}.{name}"), task, component, scope, inputs)
+            step = self._step(scope.join(f"{name}.{name}"), task, component, scope, inputs, title=settings["title"])
             node = Region(path=path, nodes=(step,) if step else (), condition=condition, loop=loop, **settings)
             outputs = {key: StepOutput(f"{path}.{name}", key) for key in _output_names(component)}
         else:
@@ -220,7 +221,6 @@ class _Linker:
             kubernetes=scope.settings(self.document.platform_executor("kubernetes", label), path),
             retry=task.retry_policy,
             caching=task.caching_options,
-            title=task.task_info.name if task.task_info else "",
             **settings,
         )
 

@@ -127,11 +127,13 @@ class Node:
     Attributes:
         after: paths of the nodes of the same region that must have ended before this one starts.
         always: start also when one of them failed or was skipped.
+        title: its name for people; empty when it has none.
     """
 
     path: str
     after: tuple[str, ...] = ()
     always: bool = False
+    title: str = ""
 
     @property
     def name(self) -> str:
@@ -145,7 +147,6 @@ class Step(Node):
     Attributes:
         inputs: sources of the component's inputs, parameters and artifacts alike. An optional input
             that is not given is absent.
-        title: its name for people.
         kubernetes: kfp-kubernetes' settings of the step, with sources where they refer to values.
     """
 
@@ -155,7 +156,6 @@ class Step(Node):
     inputs: Mapping[str, Source]
     retry: RetryPolicy | None = None
     caching: CachingOptions | None = None
-    title: str = ""
     kubernetes: Mapping[str, Any] = field(default_factory=dict)
 
 

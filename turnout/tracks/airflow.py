@@ -181,9 +181,9 @@ class _DagFile:
             arguments = {"task_id": f"{short}-items", "items": self._source(region.loop.items)}
             yield f"{indent}{entries[-1]} = {call('Items', arguments, depth)}"
             parallelism = {"parallelism": region.loop.parallelism} if region.loop.parallelism else {}
-            group = call("Loop", parallelism, depth, [short, Code(entries[-1])])
+            group = call("Loop", parallelism | _titled(region), depth, [short, Code(entries[-1])])
         else:
-            group = f"TaskGroup({short!r})"
+            group = call("TaskGroup", _titled(region), depth, [short])
         yield f"{indent}with {group} as {name}:"
         yield "\n".join(self._region(region, depth + 1)) or f"{indent}    pass"
         taken = region.condition.inputs.values() if region.condition else [region.loop.items] if region.loop else []
@@ -306,6 +306,11 @@ def _ends(plan: Plan) -> set[str]:
 
 def _has_always(region: Region) -> bool:
     return any(node.always for inner in region.regions() for node in inner.nodes)
+
+
+def _titled(region: Region) -> dict[str, str]:
+    """The argument that names a group for people, where it has a name of its own."""
+    return {"group_display_name": region.title} if region.title not in ("", region.name) else {}
 
 
 def _waits_for(sources: Iterable[Source]) -> Iterator[str]:

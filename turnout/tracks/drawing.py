@@ -140,9 +140,10 @@ def _arrows(box: _Box) -> list[str]:
 
 def _label(node: Step | Region, found: Mapping[str, Sequence[StepResult]]) -> str:
     if isinstance(node, Region):
-        if node.loop:
-            return f"{node.name}: for each"
-        return f"{node.name}: if {node.condition.expression}" if node.condition else node.name
+        name = node.title or node.name
+        return (
+            f"{name}: for each" if node.loop else f"{name}: if {node.condition.expression}" if node.condition else name
+        )
     results = found.get(node.path, ())
     count = f" ×{len(results)}" if any(result.iteration for result in results) else ""
     cached = " (cached)" if results and all(result.cached for result in results) else ""
