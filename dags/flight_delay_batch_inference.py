@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:3e4fe0bbea002744c806ee77433cb54314a9dc490bd07eb9a10a51ef62f702db',
+        'spec_digest': 'sha256:38c9cde1a5d6e7de56fd04481fe76496ffa21278df8b54b20bc55dfaed152cb3',
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:63902084d4881e6a699ff1969d554e299b7fae2bfdf9f1df561292cc131d38d4',
+        'spec_digest': 'sha256:ce4ff6c883e229fb8ff440994372873a454e623e9c38bc2f065937dc494b0f49',
     },
 ) as dag:
     ingest = Step(

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:71db96fa18a34d64a41bc8df27f182f8b19a23d1f396b33b4645627dd6479a3c',
+        'spec_digest': 'sha256:ba494e45e7b6f5f2ca5007ee5cad1a2175eeccee1f0803b1fdd6b8f4b266b84f',
     },
 ) as dag:
     ingest = Step(

@@ -100,13 +100,25 @@ def test_days_that_share_their_weather_are_like_other_days() -> None:
     assert Profile.from_json(profile.to_json()) == profile
 
 
-def test_the_statistic_is_the_one_of_scipy() -> None:
+def test_the_statistic_is_the_one_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "BESIDE", 0.0)
     rng = np.random.default_rng(2)
     one, other = rng.normal(size=300).round(1), rng.normal(0.15, 1, size=200).round(1)
     values = np.unique(np.concatenate([one, other]))
     cells = [np.array([(sample == value).sum() for value in values]) for sample in (one, other)]
     theirs = stats.anderson_ksamp([one, other], variant="midrank", method=stats.PermutationMethod(n_resamples=9999))
     assert statistics.ordered(*cells) == pytest.approx(theirs.pvalue, rel=0.15)
+
+
+@pytest.mark.parametrize("rows", [(3_000, 800), (300, 200)])
+def test_the_statistic_of_blocks_is_that_of_the_test(rows: tuple[int, int]) -> None:
+    rng = np.random.default_rng(2)
+    cells = [np.bincount(rng.poisson(20, size), minlength=60) for size in rows]
+    cells = [of[cells[0] + cells[1] > 0] for of in cells]
+    form, mean = statistics._form(*cells)
+    weights = statistics._eigenvalues(form, cells[0] + cells[1], rows[1])
+    theirs = (cells[1] - mean) @ form @ (cells[1] - mean) / weights.sum()
+    assert statistics.ordered_statistic(*cells) == pytest.approx(theirs, rel=1e-6)
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 0.5, 0.1], [1 / (k * (k + 1)) for k in range(1, 60)]])
