@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:38c9cde1a5d6e7de56fd04481fe76496ffa21278df8b54b20bc55dfaed152cb3',
+        'spec_digest': 'sha256:da94ab783e85f9e0d0280505f667890a296f186a5bef558d2f8f7e4cf7eb481a',
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:ce4ff6c883e229fb8ff440994372873a454e623e9c38bc2f065937dc494b0f49',
+        'spec_digest': 'sha256:dad955627ab2ea4704a799702a6d8342ecca6adab72345ca351a44da1cc3c979',
     },
 ) as dag:
     ingest = Step(

@@ -226,7 +226,10 @@ def watch(tmp_path: Path) -> Callable[..., Any]:
     return run
 
 
-def test_data_that_drifted_may_train_and_data_that_is_broken_may_not(watch: Any, tmp_path: Path) -> None:
+def test_data_that_drifted_may_train_and_data_that_is_broken_may_not(
+    watch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prometheus_client.values.ValueClass", None)  # as a library such as Feast may leave it
     table = flights(1, 3).to_pandas()
     table.to_parquet(tmp_path / "reference.parquet", index=False)
     given = {"reference": str(tmp_path / "reference.parquet"), "ignore": ["weekday"], "least_distance": 0.05}

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from turnout.errors import TurnoutError
 from turnout.monitoring.export import alert_rules, dashboard, monitors
-from turnout.monitoring.prometheus import publish
 from turnout.monitoring.system import QUANTILES, step_metrics, summarise
 from turnout.plan.link import link
 from turnout.runtime.store import ArtifactStore
@@ -43,7 +42,7 @@ def show_steps(root: str, days: float, prometheus: str, as_json: bool) -> None:
     since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
     found = summarise(ArtifactStore(root), since)
     if prometheus:
-        publish(step_metrics(found), prometheus, "turnout_step")
+        step_metrics(found).publish(prometheus)
     if as_json:
         print(json.dumps([dataclasses.asdict(item) for item in found], indent=2))
         return

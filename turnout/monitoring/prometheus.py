@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, push_to_gateway, write_to_textfile
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from turnout.errors import ComponentError
 
 
-def publish(registry: CollectorRegistry, target: str, job: str, group: Mapping[str, str] = {}) -> None:
-    """Publish metrics, in the place of those of the same job and group.
+class Gauges(Collector):
+    """Figures to publish once.
+
+    Not prometheus_client's own Gauge, which keeps its value in files where a library, such as Feast, has set
+    `PROMETHEUS_MULTIPROC_DIR`.
 
     Args:
-        target: path of a text file that the node exporter collects (`.prom`), or URL of a Pushgateway.
-        group: labels by which a Pushgateway tells them from others of the job.
-
-    Raises:
-        ComponentError: the file or the gateway cannot be written to.
+        prefix: of all names.
+        labels: of all figures.
     """
-    try:
-        if target.startswith(("http://", "https://")):
-            push_to_gateway(target, job, registry, grouping_key=dict(group))
-        else:
-            write_to_textfile(target, registry)
-    except OSError as error:
-        raise ComponentError(f"the metrics cannot be published: {error}", where=target) from error
+
+    def __init__(self, prefix: str, labels: Mapping[str, str] = {}):
+        self._prefix, self._labels = prefix, dict(labels)
+        self._families: dict[str, GaugeMetricFamily] = {}
+
+    def add(self, name: str, text: str, value: float, **labels: str) -> None:
+        """Add a figure; those of one name have labels of the same names."""
+        every = {**self._labels, **labels}
+        if name not in self._families:
+            self._families[name] = GaugeMetricFamily(f"{self._prefix}_{name}", text, labels=list(every))
+        self._families[name].add_metric(list(every.values()), float(value))
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families.values()
+
+    def publish(self, target: str) -> None:
+        """Publish them, in the place of those that were published with the same prefix and labels.
+
+        Args:
+            target: path of a text file that the node exporter collects (`.prom`), or URL of a Pushgateway.
+
+        Raises:
+            ComponentError: the file or the gateway cannot be written to.
+        """
+        registry = CollectorRegistry()
+        registry.register(self)
+        try:
+            if target.startswith(("http://", "https://")):
+                push_to_gateway(target, self._prefix, registry, grouping_key=self._labels)
+            else:
+                write_to_textfile(target, registry)
+        except OSError as error:
+            raise ComponentError(f"the metrics cannot be published: {error}", where=target) from error

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from prometheus_client import CollectorRegistry, Gauge
 
 from turnout.html_page import Section, page, svg
 from turnout.monitoring.findings import FAIRNESS, MODEL, Comparison
 from turnout.monitoring.judgement import Judgement
 from turnout.monitoring.profile import Column, Profile, aligned
-from turnout.monitoring.prometheus import publish
+from turnout.monitoring.prometheus import Gauges
 
 _PLOTS = 8
 _COLORS = ("#9db8d2", "#d9822b")
@@ -97,29 +97,19 @@ def publish_metrics(
     Raises:
         ComponentError: the file or the gateway cannot be written to.
     """
-    registry = CollectorRegistry()
-    labels = {"monitor": name, "model": model}
-    names = list(labels)
-
-    def gauge(name: str, text: str, more: Sequence[str] = ()) -> Gauge:
-        return Gauge(f"turnout_monitor_{name}", text, [*names, *more], registry=registry)
-
-    gauge("info", "The version of the model, as a label.", ["version"]).labels(**labels, version=version).set(1)
-    gauge("drifted", "1 when a column drifted.").labels(**labels).set(judgement.state == "drifted")
-    gauge("broken", "1 when the data is broken.").labels(**labels).set(judgement.state == "broken")
-    gauge("spoiled", "1 when more values are missing, out of range, repeated or unseen.").labels(**labels).set(
-        judgement.state == "spoiled"
-    )
-    gauge("worse", "1 when the model is worse.").labels(**labels).set(judgement.worse)
-    gauge("unfair", "1 when the model treats groups otherwise.").labels(**labels).set(judgement.unfair)
-    gauge("rows", "Rows that were compared.").labels(**labels).set(comparison.rows)
-    gauge("timestamp_seconds", "When the check ran.").labels(**labels).set_to_current_time()
-    distance = gauge("distance", "Between 0 and 1: the size of a difference.", ["column", "check"])
-    p_value = gauge("p_value", "Adjusted p-value of a difference.", ["column", "check"])
-    value = gauge("value", "A median, a mean, a share or a metric, as it is now.", ["column", "check"])
-    for finding in comparison.findings:
-        these = {**labels, "column": finding.column, "check": finding.check}
-        distance.labels(**these).set(finding.distance)
-        p_value.labels(**these).set(finding.adjusted)
-        value.labels(**these).set(finding.current)
-    publish(registry, target, "turnout_monitor", labels)
+    gauges = Gauges("turnout_monitor", {"monitor": name, "model": model})
+    gauges.add("info", "The version of the model, as a label.", 1, version=version)
+    gauges.add("drifted", "1 when a column drifted.", judgement.state == "drifted")
+    gauges.add("broken", "1 when the data is broken.", judgement.state == "broken")
+    spoiled = "1 when more values are missing, out of range, repeated or never seen."
+    gauges.add("spoiled", spoiled, judgement.state == "spoiled")
+    gauges.add("worse", "1 when the model is worse.", judgement.worse)
+    gauges.add("unfair", "1 when the model treats groups otherwise.", judgement.unfair)
+    gauges.add("rows", "Rows that were compared.", comparison.rows)
+    gauges.add("timestamp_seconds", "When the check ran.", time.time())
+    for item in comparison.findings:
+        labels = {"column": item.column, "check": item.check}
+        gauges.add("distance", "Between 0 and 1: the size of a difference.", item.distance, **labels)
+        gauges.add("p_value", "Adjusted p-value of a difference.", item.adjusted, **labels)
+        gauges.add("value", "A median, a mean, a share or a metric, as it is now.", item.current, **labels)
+    gauges.publish(target)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Gauge
 from scipy import stats
 
+from turnout.monitoring.prometheus import Gauges
 from turnout.runtime.contract import Outcome, State
 from turnout.runtime.store import ArtifactStore
 
@@ -95,27 +95,17 @@ def _rows(outcome: Outcome) -> float:
     return max((float(rows) for rows in told if isinstance(rows, int | float)), default=0.0)
 
 
-def step_metrics(summaries: list[StepSummary]) -> CollectorRegistry:
+def step_metrics(summaries: list[StepSummary]) -> Gauges:
     """Summaries as metrics for Prometheus."""
-    registry = CollectorRegistry()
-    names = ("pipeline", "step")
-
-    def gauge(name: str, text: str, *more: str) -> Gauge:
-        return Gauge(f"turnout_step_{name}", text, [*names, *more], registry=registry)
-
-    seconds = gauge("seconds", "How long a step takes.", "quantile")
-    gauges = {
-        "executions": gauge("executions", "Executions that have ended."),
-        "failures": gauge("failures", "Executions that failed."),
-        "retried": gauge("retried", "Executions that took more than one attempt."),
-        "last_failed": gauge("last_failed", "1 when the last execution failed."),
-        "rows_per_second": gauge("rows_per_second", "Rows that a step gets through."),
-        "memory": gauge("memory_bytes", "The most that a process of the step had in memory."),
-    }
+    gauges = Gauges("turnout_step")
     for summary in summaries:
-        labels = (summary.pipeline, summary.step)
+        labels = {"pipeline": summary.pipeline, "step": summary.step}
         for quantile, value in zip(QUANTILES, summary.seconds, strict=False):
-            seconds.labels(*labels, str(quantile)).set(value)
-        for name, metric in gauges.items():
-            metric.labels(*labels).set(float(getattr(summary, name)))
-    return registry
+            gauges.add("seconds", "How long a step takes.", value, **labels, quantile=str(quantile))
+        gauges.add("executions", "Executions that have ended.", summary.executions, **labels)
+        gauges.add("failures", "Executions that failed.", summary.failures, **labels)
+        gauges.add("retried", "Executions that took more than one attempt.", summary.retried, **labels)
+        gauges.add("last_failed", "1 when the last execution failed.", summary.last_failed, **labels)
+        gauges.add("rows_per_second", "Rows that a step gets through.", summary.rows_per_second, **labels)
+        gauges.add("memory_bytes", "The most that a process of the step had in memory.", summary.memory, **labels)
+    return gauges
