@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:da94ab783e85f9e0d0280505f667890a296f186a5bef558d2f8f7e4cf7eb481a',
+        'spec_digest': 'sha256:5ea8924deccca0f859aa976d3657898349c05021b18a9560f7a544db5d4783e2',
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:dad955627ab2ea4704a799702a6d8342ecca6adab72345ca351a44da1cc3c979',
+        'spec_digest': 'sha256:bd7d2a232141b033ad59996e4135ec7a3cf3f4f14e25069caa248c35e4a4d0df',
     },
 ) as dag:
     ingest = Step(

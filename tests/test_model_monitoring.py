@@ -198,7 +198,7 @@ def test_groups_are_alike_unless_they_are_not() -> None:
     assert every.distance == pytest.approx(0.2, abs=0.05)
     assert every.text.startswith("yes to 6")
     assert "of 'men'" in every.text
-    assert positive.text.split(":")[0].endswith("of those that are positive")
+    assert [every.column, positive.column, negative.column] == ["sex", "sex | positive", "sex | negative"]
     assert negative.p_value < 0.001
 
 

@@ -35,7 +35,7 @@ def group_differences(groups: pd.Series, chances: Array, truth: Array | None = N
 
     said = (chances >= 0.5).astype(float)
     found = []
-    for what, chosen in _kinds(truth, len(said)):
+    for given, chosen in _kinds(truth, len(said)):
         names = groups[chosen].astype(str).reset_index(drop=True)
         sizes = names.value_counts()
         kept = names.isin(sizes.index[sizes >= LEAST_ROWS]).to_numpy()
@@ -47,11 +47,11 @@ def group_differences(groups: pd.Series, chances: Array, truth: Array | None = N
         low, high = _interval(names, yes, seed)
         least, most = (frame.by_group.idxmin(), frame.by_group.idxmax())
         text = (
-            f"yes to {frame.by_group[most]:.1%} of '{most}' and {frame.by_group[least]:.1%} of '{least}'{what}:"
+            f"yes to {frame.by_group[most]:.1%} of '{most}' and {frame.by_group[least]:.1%} of '{least}',"
             f" a difference of {value:.3f} ({low:.3f} to {high:.3f})"
         )
         p_value = _by_chance(names, yes, value, seed)
-        found.append(Finding(str(groups.name), "fairness", 0.0, value, None, value, p_value, text))
+        found.append(Finding(f"{groups.name}{given}", "fairness", 0.0, value, None, value, p_value, text))
     return found
 
 
@@ -67,8 +67,8 @@ def check_groups(table: pd.DataFrame, names: Sequence[str], most: int = 100) -> 
 def _kinds(truth: Array | None, rows: int) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     yield "", np.ones(rows, bool)
     if truth is not None:
-        yield ", of those that are positive", truth == 1
-        yield ", of those that are not", truth == 0
+        yield " | positive", truth == 1
+        yield " | negative", truth == 0
 
 
 def _interval(names: pd.Series, yes: Array, seed: int) -> tuple[float, float]:
