@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:5ea8924deccca0f859aa976d3657898349c05021b18a9560f7a544db5d4783e2',
+        'spec_digest': 'sha256:095676e7d78a47ea2ebf395d27227cdfc6de411ae4d63ceec17b6be83f4c6af5',
     },
 ) as dag:
     ingest = Step(

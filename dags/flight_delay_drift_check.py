@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:bd7d2a232141b033ad59996e4135ec7a3cf3f4f14e25069caa248c35e4a4d0df',
+        'spec_digest': 'sha256:444db3bc1319b622cc8e44e564bc4b5a9645fa22aea43b767c2ec5fe605112c4',
     },
 ) as dag:
     ingest = Step(

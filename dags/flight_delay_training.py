@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:ba494e45e7b6f5f2ca5007ee5cad1a2175eeccee1f0803b1fdd6b8f4b266b84f',
+        'spec_digest': 'sha256:9f75b62fb178a0720cc0f1ef5fd4675bf1983537a34a1b2af3cecf512d4c65a1',
     },
 ) as dag:
     ingest = Step(

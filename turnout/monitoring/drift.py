@@ -88,9 +88,13 @@ def _numbers(name: str, cells: tuple[float, ...], before: np.ndarray, now: np.nd
     gaps = np.abs(first - second)
     # Behind a mark and before the next; what lies between two is as if it were spread evenly.
     moved = float(((gaps[1:-2:2] + gaps[2:-1:2]) / 2 * np.diff(marks)).sum())
-    few = len(marks) <= _FEW_VALUES
-    was, is_ = (_mean(marks, counts) if few else _median(marks, counts) for counts in (before, now))
-    text = f"the {'mean' if few else 'median'} went from {was:.4g} to {is_:.4g}; values moved by {moved:.3g} on average"
+    was, is_ = (_median(marks, counts) for counts in (before, now))
+    mean = len(marks) <= _FEW_VALUES or was == is_
+    if mean:
+        was, is_ = (_mean(marks, counts) for counts in (before, now))
+    text = (
+        f"the {'mean' if mean else 'median'} went from {was:.4g} to {is_:.4g}; values moved by {moved:.3g} on average"
+    )
     return Finding(name, "distribution", was, is_, moved, float(gaps.max()), p_value, text)
 
 

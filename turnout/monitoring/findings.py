@@ -39,8 +39,8 @@ class Finding:
         check: of the data: `distribution` of a column's values, all columns' `joint` one, the share of `nulls`, out of
             the reference's `range`, of categories `unseen` in it, or of `duplicates`. Of the model: `performance`,
             `calibration`, `concept` (its errors in the course of time), `fairness` (between groups).
-        reference, current: of numbers the median, or the mean where they have few values; of a model what the check is
-            about; else the share.
+        reference, current: of numbers the median, or the mean where they have few values or the median is the same; of
+            a model what the check is about; else the share.
         moved: how far a value moved on average, in the column's own unit (the Wasserstein distance); None for others.
         distance: between 0 and 1, the largest difference of the shares of rows up to some value (Kolmogorov-Smirnov),
             or of the shares of categories together (total variation); of shares, their difference; of the model, how

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from turnout.html_page import Section, page, svg
-from turnout.monitoring.findings import FAIRNESS, MODEL, Comparison
+from turnout.monitoring.findings import FAIRNESS, MODEL, Comparison, Finding
 from turnout.monitoring.judgement import Judgement
 from turnout.monitoring.profile import Column, Profile, aligned
 from turnout.monitoring.prometheus import Gauges
@@ -22,33 +22,36 @@ def comparison_page(
     comparison: Comparison, reference: Profile, current: Profile, verdict: str, good: bool, reasons: Sequence[str]
 ) -> str:
     """The page; the columns that drifted are drawn."""
-    always = ("distribution", "joint", *MODEL, *FAIRNESS)
-    shown = [item for item in comparison.findings if item.check in always or item.distance > 0]
-    rows = [
-        [
-            item.column,
-            item.check,
-            item.text,
-            round(item.distance, 3),
-            _p_value(item.adjusted),
-            "yes" if item.counts else "",
-        ]
-        for item in shown
-    ]
-    drawn = [item.column for item in comparison.drifted if item.check == "distribution"][:_PLOTS]
-    sizes = f"{comparison.rows:,} rows, held against {comparison.reference_rows:,} of the reference. "
-    meaning = (
-        "Distance: the share of rows that would have to change, between 0 and 1. "
-        "p: how likely a difference as large is where nothing has changed, for so many rows and findings."
+    meaning = "p: how likely a difference as large is where nothing has changed, for so many rows and findings."
+    data = (
+        f"{comparison.rows:,} rows, held against {comparison.reference_rows:,} of the reference. "
+        f"Distance: the share of rows that would have to change, between 0 and 1. {meaning}"
     )
-    bad = frozenset(index for index, item in enumerate(shown) if item.counts)
-    sections = [Section("Findings", sizes + meaning, ["column", "of", "", "distance", "p", "counts"], rows, bad)]
+    model = f"Distance: how much worse, or how much more often yes, in the unit of what is told. {meaning}"
+    of_model = [item for item in comparison.findings if item.check in (*MODEL, *FAIRNESS)]
+    of_data = [
+        item
+        for item in comparison.findings
+        if item not in of_model and (item.check in ("distribution", "joint") or item.distance > 0)
+    ]
+    sections = [_table("The model", model, of_model)] if of_model else []
+    sections.append(_table("The data", data, of_data))
     if comparison.faults:
         sections.insert(0, Section("Broken", "", ["fault"], [[fault] for fault in comparison.faults]))
+    drawn = [item.column for item in comparison.drifted if item.check == "distribution"][:_PLOTS]
     figures = [(_draw(reference.columns[name], current.columns[name]), name) for name in drawn]
     if figures:
         sections.append(Section("Columns that drifted", "Blue the reference, orange now.", figures=figures))
     return page("Monitoring", sections, verdict=verdict, good=good, reasons=reasons)
+
+
+def _table(title: str, text: str, findings: Sequence[Finding]) -> Section:
+    rows = [
+        [item.column, item.check, item.text, round(item.distance, 3), _p_value(item.adjusted), "yes" * item.counts]
+        for item in findings
+    ]
+    bad = frozenset(index for index, item in enumerate(findings) if item.counts)
+    return Section(title, text, ["", "of", "", "distance", "p", "counts"], rows, bad)
 
 
 def _p_value(value: float) -> str:
