@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:095676e7d78a47ea2ebf395d27227cdfc6de411ae4d63ceec17b6be83f4c6af5',
+        'spec_digest': 'sha256:560e661e81516306010a4679a59712ad77691cd40bf369c2d705da3f51160c91',
     },
 ) as dag:
     ingest = Step(

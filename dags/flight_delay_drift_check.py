@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:444db3bc1319b622cc8e44e564bc4b5a9645fa22aea43b767c2ec5fe605112c4',
+        'spec_digest': 'sha256:153339f214e74c343d38dbbc658535b9738565fb14eec04af0fbef9ac24ca431',
     },
 ) as dag:
     ingest = Step(

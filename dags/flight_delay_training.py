@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:9f75b62fb178a0720cc0f1ef5fd4675bf1983537a34a1b2af3cecf512d4c65a1',
+        'spec_digest': 'sha256:8ca8ef29f19f4e87508f8e7da6457c8a10aa8af3aaeaf007d40efe58727a5ab2',
     },
 ) as dag:
     ingest = Step(

@@ -18,6 +18,8 @@ from turnout.errors import ComponentError, did_you_mean
 from turnout.tables import require
 
 TIMESTAMP = "event_timestamp"
+_PIECE = 20_000
+"""Keys and times that are joined at once. Memory grows with them times the source's rows of a key."""
 
 
 def repository_digest(repository: Path) -> str:
@@ -102,8 +104,12 @@ def _join(store: Any, entities: pd.DataFrame, projection: Any) -> pd.DataFrame:
     require(entities, keys, f"entities, for the feature view {projection.name}")
     names = [feature.name for feature in projection.features]
     references = [f"{projection.name_to_use()}:{name}" for name in names]
-    distinct = entities[[*keys, TIMESTAMP]].drop_duplicates()
-    joined = store.get_historical_features(entity_df=distinct, features=references).to_df()
+    distinct = entities[[*keys, TIMESTAMP]].drop_duplicates().sort_values(TIMESTAMP, ignore_index=True)
+    pieces = [distinct[start : start + _PIECE] for start in range(0, len(distinct), _PIECE)] or [distinct]
+    joined = pd.concat(
+        [store.get_historical_features(entity_df=piece, features=references).to_df() for piece in pieces],
+        ignore_index=True,
+    )
     joined[TIMESTAMP] = joined[TIMESTAMP].astype(entities[TIMESTAMP].dtype)
     return entities.merge(joined[[*keys, TIMESTAMP, *names]], on=[*keys, TIMESTAMP], how="left", validate="many_to_one")
 
