@@ -140,6 +140,18 @@ def test_another_environments_commands_come_first(tmp_path: Path) -> None:
     assert lines == ["from there"]
 
 
+def test_openmps_threads_are_patient_unless_somebody_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for own in ("", "5"):
+        if own:
+            monkeypatch.setenv("GOMP_SPINCOUNT", own)
+        lines: list[str] = []
+        task = shell_task("echo $GOMP_SPINCOUNT")
+        launch(task, ArtifactStore(str(tmp_path / f"root{own}")), ProcessRuntime(), lines.append)
+        assert lines == [own or "1000"]
+
+
 def test_an_interpreter_that_does_not_exist_is_told() -> None:
     with pytest.raises(StepError, match="does not exist"):
         ProcessRuntime("/no/python")

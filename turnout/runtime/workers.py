@@ -22,7 +22,7 @@ from typing import Any
 
 from turnout.errors import StepError
 from turnout.runtime import code_digest, forkserver
-from turnout.runtime.process import end_group, follow, interpreter, locate, step_environment
+from turnout.runtime.process import PATIENT, end_group, follow, interpreter, locate, step_environment
 
 _LIGHTWEIGHT = re.compile(
     r'\s*program_path=\$\(mktemp -d\)\s+printf "%s" "\$0" > "\$program_path/ephemeral_component\.py"\s+'
@@ -148,6 +148,7 @@ class _Server:
             [str(python), forkserver.__file__, str(theirs.fileno()), *map(str, kept)],
             pass_fds=(theirs.fileno(), *kept),
             cwd=directory,
+            env={**PATIENT, **os.environ},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
