@@ -121,7 +121,7 @@ def interpreter(python: str) -> Path:
 
 PATIENT = {"GOMP_SPINCOUNT": "1000"}
 """OpenMP's threads wait for each other by spinning, also for one that waits for a core that something else has. Beside
-one busy process, LightGBM took 130 s in the place of 1.6 s; with this 4 s, and on a quiet machine as long as without."""
+one busy process LightGBM took 130 s in the place of 1.6 s; with this 4 s, and on a quiet machine as long as without."""
 
 
 def step_environment(python: Path, variables: Mapping[str, str]) -> dict[str, str]:
