@@ -48,9 +48,11 @@ def featurise(
     from turnout.tables import fetch, lineage, write_table
 
     features.metadata.update(lineage(entities.metadata))
-    if not feature_service:
+    rows = ds.dataset(entities.path, format="parquet").count_rows()
+    if not feature_service or not rows:
         features.metadata.update(write_table(pd.read_parquet(entities.path), features.path))
-        print("no feature service was given: the table is passed on as it is")
+        why = "there are no rows" if feature_service else "no feature service was given"
+        print(f"{why}: the table is passed on as it is")
         return
     from turnout.feature_store import historical_features, repository_digest
 

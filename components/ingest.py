@@ -15,6 +15,7 @@ def ingest(
     timestamp: str = "",
     since: str = "",
     until: str = "",
+    allow_empty: bool = False,
 ):
     """Read a table from where it is kept, and record exactly what was read.
 
@@ -32,6 +33,7 @@ def ingest(
         timestamp: column with each row's time, for an interval.
         since: only rows from this time on, ISO 8601; empty for all. Without an offset it is meant in UTC.
         until: only rows before this time; empty for all.
+        allow_empty: go on with no rows, for a step that has something to say of that.
     """
     import tempfile
     from pathlib import Path
@@ -45,7 +47,7 @@ def ingest(
         table, found = read_table(fetched.path, format, timestamps)
         if since or until:
             table = within(table, timestamp, since, until)
-        if table.empty:
+        if table.empty and not allow_empty:
             interval = f" from {since or 'ever'} to {until or 'now'}" if since or until else ""
             raise ComponentError(f"the dataset has no rows{interval}", where=source)
         digest = content_digest(fetched.path)

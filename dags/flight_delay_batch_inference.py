@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:560e661e81516306010a4679a59712ad77691cd40bf369c2d705da3f51160c91',
+        'spec_digest': 'sha256:ae106af7f3437de25c80e76ecdee3ce6c3e792fa356ea3607135c8944420535b',
     },
 ) as dag:
     ingest = Step(

@@ -264,13 +264,14 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:153339f214e74c343d38dbbc658535b9738565fb14eec04af0fbef9ac24ca431',
+        'spec_digest': 'sha256:75a188620a2123433ec150e0eec673cb7af04857c5ba442dca45eaf59c5ec6bc',
     },
 ) as dag:
     ingest = Step(
         task_id='ingest',
         doc_md='Read a table from where it is kept, and record exactly what was read.',
         inputs={
+            'allow_empty': True,
             'since': dag.param('since'),
             'source': dag.param('source'),
             'timestamp': dag.param('timestamp'),

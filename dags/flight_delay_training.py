@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:8ca8ef29f19f4e87508f8e7da6457c8a10aa8af3aaeaf007d40efe58727a5ab2',
+        'spec_digest': 'sha256:dfb6d20853d29819282d42a674cea9a6331c6e97eebc6490f1db1e87da02a946',
     },
 ) as dag:
     ingest = Step(

@@ -122,7 +122,8 @@ def drift_check(
         cool_down_days: How long after a training no other is started.
     """
     pinned = pin_model(model=f"models:/{registered_model}@champion").set_caching_options(False)
-    ingested = ingest(source=source, timestamp=timestamp, since=since, until=until)
+    # A day without rows is for the monitor to tell.
+    ingested = ingest(source=source, timestamp=timestamp, since=since, until=until, allow_empty=True)
     featurised = featurise(
         entities=ingested.outputs["data"],
         feature_service=feature_service,

@@ -66,6 +66,18 @@ def test_ingest_reads_http(artifact, table, tmp_path: Path) -> None:
         server.shutdown()
 
 
+def test_an_interval_without_rows_goes_on_where_it_may(artifact, table, tmp_path: Path) -> None:
+    table.to_parquet(tmp_path / "source.parquet", index=False)
+    data, features = artifact(Dataset, "data"), artifact(Dataset, "features")
+    given = {"source": str(tmp_path / "source.parquet"), "timestamp": "when", "since": "2030-01-01"}
+    with pytest.raises(ComponentError, match="the dataset has no rows from 2030-01-01 to now"):
+        ingest.python_func(data=data, **given)
+    ingest.python_func(data=data, **given, allow_empty=True)
+    featurise.python_func(entities=data, features=features, feature_service="flight_delay")
+    assert list(pd.read_parquet(features.path)) == list(table)
+    assert features.metadata["rows"] == 0
+
+
 def test_ingest_refuses_what_is_not_a_table(artifact, tmp_path: Path) -> None:
     data = artifact(Dataset, "data")
     (tmp_path / "binary").write_bytes(b"\0\1\2" * 100)

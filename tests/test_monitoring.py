@@ -251,9 +251,12 @@ def test_data_that_drifted_may_train_and_data_that_is_broken_may_not(
     }
     assert metrics["turnout_monitor_drifted", None, None] == 1
     assert metrics["turnout_monitor_distance", "late", "distribution"] == pytest.approx(0.096, abs=0.002)
-    for broken in (other.drop(columns="dest"), other.assign(dest=None), other.assign(dest=1), other.head(20)):
+    for broken in (
+        other.drop(columns="dest"), other.assign(dest=None), other.assign(dest=1), other.head(20), other.head(0)
+    ):  # fmt: skip
         found = watch(broken, **given)
         assert (found.broken, found.train, found.severity) == (True, False, "critical")
+    assert found.reasons == ["0 rows are fewer than the 50 that it takes to say anything"]
 
 
 def test_rows_twice_and_rows_that_are_late(watch: Any, tmp_path: Path) -> None:

@@ -56,11 +56,12 @@ def check(
         ComponentError: a column that is asked for is missing, or the model cannot be judged.
     """
     _require(current, [*settings.keys, *([settings.timestamp] if settings.stale_hours else [])])
-    faults = check_schema(current.schema, reference.profile)
+    counts = current.count(reference.profile)
+    # Without rows nothing is known of a column's kind, and there are too few of them anyway.
+    faults = check_schema(current.schema, reference.profile) if counts.rows else []
     span = current.span(settings.timestamp) if settings.timestamp in current.schema.names else None
     days = (span[1].date() - span[0].date()).days + 1 if span else 1
     faults += stale(span[1], settings.stale_hours, until) if span and settings.stale_hours else []
-    counts = current.count(reference.profile)
     if predictions:
         counts |= predictions
     findings = column_findings(reference.profile, counts, days)
