@@ -16,6 +16,7 @@ from turnout.monitoring.findings import Finding
 from turnout.monitoring.performance import estimate, held_against, measure
 from turnout.monitoring.reference import Reference
 from turnout.scoring import predictions
+from turnout.tables import require
 from turnout.tracking import load_version
 
 MOST_ROWS = 50_000
@@ -63,7 +64,9 @@ def model_findings(
     model = load_version(reference.version)
     classes = tuple(getattr(model, "classes_", ()))
     task: Literal["classification", "regression"] = "classification" if classes else "regression"
-    found = predictions(model, plain_types(rows[list(model.feature_names_in_)]), task)
+    inputs = list(model.feature_names_in_)
+    require(rows, inputs, "data")
+    found = predictions(model, plain_types(rows[inputs]), task)
     truth = found.truth(rows[target]) if has_labels else None
     result = []
     if was := reference.scores.of(metric, estimated=truth is None):
@@ -75,7 +78,9 @@ def model_findings(
     if truth is not None and concept:
         wrong = (found.values >= 0.5) != truth if concept in BINARY and classes else abs(found.values - truth)
         times = rows[timestamp]
-        result.append(concept_drift(wrong.astype(float), concept, lambda row: str(times.iloc[row])))
+        result.append(
+            concept_drift(wrong.astype(float), concept, lambda row: str(pd.Timestamp(times.iloc[row]).floor("s")))
+        )
     if groups and not classes:
         raise ComponentError("only a classifier's groups are compared", where="groups")
     for name in groups:
