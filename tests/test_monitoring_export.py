@@ -68,6 +68,15 @@ def nameless():
     monitor(data=count(rows=10).outputs["data"], reference="r")
 
 
+HOSTILE = 'it\'s "mine"\\ } or vector(1)'
+
+
+@pipeline
+def hostile():
+    """Watch rows under a name that is none of PromQL's."""
+    monitor(data=count(rows=10).outputs["data"], reference="r", check_name=HOSTILE)
+
+
 def run(*arguments: str) -> tuple[int, str]:
     found = CliRunner().invoke(app, ["monitoring", *arguments])
     return found.exit_code, found.output
@@ -133,6 +142,16 @@ def test_alerts_are_raised_when_they_should_be(exported: Path) -> None:
         done = subprocess.run([str(PROMTOOL), *what], cwd=exported, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "duplicate" not in done.stdout
+
+
+@pytest.mark.skipif(not PROMTOOL, reason="needs promtool, of the package prometheus")
+def test_a_name_cannot_change_a_rule(tmp_path: Path) -> None:
+    assert run("export", f"{__file__}:hostile", "--out", str(tmp_path))[0] == 0
+    rules = yaml.safe_load((tmp_path / "rules.yml").read_text())["groups"][0]["rules"]
+    asked = rules[0]["expr"].removeprefix("turnout_monitor_broken{monitor=").removesuffix("} == 1")
+    assert json.loads(asked) == HOSTILE
+    done = subprocess.run([str(PROMTOOL), "check", "rules", tmp_path / "rules.yml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_dashboard_shows_what_is_published(exported: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -104,7 +106,7 @@ def alert_rules(plans: Sequence[Plan]) -> str:
         rules.append(
             _rule(
                 "TurnoutStepFailed",
-                f'turnout_step_last_failed{{pipeline="{plan.name}"}} == 1',
+                f"turnout_step_last_failed{{pipeline={_quoted(plan.name)}}} == 1",
                 "critical",
                 "{{ $labels.step }} of {{ $labels.pipeline }} failed when it last ran",
                 {"pipeline": plan.name},
@@ -116,7 +118,7 @@ def alert_rules(plans: Sequence[Plan]) -> str:
 
 
 def _monitor_rules(monitor: Monitor) -> Iterator[dict[str, Any]]:
-    chosen, labels = f'monitor="{monitor.name}"', {"pipeline": monitor.pipeline, "monitor": monitor.name}
+    chosen, labels = f"monitor={_quoted(monitor.name)}", {"pipeline": monitor.pipeline, "monitor": monitor.name}
     for state, severity, name, text in _STATES:
         yield _rule(f"Turnout{name}", f"turnout_monitor_{state}{{{chosen}}} == 1", severity, text, labels)
     if monitor.period:
@@ -125,6 +127,11 @@ def _monitor_rules(monitor: Monitor) -> Iterator[dict[str, Any]]:
         text = f"{monitor.name} has not run for {_MISSED} of its intervals"
         missing = f"time() - max({metric}) > {seconds} or absent({metric})"
         yield _rule("TurnoutCheckMissing", missing, "critical", text, labels)
+
+
+def _quoted(text: str) -> str:
+    """A text as PromQL has it, whose escapes are those of JSON."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _rule(name: str, expression: str, severity: str, summary: str, labels: dict[str, str]) -> dict[str, Any]:
@@ -177,7 +184,7 @@ def dashboard(plans: Sequence[Plan]) -> str:
     board.with_variable(builders.DatasourceVariable("datasource").label("Data source").type("prometheus"))
     for plan in plans:
         for monitor in monitors(plan):
-            chosen, by = f'monitor="{monitor.name}"', "{{column}} {{check}}"
+            chosen, by = f"monitor={_quoted(monitor.name)}", "{{column}} {{check}}"
             data, model = 'check=~"distribution|joint"', 'check=~"performance|calibration|fairness"'
             board.with_row(builders.Row(monitor.name))
             board.with_panel(states(chosen))
@@ -188,7 +195,7 @@ def dashboard(plans: Sequence[Plan]) -> str:
             board.with_panel(series("Missing, out of range, repeated, never seen", share, by, "percentunit"))
             board.with_panel(series("Rows", f"turnout_monitor_rows{{{chosen}}}", "{{model}}"))
     board.with_row(builders.Row("Steps"))
-    pipelines = f'pipeline=~"{"|".join(plan.name for plan in plans)}"'
+    pipelines = f"pipeline=~{_quoted('|'.join(re.escape(plan.name) for plan in plans))}"
     for title, metric, unit in (
         ("Seconds (95th percentile)", 'turnout_step_seconds{%s, quantile="0.95"}', "s"),
         ("Failures", "turnout_step_failures{%s}", "short"),
