@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:ae106af7f3437de25c80e76ecdee3ce6c3e792fa356ea3607135c8944420535b',
+        'spec_digest': 'sha256:c88fc4717955d894ff325ba5c21a33bad4b5b53765709278248d90a0ed2b8369',
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:75a188620a2123433ec150e0eec673cb7af04857c5ba442dca45eaf59c5ec6bc',
+        'spec_digest': 'sha256:674651bcc5d79ba4d6e3ba8864f197b8a8e354193fc5bacc86df9363782493a3',
     },
 ) as dag:
     ingest = Step(
