@@ -17,6 +17,7 @@ processes of the engine, by their resident sets, at two sizes of the input.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import os
 import shutil
@@ -28,6 +29,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
@@ -162,11 +165,22 @@ def turnout(engine: Callable[..., Any], uri: str, path: Path, out: Path) -> None
 # --- measuring ------------------------------------------------------------------------------------------------
 
 
+def resident(process: psutil.Process) -> float:
+    """MiB that a process and its children have in memory."""
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += one.memory_info().rss
+    return total / 2**20
+
+
 class Memory:
     """The most that this process and its children had in memory together, in MiB, beyond what was there before."""
 
     def __enter__(self) -> Memory:
-        self.before, self.most, self._over = self._now(), 0.0, threading.Event()
+        self._process = psutil.Process()
+        self.before, self.most, self._over = resident(self._process), 0.0, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
@@ -178,19 +192,7 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._over.wait(0.1):
-            self.most = max(self.most, self._now())
-
-    @staticmethod
-    def _now() -> float:
-        import psutil
-
-        total = 0
-        for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-            try:
-                total += process.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
-        return total / 2**20
+            self.most = max(self.most, resident(self._process))
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,10 +62,10 @@ def wasserstein(reference: np.ndarray, current: np.ndarray) -> float:
 
 
 def ours(
-    reference: pa.Table, current: pa.Table, rate: float = RATE, times: np.ndarray | None = None, days: int = 1
+    reference: pa.Table, current: pa.Table, rate: float = RATE, blocks: Sequence[np.ndarray] = (), days: int = 1
 ) -> tuple[bool, bool]:
     """Whether a distribution is said to be another, and whether anything else is."""
-    profile = make_profile(reference, times=times)
+    profile = make_profile(reference, blocks=blocks)
     found = compare(profile, count(current, profile), rate=rate, blocks=days)
     return bool(found.drifted), bool(found.counting(QUALITY))
 
@@ -91,10 +91,10 @@ def rates(
 ) -> dict[str, float]:
     """The share of checks with an alarm; the sizes are rows, or days."""
     rng, alarms = np.random.default_rng(seed), dict.fromkeys(["turnout", "quality", "ks", "wasserstein", "psi"], 0)
-    when = np.repeat(np.arange(float(sizes[0])), DAY_ROWS) if in_days else None
+    blocks = np.split(np.arange(sizes[0] * DAY_ROWS), sizes[0]) if in_days else []
     for _ in range(times):
         tables = [pa.table({f"x{index}": draw(rng, size) for index in range(columns)}) for size in sizes]
-        drifted, spoiled = ours(*tables, times=when, days=sizes[1] if in_days else 1)
+        drifted, spoiled = ours(*tables, blocks=blocks, days=sizes[1] if in_days else 1)
         alarms["turnout"] += drifted
         alarms["quality"] += spoiled
         pairs = [[table[name].to_numpy() for table in tables] for name in tables[0].column_names]

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from monitoring_speed import features
 
-from turnout.monitoring.dependence import in_days
+from turnout.monitoring.dependence import blocks_of
 from turnout.monitoring.drift import compare
 from turnout.monitoring.profile import Profile, count, make_profile
 
@@ -29,7 +29,7 @@ def arrow(table: pd.DataFrame) -> pa.Table:
 
 
 def profile_of(table: pd.DataFrame, with_days: bool = True) -> Profile:
-    return make_profile(arrow(table), times=in_days(table["event_timestamp"]) if with_days else None)
+    return make_profile(arrow(table), blocks=blocks_of(table["event_timestamp"] if with_days else None))
 
 
 def counting(profile: Profile, table: pd.DataFrame) -> list[Any]:

@@ -13,7 +13,6 @@ made before the clock starts; memory is the most that a process and its children
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import subprocess
@@ -24,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
-os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+from batch_inference import resident
 
 MEASURE = """
 import json, sys, time
@@ -94,16 +92,6 @@ def measure(python: str, code: str, *arguments: Path) -> tuple[float, float, int
         raise SystemExit(f"{python} ended with {process.returncode}")
     seconds, found = json.loads(process.stdout.read().decode().strip().splitlines()[-1])
     return seconds, most, found
-
-
-def resident(process: psutil.Process) -> float:
-    """MiB that a process and its children have in memory."""
-    total = 0
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for one in (process, *process.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                total += one.memory_info().rss
-    return total / 2**20
 
 
 def features() -> Any:

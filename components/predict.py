@@ -58,6 +58,7 @@ def predict(
         master: Spark's master URL, or sc://HOST:PORT for Spark Connect; $SPARK_REMOTE or $SPARK_MASTER when empty.
         spark_conf: further settings of the Spark session.
     """
+    import contextlib
     import datetime
     import functools
     import os
@@ -69,7 +70,7 @@ def predict(
     from turnout.inference.model import download, pin
     from turnout.inference.predict import absolute, choose_engine, days, moment
     from turnout.inference.predict import predict as predict_interval
-    from turnout.spark import connect
+    from turnout.spark import session
 
     dates = days(since, until, timezone)
     master = master or os.environ.get("SPARK_REMOTE") or os.environ.get("SPARK_MASTER", "")
@@ -92,14 +93,10 @@ def predict(
             run_id=run_id,
             predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
-        session = connect(master or "local[*]", spark_conf) if chosen == "spark" else None
-        score = functools.partial(spark_engine.score, session=session) if session else arrow_engine.score
-        started = time.monotonic()
-        try:
+        with session(master, spark_conf) if chosen == "spark" else contextlib.nullcontext() as spark:
+            score = functools.partial(spark_engine.score, session=spark) if spark else arrow_engine.score
+            started = time.monotonic()
             found = predict_interval(data.path, job, dates, score, quarantine_limit)
-        finally:
-            if session:
-                session.stop()
     seconds = time.monotonic() - started
     predictions.uri = place
     predictions.metadata.update(

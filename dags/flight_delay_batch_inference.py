@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:c88fc4717955d894ff325ba5c21a33bad4b5b53765709278248d90a0ed2b8369',
+        'spec_digest': 'sha256:66695177c978e185bbb00ceb721b467b7d8f9b6306dca80c13cbbbdb24ea3ae1',
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:674651bcc5d79ba4d6e3ba8864f197b8a8e354193fc5bacc86df9363782493a3',
+        'spec_digest': 'sha256:623e418580a46cbb9968cf7624f7abda0dc6f2c4711fbfeb7eade75bdbd158c3',
     },
 ) as dag:
     ingest = Step(

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:dfb6d20853d29819282d42a674cea9a6331c6e97eebc6490f1db1e87da02a946',
+        'spec_digest': 'sha256:7c2bb44ce35ae24047aad978bde697ab565928da2f434272b9e665b0f7174697',
     },
 ) as dag:
     ingest = Step(

@@ -86,7 +86,7 @@ def test_days_that_share_their_weather_are_like_other_days() -> None:
     alarms = naive = 0
     for _ in range(times):
         reference, day = table(60), table(1)
-        profile = make_profile(reference, times=np.repeat(np.arange(60.0), 60))
+        profile = make_profile(reference, blocks=np.split(np.arange(3600), 60))
         plain = make_profile(reference)
         alarms += any(item.counts for item in compare(profile, count(day, profile)).findings)
         naive += any(item.counts for item in compare(plain, count(day, plain)).findings)

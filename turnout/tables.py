@@ -163,8 +163,13 @@ def lineage(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def require(table: pd.DataFrame, columns: Iterable[str], where: str) -> None:
     """Raise ComponentError unless the table has all these columns."""
-    missing = [column for column in columns if column not in table.columns]
+    require_among(map(str, table.columns), columns, where)
+
+
+def require_among(known: Iterable[str], columns: Iterable[str], where: str) -> None:
+    """Raise ComponentError unless all these columns are among those that are known."""
+    names = list(known)
+    missing = [column for column in columns if column not in names]
     if missing:
-        names = [str(name) for name in table.columns]
         raise ComponentError(f"no column {', '.join(map(repr, missing))}", where=where, available=names,
                              hint=did_you_mean(missing[0], names))  # fmt: skip

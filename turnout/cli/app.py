@@ -34,6 +34,7 @@ Runtime = Annotated[
         help="What Airflow runs steps with, if known: process, docker or kubernetes; refuses what that cannot."
     ),
 ]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is stale.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 
 
@@ -129,9 +130,7 @@ def compile_(
     track: Annotated[str, typer.Option(help="airflow (a DAG file beside the YAML) or kfp (the YAML).")] = "airflow",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("dags"),
     runtime: Runtime = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is stale.")
-    ] = False,
+    check: Check = False,
 ) -> None:
     """Compile pipelines to files that are checked in."""
     from turnout.source import load
@@ -239,9 +238,7 @@ def monitoring_export(
         typer.Argument(metavar="[SOURCE ...]", help="Pipelines with monitors; all of pipelines/ when none is given."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("monitoring"),
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is stale.")
-    ] = False,
+    check: Check = False,
 ) -> None:
     """Write alert rules for Prometheus (rules.yml) and a dashboard for Grafana (dashboard.json)."""
     from turnout.cli.monitoring import export

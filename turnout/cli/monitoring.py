@@ -26,15 +26,16 @@ def export(sources: list[str]) -> dict[Path, str]:
         TurnoutError: none of them has a monitor, or two monitors have one name.
     """
     plans = [link(load(source)) for source in sources]
-    names = [(monitor.name, plan.name) for plan in plans for monitor in monitors(plan)]
-    if not names:
+    pipelines = [(plan.name, list(monitors(plan))) for plan in plans]
+    found = [monitor for _, of in pipelines for monitor in of]
+    if not found:
         raise TurnoutError(f"no monitor @ {', '.join(plan.name for plan in plans)}\n  hint: use the component monitor")
     known: dict[str, str] = {}
-    for name, pipeline in names:
-        if name in known:
-            raise TurnoutError(f"two monitors are called '{name}' @ {known[name]}, {pipeline}")
-        known[name] = pipeline
-    return {Path("rules.yml"): alert_rules(plans), Path("dashboard.json"): dashboard(plans)}
+    for monitor in found:
+        if monitor.name in known:
+            raise TurnoutError(f"two monitors are called '{monitor.name}' @ {known[monitor.name]}, {monitor.pipeline}")
+        known[monitor.name] = monitor.pipeline
+    return {Path("rules.yml"): alert_rules(pipelines), Path("dashboard.json"): dashboard(pipelines)}
 
 
 def show_steps(root: str, days: float, prometheus: str, as_json: bool) -> None:

@@ -69,9 +69,9 @@ class _Progress:
         for node in region.nodes:
             if isinstance(node, Region):
                 what = " for each" if node.loop else f" if {node.condition.expression}" if node.condition else ""
-                self._add(tree.add(Text.assemble(node.title or node.name, (what, "dim"))), node)
+                self._add(tree.add(Text.assemble(node.label, (what, "dim"))), node)
             else:
-                tree.add(self._line(node.path, node.title or node.name))
+                tree.add(self._line(node.path, node.label))
 
     def _line(self, path: str, name: str) -> Text:
         results = list(self.steps[path].values())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.monitoring.dependence import Counts, Dependence, learn
+from turnout.monitoring.dependence import Blocks, Counts, Dependence, learn
 from turnout.monitoring.findings import Finding
 
 Array = NDArray[np.float64]
@@ -50,16 +49,14 @@ class Curve:
         return np.stack([np.array(self.rows) - positives, positives])
 
 
-def reliability(
-    truth: Array, chances: Array, like: Curve | None = None, blocks: Sequence[NDArray[np.int64]] = ()
-) -> Curve:
+def reliability(truth: Array, chances: Array, like: Curve | None = None, blocks: Blocks = ()) -> Curve:
     """The curve of a classifier.
 
     Args:
         truth: 0 and 1; shape (rows,).
         chances: probabilities of 1; shape (rows,).
         like: whose bins to take; bins of equal size when None.
-        blocks: indices of rows that come together, such as those of a day.
+        blocks: rows that come together, such as those of a day.
     """
     steps = np.linspace(0, 1, BINS + 1)[1:-1]
     edges = np.array(like.edges) if like else np.unique(np.quantile(chances, steps)) if len(chances) else np.array([])

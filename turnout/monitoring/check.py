@@ -9,15 +9,17 @@ from typing import Literal
 
 import pandas as pd
 
-from turnout.errors import ComponentError
+from turnout.inference.predict import moment
 from turnout.monitoring import joint
 from turnout.monitoring.concept import Detector
 from turnout.monitoring.current import Current
 from turnout.monitoring.drift import check_schema, column_findings
 from turnout.monitoring.findings import DRIFT, MODEL, QUALITY, Check, Comparison, Finding, judged
-from turnout.monitoring.model_checks import MOST_ROWS, model_findings
+from turnout.monitoring.model_checks import model_findings
+from turnout.monitoring.performance import MOST_ROWS
 from turnout.monitoring.profile import Profile
 from turnout.monitoring.reference import Reference
+from turnout.tables import require_among
 
 _SHARED = 2.0
 """Rows of a day that tell no more than one independent row; with more, any day can be told by what its rows share."""
@@ -55,7 +57,8 @@ def check(
     Raises:
         ComponentError: a column that is asked for is missing, or the model cannot be judged.
     """
-    _require(current, [*settings.keys, *([settings.timestamp] if settings.stale_hours else [])])
+    needed = [*settings.keys, *([settings.timestamp] if settings.stale_hours else [])]
+    require_among(current.schema.names, needed, "data")
     counts = current.count(reference.profile)
     # Without rows nothing is known of a column's kind, and there are too few of them anyway.
     faults = check_schema(current.schema, reference.profile) if counts.rows else []
@@ -91,9 +94,12 @@ def duplicates(current: Current, keys: Sequence[str], rows: int) -> Finding:
 
 
 def stale(newest: datetime.datetime, hours: float, until: str = "") -> list[str]:
-    """What is wrong when the newest row is older than so many hours, at a time or now."""
-    end = datetime.datetime.fromisoformat(until) if until else datetime.datetime.now(datetime.UTC)
-    end = end if end.tzinfo else end.replace(tzinfo=datetime.UTC)
+    """What is wrong when the newest row is older than so many hours, at a time or now.
+
+    Raises:
+        ComponentError: that is no time.
+    """
+    end = moment(until, "UTC") if until else datetime.datetime.now(datetime.UTC)
     age = (end - newest).total_seconds() / 3600
     if age <= hours:
         return []
@@ -107,9 +113,3 @@ def _independent(reference: Reference, rows: float) -> pd.DataFrame:
         name for name, column in known.items() if column.dependence and column.dependence.inflation(rows) > _SHARED
     ]
     return reference.rows.drop(columns=shared, errors="ignore")
-
-
-def _require(current: Current, columns: Sequence[str]) -> None:
-    for name in columns:
-        if name not in current.schema.names:
-            raise ComponentError(f"no column '{name}'", where="data", available=current.schema.names)

@@ -56,19 +56,15 @@ def current(uri: str, engine: str = "arrow", master: str = "", settings: Mapping
         with session(master, {**own, **settings}) as spark:
             yield SparkTable(uri, spark)
     else:
-        yield ArrowTable(uri)
+        yield ArrowTable(open_table(uri)[0])
 
 
 class ArrowTable:
     """A table that this process reads."""
 
-    def __init__(self, uri: str):
-        self._dataset: ds.Dataset = open_table(uri)[0]
-        self.schema: pa.Schema = self._dataset.schema
-
-    def read(self) -> pa.Table:
-        """All of it."""
-        return self._dataset.to_table()
+    def __init__(self, dataset: ds.Dataset):
+        self._dataset = dataset
+        self.schema: pa.Schema = dataset.schema
 
     def count(self, like: Profile) -> Profile:
         return count_dataset(self._dataset, like)

@@ -6,6 +6,7 @@ than independent rows would, another table may differ too, and it means nothing.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from scipy import stats
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Blocks = Sequence[NDArray[np.int64]]
+"""Indices of rows that come together, such as those of a day, for each block."""
 
 LEAST_BLOCKS = 20
 """Blocks of the reference below which nothing is known of how they differ."""
@@ -107,31 +110,25 @@ def learn_from(statistics: Array, rows: Array, reference_rows: float, power: flo
     threshold = float(np.quantile(left, 1 - _TAIL))
     above = left[left > threshold] - threshold
     if not len(above):
-        return Dependence(correlation, float(rows.mean()), threshold, 1 / (1 + len(left)), 0.0, 1e-9)
+        return dataclasses.replace(plain, threshold=threshold, share=1 / (1 + len(left)), scale=1e-9)
     mean, spread = float(above.mean()), float(above.var())
     ratio = mean**2 / spread if spread else 1.0
     shape = min(0.5 * (1 - ratio), 0.45)
     shape, scale = (shape, 0.5 * mean * (1 + ratio)) if shape > 0 else (0.0, mean)  # without an end
-    return Dependence(correlation, float(rows.mean()), threshold, float(len(above) / len(left)), shape, scale)
+    share = float(len(above) / len(left))
+    return dataclasses.replace(plain, threshold=threshold, share=share, shape=shape, scale=scale)
 
 
-def in_days(times: pd.Series) -> Array:
-    """Times as days, in UTC where they have no zone; nan for none; shape (rows,)."""
-    utc = pd.to_datetime(times, utc=True)
-    return np.asarray((utc - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1), float)
-
-
-def blocks_of(times: Array, seed: int = 0) -> list[NDArray[np.int64]]:
+def blocks_of(times: pd.Series | None, seed: int = 0) -> Blocks:
     """The rows of some days, drawn at random, each day's rows as indices.
 
     Args:
-        times: of the rows, in days; nan for none; shape (rows,).
+        times: of the rows, meant in UTC where they have no zone; None, where nothing is known of them, gives no blocks.
     """
-    days = np.floor(times)
-    order = np.argsort(days, kind="stable")
-    order = order[np.isfinite(days[order])]
-    starts = np.flatnonzero(np.diff(days[order], prepend=-np.inf))
-    parts = [part for part in np.split(order, starts[1:]) if len(part) >= LEAST_ROWS] if len(order) else []
+    if times is None:
+        return []
+    days = pd.to_datetime(times, utc=True).dt.floor("D").reset_index(drop=True)
+    parts = [np.asarray(rows) for rows in days.groupby(days).indices.values() if len(rows) >= LEAST_ROWS]
     if len(parts) > MOST_BLOCKS:
         chosen = np.sort(np.random.default_rng(seed).choice(len(parts), MOST_BLOCKS, replace=False))
         parts = [parts[index] for index in chosen]

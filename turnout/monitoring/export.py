@@ -46,6 +46,10 @@ class Monitor:
     least_distance: float
 
 
+Watched = tuple[str, Sequence[Monitor]]
+"""A pipeline's name, and its monitors."""
+
+
 def monitors(plan: Plan) -> Iterator[Monitor]:
     """The monitors of a pipeline.
 
@@ -97,22 +101,21 @@ def period(plan: Plan) -> datetime.timedelta | None:
     return max(after - before for before, after in pairwise(found[1:]))
 
 
-def alert_rules(plans: Sequence[Plan]) -> str:
+def alert_rules(pipelines: Sequence[Watched]) -> str:
     """Rules for Prometheus, as YAML: of each monitor, and of the steps of each pipeline."""
     groups = []
-    for plan in plans:
-        found = list(monitors(plan))
+    for pipeline, found in pipelines:
         rules = [rule for monitor in found for rule in _monitor_rules(monitor)]
         rules.append(
             _rule(
                 "TurnoutStepFailed",
-                f"turnout_step_last_failed{{pipeline={_quoted(plan.name)}}} == 1",
+                f"turnout_step_last_failed{{pipeline={_quoted(pipeline)}}} == 1",
                 "critical",
                 "{{ $labels.step }} of {{ $labels.pipeline }} failed when it last ran",
-                {"pipeline": plan.name},
+                {"pipeline": pipeline},
             )
         )
-        groups.append({"name": plan.name, "rules": rules})
+        groups.append({"name": pipeline, "rules": rules})
     head = "# Made by `turnout monitoring export`: change the pipelines, not this file.\n"
     return head + yaml.safe_dump({"groups": groups}, sort_keys=False, width=110, allow_unicode=True)
 
@@ -143,7 +146,7 @@ def _rule(name: str, expression: str, severity: str, summary: str, labels: dict[
     }
 
 
-def dashboard(plans: Sequence[Plan]) -> str:
+def dashboard(pipelines: Sequence[Watched]) -> str:
     """A dashboard for Grafana, as JSON: a row for each monitor, and one for the steps."""
     from grafana_foundation_sdk.builders import dashboard as builders
     from grafana_foundation_sdk.builders import prometheus, stat, timeseries
@@ -182,8 +185,8 @@ def dashboard(plans: Sequence[Plan]) -> str:
     board = builders.Dashboard("Turnout: data, models and steps").uid("turnout-monitoring").tags(["turnout"])
     board.refresh("5m").time("now-30d", "now").editable()
     board.with_variable(builders.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-    for plan in plans:
-        for monitor in monitors(plan):
+    for _, found in pipelines:
+        for monitor in found:
             chosen, by = f"monitor={_quoted(monitor.name)}", "{{column}} {{check}}"
             data, model = 'check=~"distribution|joint"', 'check=~"performance|calibration|fairness"'
             board.with_row(builders.Row(monitor.name))
@@ -195,12 +198,12 @@ def dashboard(plans: Sequence[Plan]) -> str:
             board.with_panel(series("Missing, out of range, repeated, never seen", share, by, "percentunit"))
             board.with_panel(series("Rows", f"turnout_monitor_rows{{{chosen}}}", "{{model}}"))
     board.with_row(builders.Row("Steps"))
-    pipelines = f"pipeline=~{_quoted('|'.join(re.escape(plan.name) for plan in plans))}"
+    every = f"pipeline=~{_quoted('|'.join(re.escape(name) for name, _ in pipelines))}"
     for title, metric, unit in (
         ("Seconds (95th percentile)", 'turnout_step_seconds{%s, quantile="0.95"}', "s"),
         ("Failures", "turnout_step_failures{%s}", "short"),
         ("Rows per second", "turnout_step_rows_per_second{%s}", "short"),
         ("Memory", "turnout_step_memory_bytes{%s}", "bytes"),
     ):
-        board.with_panel(series(title, metric % pipelines, "{{pipeline}} {{step}}", unit))
+        board.with_panel(series(title, metric % every, "{{pipeline}} {{step}}", unit))
     return JSONEncoder(sort_keys=True, indent=2).encode(board.build()) + "\n"

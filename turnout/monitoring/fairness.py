@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from turnout.errors import ComponentError
 from turnout.monitoring.findings import Finding
+from turnout.tables import require
 
 Array = NDArray[np.float64]
 LEAST_ROWS = 30
@@ -57,9 +58,8 @@ def group_differences(groups: pd.Series, chances: Array, truth: Array | None = N
 
 def check_groups(table: pd.DataFrame, names: Sequence[str], most: int = 100) -> None:
     """Raise ComponentError unless columns are there, and have few enough values to be groups."""
+    require(table, names, "groups")
     for name in names:
-        if name not in table:
-            raise ComponentError(f"no column '{name}'", where="groups", available=map(str, table))
         if (count := table[name].nunique()) > most:
             raise ComponentError(f"'{name}' has {count:,} values, more than {most} groups", where="groups")
 

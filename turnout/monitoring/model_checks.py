@@ -19,9 +19,6 @@ from turnout.scoring import predictions
 from turnout.tables import require
 from turnout.tracking import load_version
 
-MOST_ROWS = 50_000
-"""Rows, drawn at random, that are enough to judge a model by."""
-
 
 def model_findings(
     reference: Reference,
@@ -58,8 +55,7 @@ def model_findings(
     if has_labels:
         rows = labelled
     if concept and has_labels:
-        if timestamp not in rows:
-            raise ComponentError(f"no column '{timestamp}'", where="timestamp", available=map(str, rows))
+        require(rows, [timestamp], "timestamp")
         rows = rows.sort_values(timestamp, kind="stable")
     model = load_version(reference.version)
     classes = tuple(getattr(model, "classes_", ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,19 +12,17 @@ from scipy import stats
 from sklearn import metrics
 
 from turnout.errors import ComponentError
-from turnout.monitoring.dependence import Dependence, learn_from
+from turnout.monitoring.dependence import Blocks, Dependence, learn_from
 from turnout.monitoring.findings import Finding
 from turnout.scoring import metric_function
 
 Array = NDArray[np.float64]
 MOST_ROWS = 50_000
-"""Rows, drawn at random, of which a metric and its error are taken."""
+"""Rows, drawn at random, that are enough to judge a model by."""
 
 _RESAMPLES = 100
 _TWO_CLASSES = ("roc_auc", "average_precision", "neg_log_loss")
 """Metrics that are not defined where all labels are the same."""
-
-Blocks = Sequence[NDArray[np.int64]]
 
 # Metrics that can be taken over rows that are half one class and half the other, by their weights.
 _WEIGHTED: dict[str, Callable[..., float]] = {
@@ -62,7 +60,7 @@ def measure(metric: str, truth: Array, values: Array, blocks: Blocks = (), seed:
         metric: a name of `turnout.scoring.METRICS`.
         truth: 0 and 1, or numbers; shape (rows,).
         values: probabilities of 1, or predicted numbers; shape (rows,).
-        blocks: indices of rows that come together, such as those of a day.
+        blocks: rows that come together, such as those of a day.
 
     Raises:
         ComponentError: there is no such metric, or the labels are all the same.

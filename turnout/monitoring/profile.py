@@ -18,10 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from numpy.typing import NDArray
 
 from turnout.monitoring import statistics
-from turnout.monitoring.dependence import LEAST_ROWS, Dependence, blocks_of, learn
+from turnout.monitoring.dependence import LEAST_ROWS, Blocks, Dependence, learn
 
 CELLS = 128
 """Quantiles that mark off a number's cells; more would not find more (`benchmarks/drift_power.py`)."""
@@ -101,14 +100,12 @@ class Profile:
         return Profile(self.rows, {**self.columns, **other.columns}, (*self.optional, *other.optional))
 
 
-def make_profile(
-    table: pa.Table, optional: Iterable[str] = (), times: NDArray[np.float64] | None = None, seed: int = 0
-) -> Profile:
+def make_profile(table: pa.Table, optional: Iterable[str] = (), blocks: Blocks = (), seed: int = 0) -> Profile:
     """The profile of a table that others are to be compared with.
 
     Args:
         optional: columns that others need not have.
-        times: of the rows, in days: rows of a day are not taken for independent; shape (rows,).
+        blocks: rows that come together, which are not taken for independent.
     """
     grids = {
         name: _grid(table[name], kind, seed)
@@ -116,13 +113,12 @@ def make_profile(
         if (kind := kind_of(table.schema.field(name).type))
     }
     columns = _count(table, grids).columns
-    if times is not None:
-        blocks = blocks_of(times, seed)
+    if blocks:
         columns = {name: _with_dependence(table[name], column, blocks) for name, column in columns.items()}
     return Profile(table.num_rows, columns, tuple(optional))
 
 
-def _with_dependence(values: pa.ChunkedArray, column: Column, blocks: list[NDArray[np.int64]]) -> Column:
+def _with_dependence(values: pa.ChunkedArray, column: Column, blocks: Blocks) -> Column:
     """A column with how much its values, and whether they are missing, differ from block to block."""
     whole, values = np.array(column.counts), values.combine_chunks()
     parts = [_counted(values.take(pa.array(rows)), column) for rows in blocks]

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from turnout.errors import ComponentError
+from turnout.inference.job import open_table
 from turnout.inference.model import ModelVersion
 from turnout.monitoring import joint
 from turnout.monitoring.calibration import Curve, reliability
 from turnout.monitoring.current import ArrowTable
-from turnout.monitoring.dependence import blocks_of, in_days
+from turnout.monitoring.dependence import blocks_of
 from turnout.monitoring.performance import Measured, estimate, measure
 from turnout.monitoring.profile import Profile, make_profile
 from turnout.scoring import Predictions
@@ -89,10 +91,10 @@ def table_reference(uri: str, name: str, timestamp: str = "") -> Reference:
     Raises:
         ComponentError: it cannot be read.
     """
-    table = ArrowTable(uri)
-    whole = table.read()
-    times = in_days(whole[timestamp].to_pandas()) if timestamp in whole.column_names else None
-    profile, rows = make_profile(whole, times=times), table.sample(joint.MOST_ROWS)
+    whole = open_table(uri)[0].to_table()
+    times = whole[timestamp].to_pandas() if timestamp in whole.column_names else None
+    profile = make_profile(whole, blocks=blocks_of(times))
+    rows = ArrowTable(ds.dataset(whole)).sample(joint.MOST_ROWS)
     return Reference(name, profile, rows[list(profile.columns)])
 
 
@@ -109,7 +111,7 @@ def keep_training(
 
     client, target = mlflow.MlflowClient(), str(labels.name)
     known = pa.Table.from_pandas(inputs.assign(**{target: labels}), preserve_index=False)
-    profile = make_profile(known, [target], None if times is None else in_days(times), seed)
+    profile = make_profile(known, [target], blocks_of(times, seed), seed)
     client.log_text(run_id, profile.to_json(), f"{_DIRECTORY}/{_TRAINING}")
     rows = inputs.sample(min(len(inputs), joint.MOST_ROWS), random_state=seed)
     with tempfile.TemporaryDirectory() as directory:
@@ -129,9 +131,8 @@ def keep_scores(
 
     client, truth = mlflow.MlflowClient(), found.truth(labels)
     name = "probability" if found.classes else "prediction"
-    days = None if times is None else in_days(times)
-    blocks = [] if days is None else blocks_of(days)
-    profile = make_profile(pa.table({name: found.values}), [name], days)
+    blocks = blocks_of(times)
+    profile = make_profile(pa.table({name: found.values}), [name], blocks)
     client.log_text(run_id, profile.to_json(), f"{_DIRECTORY}/{_PREDICTIONS}")
     measured = [measure(metric, truth, found.values, blocks)]
     if found.classes:

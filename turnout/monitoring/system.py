@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,23 +49,17 @@ def summarise(store: ArtifactStore, since: datetime.datetime) -> list[StepSummar
     Source: the interval of a share is Wilson's; Brown, Cai and DasGupta, Statistical Science 16 (2001).
     """
     found: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
-    for pipeline, step, outcome in _outcomes(store):
-        if not outcome.cached and outcome.ended and datetime.datetime.fromisoformat(outcome.ended) >= since:
+    for pipeline, step, outcome in store.all_outcomes():
+        ran = outcome.state in (State.SUCCEEDED, State.FAILED) and not outcome.cached
+        if ran and outcome.ended and datetime.datetime.fromisoformat(outcome.ended) >= since:
             found[pipeline, step].append(outcome)
     return [_summary(*key, sorted(outcomes, key=lambda item: item.ended)) for key, outcomes in sorted(found.items())]
-
-
-def _outcomes(store: ArtifactStore) -> Iterator[tuple[str, str, Outcome]]:
-    for path in sorted(store.root.glob("*/*/*/outcome.json"), key=str):
-        record = store.read_record(path)
-        if record and record["state"] in (State.SUCCEEDED.value, State.FAILED.value):
-            yield path.parents[2].name, path.parent.name.partition("@")[0], Outcome.from_dict(record)
 
 
 def _summary(pipeline: str, step: str, outcomes: list[Outcome]) -> StepSummary:
     failures = sum(outcome.state is State.FAILED for outcome in outcomes)
     interval = stats.binomtest(failures, len(outcomes)).proportion_ci(method="wilson")
-    lasted = [(_seconds(outcome), _rows(outcome)) for outcome in outcomes if outcome.state is State.SUCCEEDED]
+    lasted = [(outcome.seconds, _rows(outcome)) for outcome in outcomes if outcome.state is State.SUCCEEDED]
     rates = [rows / seconds for seconds, rows in lasted if rows and seconds]
     return StepSummary(
         pipeline,
@@ -82,11 +75,6 @@ def _summary(pipeline: str, step: str, outcomes: list[Outcome]) -> StepSummary:
         max(outcome.memory for outcome in outcomes),
         outcomes[-1].state is State.FAILED,
     )
-
-
-def _seconds(outcome: Outcome) -> float:
-    started, ended = map(datetime.datetime.fromisoformat, (outcome.started, outcome.ended))
-    return (ended - started).total_seconds()
 
 
 def _rows(outcome: Outcome) -> float:

@@ -139,6 +139,11 @@ class Node:
     def name(self) -> str:
         return self.path.rpartition(".")[2]
 
+    @property
+    def label(self) -> str:
+        """Its title, or else its name."""
+        return self.title or self.name
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step(Node):

@@ -6,6 +6,7 @@ Source: `ExecutorInput`, `ExecutorOutput`, `RuntimeArtifact` and `PipelineStateE
 
 from __future__ import annotations
 
+import datetime
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -124,6 +125,14 @@ class Outcome:
     log: str = ""
     cached: bool = False
     memory: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long the attempt took; 0 when that is not known."""
+        if not self.started or not self.ended:
+            return 0.0
+        started, ended = map(datetime.datetime.fromisoformat, (self.started, self.ended))
+        return (ended - started).total_seconds()
 
     @property
     def outputs(self) -> dict[str, Any]:

@@ -100,6 +100,12 @@ class ArtifactStore:
                 found[step, tuple(int(part) for part in index.split(".") if part)] = Outcome.from_dict(record)
         return found
 
+    def all_outcomes(self) -> Iterator[tuple[str, str, Outcome]]:
+        """The outcomes of all runs, each with the directory names of its pipeline and of its step."""
+        for path in sorted(self.root.glob("*/*/*/outcome.json"), key=str):
+            if record := self.read_record(path):
+                yield path.parents[2].name, path.parent.name.partition("@")[0], Outcome.from_dict(record)
+
     def claim(self, run: Run, record: Mapping[str, Any], pipeline: str) -> None:
         """Begin a run of a pipeline, given as its YAML, under an id that no other run has.
 

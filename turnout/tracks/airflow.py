@@ -221,10 +221,7 @@ class _DagFile:
         }
         own = self.plan.document.platform_executor("airflow", step.executor_label)
         facts = read_step_facts(own, f"{self.plan.name}.{step.path}.airflow")
-        arguments: dict[str, Any] = {"task_id": step.name}
-        if step.title not in ("", step.name):
-            arguments["task_display_name"] = step.title
-        arguments |= step_arguments(facts)
+        arguments: dict[str, Any] = {"task_id": step.name} | _titled(step) | step_arguments(facts)
         if step.always:
             arguments["trigger_rule"] = "all_done"
         if given:
@@ -308,9 +305,10 @@ def _has_always(region: Region) -> bool:
     return any(node.always for inner in region.regions() for node in inner.nodes)
 
 
-def _titled(region: Region) -> dict[str, str]:
-    """The argument that names a group for people, where it has a name of its own."""
-    return {"group_display_name": region.title} if region.title not in ("", region.name) else {}
+def _titled(node: Step | Region) -> dict[str, str]:
+    """The argument that names a task or a group for people, where it has a name of its own."""
+    argument = "task_display_name" if isinstance(node, Step) else "group_display_name"
+    return {argument: node.title} if node.label != node.name else {}
 
 
 def _waits_for(sources: Iterable[Source]) -> Iterator[str]:

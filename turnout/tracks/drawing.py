@@ -140,14 +140,13 @@ def _arrows(box: _Box) -> list[str]:
 
 def _label(node: Step | Region, found: Mapping[str, Sequence[StepResult]]) -> str:
     if isinstance(node, Region):
-        name = node.title or node.name
-        return (
-            f"{name}: for each" if node.loop else f"{name}: if {node.condition.expression}" if node.condition else name
-        )
+        if node.loop:
+            return f"{node.label}: for each"
+        return f"{node.label}: if {node.condition.expression}" if node.condition else node.label
     results = found.get(node.path, ())
     count = f" ×{len(results)}" if any(result.iteration for result in results) else ""
     cached = " (cached)" if results and all(result.cached for result in results) else ""
-    return f"{_cut(node.title or node.name)}{count}{cached}"
+    return f"{_cut(node.label)}{count}{cached}"
 
 
 def _state(results: Sequence[StepResult]) -> State:

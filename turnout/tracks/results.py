@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,11 +32,7 @@ class StepResult:
     @classmethod
     def of(cls, name: str, iteration: tuple[int, ...], outcome: Outcome) -> StepResult:
         """A step that has ended, from its outcome alone: its last attempt's time, and no waits."""
-        took = 0.0
-        if outcome.started and outcome.ended:
-            start, end = map(datetime.datetime.fromisoformat, (outcome.started, outcome.ended))
-            took = (end - start).total_seconds()
-        return cls(name, iteration, outcome.state, outcome.attempt, took, 0.0, outcome, outcome.error)
+        return cls(name, iteration, outcome.state, outcome.attempt, outcome.seconds, 0.0, outcome, outcome.error)
 
     @property
     def label(self) -> str:
