@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:66695177c978e185bbb00ceb721b467b7d8f9b6306dca80c13cbbbdb24ea3ae1',
+        'spec_digest': 'sha256:f8d83480d2ac16e281e27ef64857e41014bb8235194e48d6da333dc5b0d496ad',
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:623e418580a46cbb9968cf7624f7abda0dc6f2c4711fbfeb7eade75bdbd158c3',
+        'spec_digest': 'sha256:1f2a7d115f15c4b831da2596eaf8b1b0981be7825a855a879cd936e5f315bed1',
     },
 ) as dag:
     ingest = Step(

@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_streaming_inference.yaml',
-        'spec_digest': 'sha256:f7c5ff5e911b4f275f9181f7dea9f6689d61f354fc023519a840d4b7db1b17eb',
+        'spec_digest': 'sha256:3118a9e998c0a55998dd3d20dbcdb6ad3967305ec5ee03569fb5fdf67b4d1e0e',
     },
 ) as dag:
     pin_model = Step(

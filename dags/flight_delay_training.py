@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:7c2bb44ce35ae24047aad978bde697ab565928da2f434272b9e665b0f7174697',
+        'spec_digest': 'sha256:42b4c667680d5e48c1ad3188ed76bbc57b43e5d91bdca261887e004bb0944158',
     },
 ) as dag:
     ingest = Step(

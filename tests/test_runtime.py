@@ -152,6 +152,38 @@ def test_openmps_threads_are_patient_unless_somebody_says_otherwise(
         assert lines == [own or "1000"]
 
 
+ABORTING = '''
+from turnout import component
+
+@component
+def abort_at_exit(mark: str):
+    """Leave a mark, and abort.
+
+    Args:
+        mark: path.
+    """
+    import atexit, ctypes, pathlib
+
+    libc = ctypes.CDLL(None)  # as a destructor of C++ that goes wrong
+    libc.__cxa_atexit(ctypes.cast(libc.abort, ctypes.c_void_p), None, None)
+    atexit.register(pathlib.Path(mark).touch)
+    print("done", end="")
+'''
+
+
+def test_a_step_that_has_done_its_work_cannot_fail_in_the_destructors_of_a_library(tmp_path: Path) -> None:
+    (tmp_path / "aborting.py").write_text(ABORTING)
+    contract = {
+        "inputs": {"parameterValues": {"mark": str(tmp_path / "mark")}},
+        "outputs": {"outputFile": str(tmp_path / "output.json")},
+    }
+    command = ["turnout", "exec", "aborting:abort_at_exit", "--executor-input", json.dumps(contract)]
+    log = tmp_path / "log.txt"
+    assert ProcessRuntime(directory=str(tmp_path)).run(command, {}, log, lambda line: None) == 0
+    assert log.read_text() == "done"
+    assert (tmp_path / "mark").exists()
+
+
 def test_an_interpreter_that_does_not_exist_is_told() -> None:
     with pytest.raises(StepError, match="does not exist"):
         ProcessRuntime("/no/python")

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 COMPONENTS = PROJECT / ".venv" / "bin"
@@ -36,6 +37,19 @@ import pytest  # noqa: E402 - after the configuration
 
 sys.path.insert(0, str(PROJECT / "tests"))
 from contract.cases import CASES  # noqa: E402
+
+PROGRAM = """
+import sys
+from turnout.runtime.forkserver import run_to_end
+text = sys.argv.pop(1)
+run_to_end(lambda: exec(text, {"__name__": "__main__"}) or 0)
+"""
+
+
+def run_program(text: str, *arguments: Any, **more: Any) -> str:
+    """What a Python program in the components' environment prints; it ends as a step does."""
+    command = [COMPONENTS / "python", "-c", PROGRAM, text, *arguments]
+    return subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True, **more).stdout
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -110,7 +110,7 @@ class Server:
         return str(run["dag_run_id"])
 
     def backfill(self, dag: str, since: str, until: str, seconds: float = 600, **more: Any) -> None:
-        """Make a backfill of an unpaused DAG, and wait for its end."""
+        """Make a backfill of an unpaused DAG, and wait for its end; what failed in it, and why, is told."""
         body = {"dag_id": dag, "from_date": since, "to_date": until, **more}
 
         def post() -> Any:
@@ -126,9 +126,22 @@ class Server:
         made = wait(post, "the backfill to be made", 30)
         self.call("PATCH", f"/dags/{dag}", {"is_paused": False})
         wait(lambda: self.call("GET", f"/backfills/{made['id']}")["completed_at"], "the backfill", seconds)
+        runs = [run for run in self.runs(dag) if run["run_type"] == "backfill"]
+        failed = [str(run["dag_run_id"]) for run in runs if run["state"] != "success"]
+        assert not failed, "\n".join(self.why(dag, run) for run in failed)
+
+    def why(self, dag: str, run: str) -> str:
+        """The states of a run's tasks, and the logs of those that failed."""
+        tasks = self.tasks(dag, run)
+        told = [run, *(f"{name}: {task['state']}" for name, task in tasks.items())]
+        for name, task in tasks.items():
+            if task["state"] == "failed":
+                path = f"/dags/{dag}/dagRuns/{run}/taskInstances/{name}/logs/{task['try_number']}"
+                told += [f"--- {name}", *(line["event"] for line in self.call("GET", path)["content"])]
+        return "\n".join(told)
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.call("GET", f"/dags/{dag}/dagRuns")["dag_runs"]
+        found: list[dict[str, Any]] = self.call("GET", f"/dags/{dag}/dagRuns?limit=100")["dag_runs"]
         return found
 
     def ended(self, dag: str, run: str, seconds: float = 120) -> str:

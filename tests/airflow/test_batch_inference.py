@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COMPONENTS, PROJECT
+from conftest import COMPONENTS, PROJECT, run_program
 from server import Server
 from spark_cluster import SparkServers
 from waiting import wait
@@ -34,6 +34,12 @@ days = rows.groupby("date").agg(
 print(json.dumps({str(day): list(map(str, values)) for day, values in zip(days.index, days.values)}))
 """
 
+COUNT = """
+import json, pandas
+times = pandas.read_parquet("data/flights/flights.parquet", columns=["event_timestamp"])["event_timestamp"]
+print(json.dumps(times.dt.strftime("%Y-%m-%d").value_counts().to_dict()))
+"""
+
 MAKE = """
 import sys, numpy as np, pandas as pd
 rows = 6_000
@@ -41,14 +47,6 @@ when = pd.date_range("2024-01-01", periods=rows, freq=pd.Timedelta(days=3) / row
 table = pd.DataFrame({"id": np.arange(rows), "when": when, "number": np.arange(rows) / 7})
 table.to_parquet(sys.argv[1], index=False, row_group_size=500)
 """
-
-
-def run(*command: Any, **more: Any) -> str:
-    """What a program of the components' environment prints."""
-    done = subprocess.run(
-        [COMPONENTS / "python", *command], cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True, **more
-    )
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +72,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def models(server: Server, *arguments: str) -> None:
-    run("tests/examples/batch_models.py", *arguments, env=server.environment)
+    command = [COMPONENTS / "python", "tests/examples/batch_models.py", *arguments]
+    subprocess.run(command, cwd=PROJECT, check=True, env=server.environment)
 
 
 def backfill(server: Server, first: int, last: int, **more: Any) -> None:
@@ -90,7 +89,7 @@ def backfill(server: Server, first: int, last: int, **more: Any) -> None:
 
 def days(server: Server) -> dict[str, list[str]]:
     """By day: rows, distinct flights, and the model's version."""
-    found: dict[str, list[str]] = json.loads(run("-c", ROWS, server.home / "predictions", "flight_id"))
+    found: dict[str, list[str]] = json.loads(run_program(ROWS, server.home / "predictions", "flight_id"))
     return found
 
 
@@ -99,13 +98,7 @@ def test_days_at_once_and_out_of_order_and_a_newer_model_for_one(server: Server)
     wait(lambda: server.known(DAG), "the DAG", 60)
     backfill(server, DAYS // 2 + 1, DAYS, run_backwards=True)
     backfill(server, 1, DAYS // 2)
-    expected = json.loads(
-        run(
-            "-c",
-            "import pandas, json; t = pandas.read_parquet('data/flights/flights.parquet', columns=['event_timestamp']);"
-            "print(json.dumps(t.event_timestamp.dt.strftime('%Y-%m-%d').value_counts().to_dict()))",
-        )
-    )
+    expected = json.loads(run_program(COUNT))
     found = days(server)
     assert sorted(found) == [f"2013-01-{day:02}" for day in range(1, DAYS + 1)]
     assert found == {day: [str(expected[day]), str(expected[day]), "1"] for day in found}
@@ -117,7 +110,7 @@ def test_days_at_once_and_out_of_order_and_a_newer_model_for_one(server: Server)
 
 
 def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(server: Server, tmp_path: Path) -> None:
-    run("-c", MAKE, tmp_path / "in.parquet")
+    run_program(MAKE, tmp_path / "in.parquet")
     models(server, "slow")
     conf = {
         "source": str(tmp_path / "in.parquet"),
@@ -133,7 +126,7 @@ def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(se
     assert server.ended("small-batch", started, 240) == "success"
     assert server.tasks("small-batch", started)["predict"]["try_number"] == 2
     assert len(list((server.home / "spark" / "worker-0").glob("app-*"))) == 2  # the cluster of the connection
-    found = json.loads(run("-c", ROWS, tmp_path / "out", "id"))
+    found = json.loads(run_program(ROWS, tmp_path / "out", "id"))
     assert found == {f"2024-01-0{day}": ["2000", "2000", "1"] for day in (1, 2, 3)}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COMPONENTS, DAGS, HOME, PROJECT
+from conftest import COMPONENTS, DAGS, HOME, PROJECT, run_program
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_training_reaches_the_metrics_of_the_local_run(bag: Any) -> None:
         "import pandas; t = pandas.read_parquet('data/flights/flights.parquet')\n"
         f"t[t['event_timestamp'] < '2013-02-01'].to_parquet({str(january)!r})"
     )
-    subprocess.run([COMPONENTS / "python", "-c", code], cwd=PROJECT, check=True)
+    run_program(code)
     state, tasks, run = ended(
         bag, "flight-delay-training", {"source": str(january), "hyperparameters": {"n_estimators": 20}}
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import COMPONENTS, PROJECT
+from conftest import PROJECT, run_program
 from server import Server
 from waiting import wait
 
@@ -38,7 +37,7 @@ CHAMPION = "import mlflow; print(mlflow.MlflowClient().get_model_version_by_alia
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("drift")
     shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run([COMPONENTS / "python", "-c", MAKE, home], check=True)
+    run_program(MAKE, home)
     server = Server(home, {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"})
     try:
         server.start()
@@ -70,10 +69,7 @@ def check(server: Server, day: str, until: str, name: str) -> dict[str, str]:
 
 
 def champion(server: Server) -> str:
-    done = subprocess.run(
-        [COMPONENTS / "python", "-c", CHAMPION], env=server.environment, check=True, stdout=subprocess.PIPE, text=True
-    )
-    return done.stdout.strip()
+    return run_program(CHAMPION, env=server.environment).strip()
 
 
 def notices(server: Server) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import COMPONENTS, PROJECT
+from conftest import COMPONENTS, PROJECT, run_program
 from server import Server
 from waiting import free_ports, wait
 
@@ -128,7 +128,7 @@ def test_training_starts_from_the_form(server: Server) -> None:
         "import pandas; table = pandas.read_parquet('data/flights/flights.parquet');"
         f"table[table.event_timestamp < '2013-01-15'].to_parquet({str(january)!r})"
     )
-    subprocess.run([COMPONENTS / "python", "-c", script], cwd=PROJECT, check=True)
+    run_program(script)
     conf = {
         "source": str(january),
         "revision": None,  # what the form sends for an empty field

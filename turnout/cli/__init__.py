@@ -17,9 +17,10 @@ def main() -> None:
         sys.exit(staging.main(sys.argv[2:]))
     if sys.argv[1:2] in (["exec"], ["outside"]):
         from turnout.runtime import executor
+        from turnout.runtime.forkserver import run_to_end
 
         program = executor.main if sys.argv[1] == "exec" else executor.describe_outside
-        sys.exit(program(sys.argv[2:]))
+        run_to_end(lambda: program(sys.argv[2:]))
     from turnout.cli.app import app
 
     app()

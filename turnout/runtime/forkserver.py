@@ -25,8 +25,9 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 Request = dict[str, Any]
 
@@ -208,30 +209,47 @@ def forget(*packages: str) -> None:
             del sys.modules[name]
 
 
-def child(request: Request, answers: socket.socket) -> None:
+def child(request: Request, answers: socket.socket) -> NoReturn:
     """Become the step; never returns."""
+    run_to_end(lambda: become(request, answers), lambda status: answer(answers, {"status": status}))
+
+
+def become(request: Request, answers: socket.socket) -> int:
+    """Run a request's program in this process; its exit status."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(log)
+    os.close(nothing)
+    os.environ.clear()
+    os.environ.update(request["environment"] | (LIGHT if request["program"] == "turnout" else {}))
+    os.chdir(request["directory"])
+    answers.set_inheritable(False)
+    if request["program"] == "command":
+        os.execve(request["arguments"][0], request["arguments"], os.environ)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    # Siblings must not draw the same numbers. Python's own generator sees to itself.
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    return PROGRAMS[request["program"]](request["arguments"])
+
+
+def run_to_end(program: Callable[[], int], told: Callable[[int], object] = lambda status: None) -> NoReturn:
+    """Run a program, and end this process with its exit status as Python would, but for the libraries' destructors.
+
+    Threads are waited for, and functions registered for the exit are called. In the destructors that follow, Arrow's
+    pools of threads abort now and then (apache/arrow issue 34314): a step that has done its work would have failed.
+
+    Args:
+        told: called with the exit status, as the last thing.
+    """
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((nothing, 0), (log, 1), (log, 2)):
-            os.dup2(source, target)
-        os.close(log)
-        os.close(nothing)
-        os.environ.clear()
-        os.environ.update(request["environment"] | (LIGHT if request["program"] == "turnout" else {}))
-        os.chdir(request["directory"])
-        answers.set_inheritable(False)
-        if request["program"] == "command":
-            os.execve(request["arguments"][0], request["arguments"], os.environ)
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-        # Siblings must not draw the same numbers. Python's own generator sees to itself.
-        random.seed()
-        if "numpy" in sys.modules:
-            sys.modules["numpy"].random.seed()
-        status = PROGRAMS[request["program"]](request["arguments"])
+        status = program()
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
@@ -244,7 +262,7 @@ def child(request: Request, answers: socket.socket) -> None:
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()
-            answer(answers, {"status": status})
+            told(status)
         finally:
             os._exit(status)
 
