@@ -15,6 +15,8 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from kfp.dsl import Dataset, Metrics
 from mlflow.models import infer_signature
@@ -317,6 +319,31 @@ def test_days_written_at_once_and_out_of_order_are_all_there(fitted: Any, tmp_pa
         list(pool.map(run, days))
     found = rows_of(tmp_path / "out")
     assert found["id"].tolist() == list(range(12_000))
+
+
+def test_runs_that_begin_at_once_make_one_table(tmp_path: Path) -> None:
+    schema = pa.schema([("x", pa.int64()), ("date", pa.string())])
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(30):
+            found = pool.map(lambda table: tables.prepare(table, schema).version(), [str(tmp_path / str(number))] * 8)
+            assert list(found) == [0] * 8
+
+
+def test_runs_of_many_days_that_end_at_once_are_all_there(tmp_path: Path) -> None:
+    schema = pa.schema([("x", pa.int64()), ("date", pa.string())])
+    days = [f"2024-{month:02}-{day:02}" for month in (1, 2) for day in range(1, 29)]
+
+    def run(day: str) -> None:
+        prepared = tables.prepare(str(tmp_path), schema)
+        file = tmp_path / f"date={day}" / "part.parquet"
+        file.parent.mkdir()
+        pq.write_table(pa.table({"x": [1]}), file)
+        part = tables.Part(str(tmp_path), str(file.relative_to(tmp_path)), day, 1, file.stat().st_size, 0)
+        tables.replace(prepared, [part], [day], {})
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(run, days))
+    assert sorted(map(str, tables.read(str(tmp_path))["date"].to_pylist())) == days
 
 
 def test_two_runs_of_one_day_never_double_it(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:

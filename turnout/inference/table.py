@@ -20,6 +20,9 @@ from turnout.errors import ComponentError
 DATE = "date"
 """The column that the table is partitioned by: the day of the row's time."""
 
+RETRIES = 1_000
+"""How often a commit is tried again because runs of other dates were faster; a backfill has many that end at once."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -50,11 +53,10 @@ def prepare(table: str, schema: pa.Schema) -> Any:
     Raises:
         ComponentError: it has other columns, or cannot be written.
     """
-    from deltalake import DeltaTable, Schema
     from deltalake.exceptions import DeltaError
 
     try:
-        found = DeltaTable.create(table, Schema.from_arrow(schema), mode="ignore", partition_by=[DATE])
+        found = _opened(table, schema)
         there = pa.schema(found.schema().to_arrow())
     except (DeltaError, OSError) as error:
         raise ComponentError(f"the table cannot be opened: {error}", where=table) from error
@@ -66,6 +68,24 @@ def prepare(table: str, schema: pa.Schema) -> Any:
             hint=f"write {', '.join(f'{field.name}: {field.type}' for field in schema)} to another table",
         )
     return found
+
+
+def _opened(table: str, schema: pa.Schema) -> Any:
+    """The table; of several runs that find none, one makes it, and the others open that one.
+
+    A creation may not try again: it would be a second version, which changes the table for those who have it open.
+    """
+    from deltalake import CommitProperties, DeltaTable, Schema
+    from deltalake.exceptions import DeltaError
+
+    once = CommitProperties(max_commit_retries=0)
+    fields = Schema.from_arrow(schema)
+    try:
+        return DeltaTable.create(table, fields, mode="ignore", partition_by=[DATE], commit_properties=once)
+    except DeltaError:
+        if DeltaTable.is_deltatable(table):
+            return DeltaTable(table)
+        raise
 
 
 def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], told: Mapping[str, str]) -> int:
@@ -82,7 +102,7 @@ def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], told: Ma
     """
     from deltalake import CommitProperties
 
-    properties = CommitProperties(custom_metadata=dict(told))
+    properties = CommitProperties(custom_metadata=dict(told), max_commit_retries=RETRIES)
     return _commit(prepared, parts, "overwrite", properties, [(DATE, "in", list(dates))])
 
 
@@ -98,7 +118,8 @@ def append(prepared: Any, parts: Iterable[Part], stream: str, batch: int, told: 
     """
     from deltalake import CommitProperties, Transaction
 
-    properties = CommitProperties(custom_metadata=dict(told), app_transactions=[Transaction(stream, batch)])
+    once = [Transaction(stream, batch)]
+    properties = CommitProperties(dict(told), max_commit_retries=RETRIES, app_transactions=once)
     return _commit(prepared, parts, "append", properties)
 
 
