@@ -407,6 +407,10 @@ def containers() -> str:
 
 @dsl.component(base_image="python:3.11")
 def light(text: str, data: dsl.Output[dsl.Dataset], n: int = 2) -> str:
+    import ctypes
+
+    libc = ctypes.CDLL(None)  # as a library's destructor that goes wrong, when all is done
+    libc.__cxa_atexit(ctypes.cast(libc.abort, ctypes.c_void_p), None, None)
     with open(data.path, "w") as file:  # noqa: PTH123
         file.write(text * n)
     return text * n

@@ -21,7 +21,7 @@ from turnout.runtime.environments import prepare
 from turnout.runtime.launcher import launch, now
 from turnout.runtime.process import ProcessRuntime, Runtime
 from turnout.runtime.secrets import Secrets
-from turnout.runtime.workers import Workers
+from turnout.runtime.workers import Workers, warm_program
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ class Process:
         if isinstance(task.executor, PipelineContainerSpec):
             python, command = prepare(task.executor.command, python, log.info)
             task = dataclasses.replace(task, executor=dataclasses.replace(task.executor, command=command))
-        # Linux takes at most 128 KiB in one argument of a command; a worker is told of them otherwise.
-        long = len(json.dumps(dict(task.parameters))) > 100_000
-        with Workers(directory) if long else contextlib.nullcontext() as workers:
+        with Workers(directory) if _needs_worker(task) else contextlib.nullcontext() as workers:
             runtime = workers.runtime(python) if workers else ProcessRuntime(python, directory)
             self._running = runtime
             return launch(task, self.view.store, runtime, log.info)
@@ -66,6 +64,17 @@ class Process:
         """End what runs."""
         if self._running is not None:
             self._running.cancel()
+
+
+def _needs_worker(task: Task) -> bool:
+    """Whether a step is more than its command alone can be."""
+    if len(json.dumps(dict(task.parameters))) > 100_000:  # Linux takes at most 128 KiB in one argument
+        return True
+    # KFP's own executor ends with the destructors of libraries, in which Arrow's threads abort: see `run_to_end`.
+    container = task.executor
+    if not isinstance(container, PipelineContainerSpec):
+        return False
+    return warm_program([*container.command, *container.args])[0] == "lightweight"
 
 
 def _spark_address(connection_id: str) -> dict[str, str]:
