@@ -76,6 +76,7 @@ def predict(
     master = master or os.environ.get("SPARK_REMOTE") or os.environ.get("SPARK_MASTER", "")
     chosen, why = choose_engine(engine, master, data.path)
     print(f"engine: {chosen}, {why}")
+    early = chosen == "arrow" and arrow_engine.start_early(data.path)
     version = pin(model)
     run_id = os.environ.get("TURNOUT_RUN_ID", "")
     place, aside = absolute(table), absolute(quarantine) if quarantine else ""
@@ -94,7 +95,8 @@ def predict(
             predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
         with session(master, spark_conf) if chosen == "spark" else contextlib.nullcontext() as spark:
-            score = functools.partial(spark_engine.score, session=spark) if spark else arrow_engine.score
+            arrow = functools.partial(arrow_engine.score, early=early)
+            score = functools.partial(spark_engine.score, session=spark) if spark else arrow
             started = time.monotonic()
             found = predict_interval(data.path, job, dates, score, quarantine_limit)
     seconds = time.monotonic() - started

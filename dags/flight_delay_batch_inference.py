@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:f8d83480d2ac16e281e27ef64857e41014bb8235194e48d6da333dc5b0d496ad',
+        'spec_digest': 'sha256:4b577759986f3878273799ee980bc2f0f88f66efb1bc75737723612e66990fee',
     },
 ) as dag:
     ingest = Step(

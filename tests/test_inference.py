@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from turnout import ComponentError
 from turnout.components.pin_model import pin_model
 from turnout.components.predict import predict
 from turnout.estimators import make_estimator, make_model, plain_types
+from turnout.inference import arrow_engine
 from turnout.inference import table as tables
 
 ROWS = 3_000
@@ -303,6 +305,60 @@ def test_a_lightgbm_booster_runs_without_its_wrapper(tracking: str, table: pd.Da
     register("booster", booster, inputs, mlflow.lightgbm.log_model)
     Ran(tmp_path, table, model="models:/booster/1")
     np.testing.assert_allclose(rows_of(tmp_path / "out")["prediction"], booster.predict(inputs))
+
+
+# --- several processes ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every input is large, and worth another process."""
+    monkeypatch.setattr(arrow_engine, "cores", lambda: 2)
+    monkeypatch.setattr(arrow_engine, "EARLY_ROWS", 0)
+    monkeypatch.setattr(arrow_engine, "WORTH_PROCESSES_S", {True: 0.0})
+
+
+@pytest.fixture
+def telling(tracking: str, table: pd.DataFrame, together: None) -> pd.DataFrame:
+    """Rows for a model that predicts the process it runs in: fails for a size of -1, and ends it for one of -2."""
+
+    class Telling(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):
+            time.sleep(0.3 if len(model_input) == 500 else 0)
+            if (model_input["size"] == -2).any() and multiprocessing.parent_process():
+                os.kill(os.getpid(), signal.SIGKILL)
+            if (model_input["size"] == -1).any():
+                raise ValueError("too small")
+            return pd.DataFrame({"process": [os.getpid()] * len(model_input)})
+
+    signature = infer_signature(table[INPUTS].head(), pd.DataFrame({"process": [1]}))
+    mlflow.pyfunc.log_model(
+        name="model",
+        python_model=Telling(),
+        signature=signature,
+        registered_model_name="t",
+        pip_requirements=["pandas"],
+    )
+    return table
+
+
+def test_processes_share_the_pieces(telling: pd.DataFrame, tmp_path: Path) -> None:
+    Ran(tmp_path, telling, model="models:/t/1")
+    found = rows_of(tmp_path / "out")
+    assert found["id"].tolist() == list(range(ROWS))
+    assert found["prediction"].nunique() == 2
+
+
+@pytest.mark.parametrize(("size", "message"), [(-1, "too small"), (-2, "a process was ended before its work was")])
+def test_what_fails_in_another_process_is_told_and_changes_nothing(
+    telling: pd.DataFrame, tmp_path: Path, size: int, message: str
+) -> None:
+    Ran(tmp_path, telling, model="models:/t/1")
+    before = rows_of(tmp_path / "out")
+    telling.loc[500:, "size"] = size  # this process takes the first piece
+    with pytest.raises(ComponentError, match=message):
+        Ran(tmp_path, telling, model="models:/t/1")
+    pd.testing.assert_frame_equal(rows_of(tmp_path / "out"), before)
 
 
 # --- at once, and in spite of kills -----------------------------------------------------------------------------
