@@ -16,6 +16,7 @@ from turnout.runtime.launcher import launch
 from turnout.runtime.placeholders import resolve_command, resolve_text
 from turnout.runtime.process import ProcessRuntime
 from turnout.runtime.store import ArtifactStore
+from turnout.runtime.workers import Workers
 from turnout.spec.deployment_spec import EnvVar, PipelineContainerSpec
 from turnout.spec.pipeline_spec import (
     ComponentInputsSpec,
@@ -167,11 +168,16 @@ def abort_at_exit(mark: str):
     libc = ctypes.CDLL(None)  # as a destructor of C++ that goes wrong
     libc.__cxa_atexit(ctypes.cast(libc.abort, ctypes.c_void_p), None, None)
     atexit.register(pathlib.Path(mark).touch)
-    print("done", end="")
+    libc.printf(b"printed ")
+    print("done")
 '''
 
 
-def test_a_step_that_has_done_its_work_cannot_fail_in_the_destructors_of_a_library(tmp_path: Path) -> None:
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_step_that_has_done_its_work_cannot_fail_in_the_destructors_of_a_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: bool
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     (tmp_path / "aborting.py").write_text(ABORTING)
     contract = {
         "inputs": {"parameterValues": {"mark": str(tmp_path / "mark")}},
@@ -179,8 +185,10 @@ def test_a_step_that_has_done_its_work_cannot_fail_in_the_destructors_of_a_libra
     }
     command = ["turnout", "exec", "aborting:abort_at_exit", "--executor-input", json.dumps(contract)]
     log = tmp_path / "log.txt"
-    assert ProcessRuntime(directory=str(tmp_path)).run(command, {}, log, lambda line: None) == 0
-    assert log.read_text() == "done"
+    with Workers(str(tmp_path)) as workers:
+        runtime = workers.runtime() if warm else ProcessRuntime(directory=str(tmp_path))
+        assert runtime.run(command, {}, log, lambda line: None) == 0
+    assert sorted(log.read_text().split()) == ["done", "printed"]
     assert (tmp_path / "mark").exists()
 
 

@@ -13,6 +13,7 @@ process is told to end, it ends all that it started.
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -262,6 +263,7 @@ def run_to_end(program: Callable[[], int], told: Callable[[int], object] = lambd
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()
+            ctypes.CDLL(None).fflush(None)  # what libraries in C have printed
             told(status)
         finally:
             os._exit(status)
