@@ -17,6 +17,11 @@ _PYTHON_TYPES = {
     "null": type(None),
 }
 
+_FORMATS = {
+    "date": "write a date as 2024-01-31",
+    "date-time": "write a time with its zone, as 2024-01-31T00:00:00Z or 2024-01-31T00:00:00+01:00",
+}
+
 
 def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
     """What is wrong with a value, by its JSON Schema (with the formats `date` and `date-time`)."""
@@ -30,7 +35,8 @@ def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
         at = "".join(f"[{part!r}]" for part in error.absolute_path)
         choices = tuple(map(str, schema["enum"])) if error.validator == "enum" else ()
         what = f"{value!r} is not one of the choices" if choices else error.message
-        faults.append(Fault(what, where + at, choices, did_you_mean(str(value), choices)))
+        hint = _FORMATS.get(error.validator_value, "") if error.validator == "format" else ""
+        faults.append(Fault(what, where + at, choices, hint or did_you_mean(str(value), choices)))
     return faults
 
 
