@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:4b577759986f3878273799ee980bc2f0f88f66efb1bc75737723612e66990fee',
+        'spec_digest': 'sha256:05e0a2bb96118376eb1323c5718819019b4ff80ae31d95849e4f6448e6cfc914',
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:1f2a7d115f15c4b831da2596eaf8b1b0981be7825a855a879cd936e5f315bed1',
+        'spec_digest': 'sha256:ef4d9eeae08a83961ca7029f5b3e32f664a12e787e793afba811920adf9228dd',
     },
 ) as dag:
     ingest = Step(

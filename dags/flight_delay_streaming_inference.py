@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_streaming_inference.yaml',
-        'spec_digest': 'sha256:3118a9e998c0a55998dd3d20dbcdb6ad3967305ec5ee03569fb5fdf67b4d1e0e',
+        'spec_digest': 'sha256:595861ea9babca5bc347dbc1a8abd7c2672497f422286cc0d2881881fea38d7d',
     },
 ) as dag:
     pin_model = Step(

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:42b4c667680d5e48c1ad3188ed76bbc57b43e5d91bdca261887e004bb0944158',
+        'spec_digest': 'sha256:b3356796ccce8a4454d279b230dd3cadddc53edafa86a53089e5e6584772403e',
     },
 ) as dag:
     ingest = Step(

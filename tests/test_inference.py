@@ -57,6 +57,17 @@ def register(name: str, model: Any, inputs: pd.DataFrame, log: Any = mlflow.skle
     return f"models:/{name}/{logged.registered_model_version}"
 
 
+def register_own(name: str, model: mlflow.pyfunc.PythonModel, inputs: pd.DataFrame, outputs: Any) -> None:
+    """Put a model of no library's into the registry, by what it takes and gives."""
+    mlflow.pyfunc.log_model(
+        name="model",
+        python_model=model,
+        signature=infer_signature(inputs, outputs),
+        registered_model_name=name,
+        pip_requirements=["pandas"],
+    )
+
+
 @pytest.fixture
 def table() -> pd.DataFrame:
     return make_table()
@@ -285,14 +296,7 @@ class Doubled(mlflow.pyfunc.PythonModel):
 
 def test_any_pyfunc_model_will_do(tracking: str, table: pd.DataFrame, tmp_path: Path) -> None:
     inputs = table[["number"]]
-    signature = infer_signature(inputs, Doubled().predict(None, inputs))
-    mlflow.pyfunc.log_model(
-        name="model",
-        python_model=Doubled(),
-        signature=signature,
-        registered_model_name="two",
-        pip_requirements=["pandas"],
-    )
+    register_own("two", Doubled(), inputs, Doubled().predict(None, inputs))
     Ran(tmp_path, table, model="models:/two/1")
     np.testing.assert_allclose(rows_of(tmp_path / "out")["prediction_high"], table["number"] + 1)
 
@@ -331,14 +335,7 @@ def telling(tracking: str, table: pd.DataFrame, together: None) -> pd.DataFrame:
                 raise ValueError("too small")
             return pd.DataFrame({"process": [os.getpid()] * len(model_input)})
 
-    signature = infer_signature(table[INPUTS].head(), pd.DataFrame({"process": [1]}))
-    mlflow.pyfunc.log_model(
-        name="model",
-        python_model=Telling(),
-        signature=signature,
-        registered_model_name="t",
-        pip_requirements=["pandas"],
-    )
+    register_own("t", Telling(), table[INPUTS].head(), pd.DataFrame({"process": [1]}))
     return table
 
 

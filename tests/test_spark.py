@@ -14,9 +14,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow.models import infer_signature
 from spark_cluster import SparkServers
-from test_inference import INPUTS, ROWS, Ran, make_table, register, rows_of
+from test_inference import INPUTS, ROWS, Ran, make_table, register, register_own, rows_of
 from waiting import wait
 
 from turnout.estimators import make_estimator, make_model, plain_types
@@ -123,14 +122,7 @@ def slow_model(table: pd.DataFrame) -> None:
                 time.sleep(1)
             return model_input["number"] * 2
 
-    signature = infer_signature(table[["number"]], table["number"])
-    mlflow.pyfunc.log_model(
-        name="model",
-        python_model=Slow(),
-        signature=signature,
-        registered_model_name="slow",
-        pip_requirements=["pandas"],
-    )
+    register_own("slow", Slow(), table[["number"]], table["number"])
 
 
 def test_a_worker_that_is_lost_costs_time_and_no_row(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from turnout.runtime.environments import prepare
 from turnout.runtime.launcher import launch, now
 from turnout.runtime.process import ProcessRuntime, Runtime
 from turnout.runtime.secrets import Secrets
-from turnout.runtime.workers import Workers, warm_program
+from turnout.runtime.workers import Workers, is_lightweight
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 
 if TYPE_CHECKING:
@@ -52,10 +51,14 @@ class Process:
     def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
         """Run one attempt. Raises TurnoutError when another would fail the same way."""
         python, directory = setting("python"), setting("directory", required=False) or None
-        if isinstance(task.executor, PipelineContainerSpec):
-            python, command = prepare(task.executor.command, python, log.info)
-            task = dataclasses.replace(task, executor=dataclasses.replace(task.executor, command=command))
-        with Workers(directory) if _needs_worker(task) else contextlib.nullcontext() as workers:
+        lightweight = False
+        if isinstance(container := task.executor, PipelineContainerSpec):
+            python, command = prepare(container.command, python, log.info)
+            task = dataclasses.replace(task, executor=dataclasses.replace(container, command=command))
+            lightweight = is_lightweight([*command, *container.args])
+        # KFP's own executor takes arguments no longer than Linux does, and ends with the destructors of libraries, in
+        # which Arrow's threads abort (`run_to_end`); a worker does neither.
+        with Workers(directory) if lightweight else contextlib.nullcontext() as workers:
             runtime = workers.runtime(python) if workers else ProcessRuntime(python, directory)
             self._running = runtime
             return launch(task, self.view.store, runtime, log.info)
@@ -64,17 +67,6 @@ class Process:
         """End what runs."""
         if self._running is not None:
             self._running.cancel()
-
-
-def _needs_worker(task: Task) -> bool:
-    """Whether a step is more than its command alone can be."""
-    if len(json.dumps(dict(task.parameters))) > 100_000:  # Linux takes at most 128 KiB in one argument
-        return True
-    # KFP's own executor ends with the destructors of libraries, in which Arrow's threads abort: see `run_to_end`.
-    container = task.executor
-    if not isinstance(container, PipelineContainerSpec):
-        return False
-    return warm_program([*container.command, *container.args])[0] == "lightweight"
 
 
 def _spark_address(connection_id: str) -> dict[str, str]:

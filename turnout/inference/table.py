@@ -100,10 +100,7 @@ def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], told: Ma
     Raises:
         ComponentError: somebody replaced the same dates meanwhile, or the table cannot be written.
     """
-    from deltalake import CommitProperties
-
-    properties = CommitProperties(custom_metadata=dict(told), max_commit_retries=RETRIES)
-    return _commit(prepared, parts, "overwrite", properties, [(DATE, "in", list(dates))])
+    return _commit(prepared, parts, "overwrite", told, replaced=[(DATE, "in", list(dates))])
 
 
 def append(prepared: Any, parts: Iterable[Part], stream: str, batch: int, told: Mapping[str, str]) -> int:
@@ -116,11 +113,9 @@ def append(prepared: Any, parts: Iterable[Part], stream: str, batch: int, told: 
     Raises:
         ComponentError: somebody else added the batch meanwhile, or the table cannot be written.
     """
-    from deltalake import CommitProperties, Transaction
+    from deltalake import Transaction
 
-    once = [Transaction(stream, batch)]
-    properties = CommitProperties(dict(told), max_commit_retries=RETRIES, app_transactions=once)
-    return _commit(prepared, parts, "append", properties)
+    return _commit(prepared, parts, "append", told, once=[Transaction(stream, batch)])
 
 
 def appended(prepared: Any, stream: str, batch: int) -> bool:
@@ -130,7 +125,10 @@ def appended(prepared: Any, stream: str, batch: int) -> bool:
     return last is not None and last >= batch
 
 
-def _commit(prepared: Any, parts: Iterable[Part], mode: Any, properties: Any, replaced: Any = None) -> int:
+def _commit(
+    prepared: Any, parts: Iterable[Part], mode: Any, told: Mapping[str, str], replaced: Any = None, once: Any = None
+) -> int:
+    from deltalake import CommitProperties
     from deltalake.exceptions import CommitFailedError, DeltaError
     from deltalake.transaction import AddAction
 
@@ -145,7 +143,7 @@ def _commit(prepared: Any, parts: Iterable[Part], mode: Any, properties: Any, re
             prepared.schema(),
             partition_by=[DATE],
             partition_filters=replaced,
-            commit_properties=properties,
+            commit_properties=CommitProperties(dict(told), max_commit_retries=RETRIES, app_transactions=once),
         )
         prepared.update_incremental()
     except CommitFailedError as error:

@@ -126,9 +126,14 @@ def warm_program(command: Sequence[str]) -> tuple[str, list[str], list[str]]:
         return "turnout", list(command[2:]), [*_EXECUTOR, *_science(command[2])]
     if list(command[:2]) == ["turnout", "outside"]:
         return "outside", list(command[2:]), ["turnout.runtime.executor", command[2].partition(":")[0]]
-    if len(command) > 4 and list(command[:2]) == ["sh", "-ec"] and _LIGHTWEIGHT.fullmatch(command[2]):
+    if is_lightweight(command):
         return "lightweight", list(command[3:]), ["kfp.dsl.executor_main"]
     return "command", list(command), []
+
+
+def is_lightweight(command: Sequence[str]) -> bool:
+    """Whether a command is that of KFP's own lightweight components, which install nothing."""
+    return len(command) > 4 and list(command[:2]) == ["sh", "-ec"] and bool(_LIGHTWEIGHT.fullmatch(command[2]))
 
 
 def _science(target: str) -> list[str]:
