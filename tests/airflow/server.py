@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -71,9 +72,10 @@ class Server:
         try:
             self.process.wait(30)
         finally:
-            with_rest = subprocess.run(["pgrep", "-s", str(self.process.pid)], capture_output=True, text=True)
-            for pid in with_rest.stdout.split():
-                os.kill(int(pid), signal.SIGKILL)
+            left = subprocess.run(["pgrep", "-s", str(self.process.pid)], capture_output=True, text=True)
+            for pid in left.stdout.split():
+                with contextlib.suppress(ProcessLookupError):  # ended meanwhile
+                    os.kill(int(pid), signal.SIGKILL)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the API; the answer, or an `HTTPError` with the reason in its text."""
