@@ -31,7 +31,7 @@ import sys
 from pathlib import Path
 from kfp import dsl
 from turnout.authoring.pipeline import compile_pipeline
-from turnout.tracks import airflow
+from turnout.verbs import compile as compile_to
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
 def work(x: str) -> str:
@@ -44,7 +44,7 @@ for index in range(files):
         value = work(x=x)
         for _ in range(tasks - 1):
             value = work(x=value.output)
-    for path, text in airflow.emit(compile_pipeline(chain), f"chain_{index}").items():
+    for path, text in compile_to(compile_pipeline(chain)).items():
         (out / path).write_text(text)
 """
 

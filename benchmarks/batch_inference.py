@@ -101,7 +101,7 @@ def limit(model: Any, path: Path) -> float:
     import pyarrow.parquet as pq
     from threadpoolctl import threadpool_limits
 
-    from turnout.inference.arrow_engine import cores
+    from turnout.engines.arrow import cores
 
     block = pq.ParquetFile(path).read_row_group(0, COLUMNS).to_pandas().to_numpy()[:65_536]
     if "n_jobs" in model.get_params():
@@ -150,9 +150,9 @@ def spark_udf(session: Any, uri: str, path: Path, out: Path) -> None:
 
 
 def turnout(engine: Callable[..., Any], uri: str, path: Path, out: Path) -> None:
+    from turnout.inference.batch import days, predict
     from turnout.inference.job import Job, load_scorer
-    from turnout.inference.model import download, pin
-    from turnout.inference.predict import days, predict
+    from turnout.models.registry import download, pin
 
     load_scorer.cache_clear()
     with tempfile.TemporaryDirectory() as directory:
@@ -202,8 +202,9 @@ def main() -> None:
     options = parser.parse_args()
     import mlflow.sklearn
 
-    from turnout.inference import arrow_engine, spark_engine
-    from turnout.spark import connect
+    from turnout.engines import arrow as arrow_engine
+    from turnout.engines import spark as spark_engine
+    from turnout.engines.spark_session import connect
 
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)

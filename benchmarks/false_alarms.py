@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from turnout.monitoring.drift import compare
+from turnout.monitoring.checks.drift import compare
 from turnout.monitoring.findings import QUALITY
 from turnout.monitoring.profile import count, make_profile
 

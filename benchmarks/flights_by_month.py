@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow as pa
 from monitoring_speed import features
 
+from turnout.monitoring.checks.drift import compare
 from turnout.monitoring.dependence import blocks_of
-from turnout.monitoring.drift import compare
 from turnout.monitoring.profile import Profile, count, make_profile
 
 LEAST = 0.1

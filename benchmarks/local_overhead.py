@@ -61,9 +61,9 @@ def pipelines() -> dict:
 
 def turnout(directory: Path) -> dict[str, float]:
     from turnout.authoring.pipeline import compile_pipeline
+    from turnout.execution.store import ArtifactStore
     from turnout.plan.link import link
-    from turnout.runtime.store import ArtifactStore
-    from turnout.tracks import local
+    from turnout.tracks.local import runner as local
 
     found = {}
     for name, pipeline in pipelines().items():

@@ -45,7 +45,7 @@ found = int(result["metrics"][0]["value"]["count"])
 )
 IMPORTS = """
 import pyarrow.dataset as ds, pyarrow.parquet as pq
-from turnout.monitoring.drift import compare
+from turnout.monitoring.checks.drift import compare
 from turnout.monitoring.profile import Profile, count_dataset, make_profile
 """
 TURNOUT = MEASURE.format(
@@ -66,7 +66,7 @@ SPARK = MEASURE.format(
     imports=IMPORTS
     + """
 from turnout.monitoring.spark_counts import count_on_spark
-from turnout.spark import connect
+from turnout.engines.spark_session import connect
 local = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.driver.memory": "2g"}
 session = connect("local[2]", local)
 session.range(4).mapInArrow(lambda batches: batches, "id long").collect()

@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_batch_inference.yaml',
-        'spec_digest': 'sha256:05e0a2bb96118376eb1323c5718819019b4ff80ae31d95849e4f6448e6cfc914',
+        'spec_digest': 'sha256:b2d5e3172467f32bef3ff3846002383e2cc3024b8db20c8b89fba3a9dc3e4ad2',
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:ef4d9eeae08a83961ca7029f5b3e32f664a12e787e793afba811920adf9228dd',
+        'spec_digest': 'sha256:c87c2c290c76a646425403dc6af3fb87b8a60a15767ee8515e8b4a7be376cd13',
     },
 ) as dag:
     ingest = Step(

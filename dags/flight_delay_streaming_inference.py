@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_streaming_inference.yaml',
-        'spec_digest': 'sha256:595861ea9babca5bc347dbc1a8abd7c2672497f422286cc0d2881881fea38d7d',
+        'spec_digest': 'sha256:3fd265b152b89f1fb95bcb64b57256819d8eb7386538c109e18a6b7160e1c868',
     },
 ) as dag:
     pin_model = Step(

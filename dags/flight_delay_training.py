@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:b3356796ccce8a4454d279b230dd3cadddc53edafa86a53089e5e6584772403e',
+        'spec_digest': 'sha256:c60ef859f9496ed50f8a8258231c18862bf1fc21a7d5aae4ba3f9869e0bc2830',
     },
 ) as dag:
     ingest = Step(

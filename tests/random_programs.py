@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from kfp import dsl
 
 from turnout.authoring.pipeline import compile_pipeline
-from turnout.tracks import airflow
+from turnout.verbs import compile as compile_to
 
 
 def make_components():
@@ -328,7 +328,7 @@ def write(directory: Path, count: int) -> None:
     collect()
     for index, program in enumerate(written):
         name = f"random-{index}"
-        for path, text in airflow.emit(compile_pipeline(build(program, name=name)), name).items():
+        for path, text in compile_to(compile_pipeline(build(program, name=name))).items():
             (directory / path).write_text(text)
         found = interpret(program)
         expected = [[program.names[tag], list(where), *ended] for (tag, where), ended in found.items()]

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from turnout import Asset, Deadline, Notifier, StepFacts, Timetable, on_airflow, pipeline
 from turnout.authoring.pipeline import compile_pipeline
+from turnout.authoring.source import load
 from turnout.errors import DefinitionError, ParameterError, SpecError
 from turnout.plan.link import link
 from turnout.plan.parameters import with_data_interval
-from turnout.source import load
 from turnout.spec.airflow_facts import AirflowFacts, facts_to_json, last_interval, read_facts
-from turnout.tracks import airflow
+from turnout.verbs import compile as compile_to
 
 EXAMPLES = Path(__file__).parent / "examples" / "scheduled.py"
 
@@ -114,16 +114,16 @@ def test_a_stranger_s_facts_are_checked_too() -> None:
     config = document.platform_config("airflow")
     config["on_failure"] = [{"path": "__import__('os').system('x')"}]
     with pytest.raises(SpecError, match="not the dotted path"):
-        airflow.emit(document, "some")
+        compile_to(document)
     del config["on_failure"]
     config["schedule"] = "0 3 * * 1'); import os; ('"
     with pytest.raises(SpecError, match="cannot be read"):
-        airflow.emit(document, "some")
+        compile_to(document)
 
 
 def test_steps_of_one_component_have_facts_of_their_own() -> None:
     document = load(f"{EXAMPLES}:nightly")
-    (code,) = [text for path, text in airflow.emit(document, "nightly").items() if path.suffix == ".py"]
+    (code,) = [text for path, text in compile_to(document).items() if path.suffix == ".py"]
     first, second = code.split("tell_2 = Step(")
     assert "pool='default_pool'" in first
     assert "owner='someone'" in second
@@ -151,8 +151,6 @@ def test_an_interval_is_given_whole_or_not_at_all() -> None:
 
 
 def test_a_timetable_is_named_by_its_class_and_literals() -> None:
-    (code,) = [
-        text for path, text in airflow.emit(load(f"{EXAMPLES}:workdays"), "workdays").items() if path.suffix == ".py"
-    ]
+    (code,) = [text for path, text in compile_to(load(f"{EXAMPLES}:workdays")).items() if path.suffix == ".py"]
     assert "schedule=make_timetable(" in code
     assert "['0 7 * * 1-5', '0 10 * * 6']" in code

@@ -13,10 +13,10 @@ from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.python_component import PythonComponent
 
 from turnout.authoring.pipeline import compile_pipeline
+from turnout.authoring.source import load
 from turnout.errors import DefinitionError
+from turnout.execution.code_digest import code_digest
 from turnout.plan.link import link
-from turnout.runtime.code_digest import code_digest
-from turnout.source import load
 from turnout.spec.document import Document, read, write
 
 SHAPES = str(Path(__file__).parent / "examples" / "shapes.py")
@@ -86,7 +86,7 @@ def test_the_code_digest_follows_imports_of_the_same_code_base_only(tmp_path: Pa
     code_digest.cache_clear()
     assert code_digest("mypackage.a:f") == before
     (tmp_path / "mypackage" / "b.py").write_text("x = 2")
-    from turnout.runtime import code_digest as module
+    from turnout.execution import code_digest as module
 
     module._imports.cache_clear()
     code_digest.cache_clear()

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turnout.spec import deployment_spec, pipeline_spec, platform_spec, values
-from turnout.tracks import airflow
-from turnout.tracks.python_source import literal
-from turnout.tracks.runtimes import TABLES
+from turnout.tracks import registry
+from turnout.tracks.airflow.python_source import literal
+from turnout.verbs import compile as compile_to
 
 SHAPES = "tests/examples/shapes.py"
 
@@ -106,22 +106,24 @@ def test_a_scheduled_pipeline_needs_defaults(turnout, tmp_path: Path) -> None:
     assert not (tmp_path / "scheduled.yaml").exists()
 
 
-@pytest.mark.parametrize("track", TABLES)
+@pytest.mark.parametrize("track", registry.names())
 def test_every_field_of_the_spec_is_in_every_tracks_table(track) -> None:
+    table = registry.track(track).support(None)
     modules = (pipeline_spec, deployment_spec, platform_spec, values)
     kinds = {item for module in modules for item in vars(module).values() if dataclasses.is_dataclass(item)}
     for kind in kinds:
         for field in dataclasses.fields(kind):
-            assert f"{kind.__name__}.{field.name}" in TABLES[track] or f"{kind.__name__}.*" in TABLES[track]
+            assert f"{kind.__name__}.{field.name}" in table or f"{kind.__name__}.*" in table
 
 
-@pytest.mark.parametrize("track", TABLES)
+@pytest.mark.parametrize("track", registry.names())
 def test_tables_name_only_what_exists(track) -> None:
+    table = registry.track(track).support(None)
     modules = (pipeline_spec, deployment_spec, platform_spec, values)
     kinds = {
         item.__name__: item for module in modules for item in vars(module).values() if dataclasses.is_dataclass(item)
     }
-    for key in TABLES[track]:
+    for key in table:
         group, _, name = key.partition(".")
         if group not in ("kubernetes", "airflow"):
             assert group in kinds, key
@@ -144,8 +146,8 @@ def test_any_value_is_a_literal_in_the_generated_code(value, depth) -> None:
 @settings(deadline=None)
 @given(st.text(), st.text())
 def test_no_text_can_change_the_generated_code(description: str, default: str) -> None:
+    from turnout.authoring.source import load
     from turnout.plan.link import link
-    from turnout.source import load
     from turnout.spec.document import Document
 
     global BRANCH
@@ -160,9 +162,9 @@ def test_no_text_can_change_the_generated_code(description: str, default: str) -
     )
     document = Document(pipeline=spec, platform=BRANCH.platform)
     assert link(document).parameters["note"].default == default
-    code = airflow.emit(document, "branch")[Path("branch.py")]
+    code = compile_to(document)[Path("branch.py")]
     kinds = [type(node) for node in ast.walk(ast.parse(code))]
-    plain = airflow.emit(BRANCH, "branch")[Path("branch.py")]
+    plain = compile_to(BRANCH)[Path("branch.py")]
     calls = [type(node) for node in ast.walk(ast.parse(plain))]
     assert kinds.count(ast.Call) == calls.count(ast.Call)
     assert {*kinds} <= {*calls, ast.Tuple, ast.JoinedStr} - {ast.JoinedStr}

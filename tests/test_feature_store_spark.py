@@ -11,7 +11,7 @@ from kfp.dsl import Dataset
 
 from turnout import ComponentError
 from turnout.components.featurise import featurise
-from turnout.feature_store_spark import check_skew
+from turnout.features.feast_spark import check_skew
 
 PROJECT = Path(__file__).parents[1]
 FLIGHTS = PROJECT / "data/flights"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from contract.hostile import TEXTS
 
+from turnout.authoring.source import load
+from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.parameters import bind_parameters
-from turnout.runtime.store import ArtifactStore
-from turnout.source import load
-from turnout.tracks import local
+from turnout.tracks.local import runner as local
 
 SHAPES = Path(__file__).parent / "contract" / "shapes.py"
 

@@ -16,14 +16,14 @@ CORE = [
     "turnout.plan.progress",
     "turnout.plan.values",
     "turnout.plan.task",
-    "turnout.runtime.executor",
-    "turnout.runtime.launcher",
-    "turnout.runtime.workers",
+    "turnout.execution.executor",
+    "turnout.execution.launcher",
+    "turnout.runtimes.warm",
     "turnout.spec.document",
-    "turnout.tracks.airflow",
-    "turnout.tracks.compile",
+    "turnout.tracks.airflow.dag_file",
+    "turnout.tracks.files",
     "turnout.tracks.kfp",
-    "turnout.tracks.local",
+    "turnout.tracks.local.runner",
 ]
 
 

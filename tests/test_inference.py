@@ -26,9 +26,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from turnout import ComponentError
 from turnout.components.pin_model import pin_model
 from turnout.components.predict import predict
-from turnout.estimators import make_estimator, make_model, plain_types
-from turnout.inference import arrow_engine
+from turnout.engines import arrow as arrow_engine
 from turnout.inference import table as tables
+from turnout.models.estimators import make_estimator, make_model, plain_types
 
 ROWS = 3_000
 

@@ -173,10 +173,11 @@ def test_components_built_into_an_image_run_from_their_directory(turnout, tmp_pa
 def test_a_root_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from moto.server import ThreadedMotoServer
 
+    from turnout.authoring.source import load
+    from turnout.execution.runs import find_runs
+    from turnout.execution.store import ArtifactStore
     from turnout.plan.link import link
-    from turnout.runtime.store import ArtifactStore
-    from turnout.source import load
-    from turnout.tracks import local
+    from turnout.tracks.local import runner as local
 
     server = ThreadedMotoServer("127.0.0.1", port=0)
     server.start()
@@ -195,6 +196,6 @@ def test_a_root_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert first.outputs == {"Output": "one two"}
         second = local.run(plan, {}, ArtifactStore("s3://runs/root"), "two")
         assert all(step.cached for step in second.steps)
-        assert [record["run_id"] for record in local.find_runs(ArtifactStore("s3://runs/root"))] == ["one", "two"]
+        assert [record["run_id"] for record in find_runs(ArtifactStore("s3://runs/root"))] == ["one", "two"]
     finally:
         server.stop()

@@ -18,11 +18,11 @@ from turnout.components.evaluate import evaluate
 from turnout.components.monitor import monitor
 from turnout.components.register import register
 from turnout.components.train import train
-from turnout.monitoring.calibration import calibration_drift, reliability
-from turnout.monitoring.concept import BINARY, changes, concept_drift, detections
-from turnout.monitoring.fairness import group_differences
-from turnout.monitoring.joint import told_apart
-from turnout.monitoring.performance import Measured, estimate, held_against, measure
+from turnout.monitoring.checks.calibration import calibration_drift, reliability
+from turnout.monitoring.checks.concept import BINARY, changes, concept_drift, detections
+from turnout.monitoring.checks.fairness import group_differences
+from turnout.monitoring.checks.joint import told_apart
+from turnout.monitoring.checks.performance import Measured, estimate, held_against, measure
 
 DETECTORS = ["adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w"]
 

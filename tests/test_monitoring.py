@@ -25,10 +25,10 @@ from turnout.components.cool_down import cool_down
 from turnout.components.monitor import monitor
 from turnout.components.notify import notify
 from turnout.monitoring import statistics
+from turnout.monitoring.alerts.notices import Notice, send
+from turnout.monitoring.checks.drift import check_schema, compare
 from turnout.monitoring.current import current
-from turnout.monitoring.drift import check_schema, compare
 from turnout.monitoring.profile import Profile, add, count, make_profile
-from turnout.notices import Notice, send
 
 PROJECT = Path(__file__).parents[1]
 FLIGHTS = PROJECT / "data/flights/flights.parquet"

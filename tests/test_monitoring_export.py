@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from turnout import Dataset, Input, Metrics, Output, component, pipeline
 from turnout.authoring.pipeline import compile_pipeline
 from turnout.cli.app import app
+from turnout.cli.monitors import period
 from turnout.components.monitor import monitor
-from turnout.monitoring.export import period
+from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
-from turnout.runtime.store import ArtifactStore
-from turnout.tracks import local
+from turnout.tracks.local import runner as local
 
 PROMTOOL = shutil.which("promtool")
 

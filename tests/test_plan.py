@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from turnout.authoring.source import load
 from turnout.errors import ParameterError, PlanError
 from turnout.plan.link import link
 from turnout.plan.model import Condition, Constant, PipelineParameter, Plan, Region, StepOutput, Template
 from turnout.plan.parameters import bind_parameters, parse_value
 from turnout.plan.values import holds
-from turnout.source import load
 from turnout.spec.document import read, write
 
 

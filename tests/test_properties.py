@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from random_programs import For, Found, Program, Ref, Step, build, interpret, programs
 
 from turnout.authoring.pipeline import compile_pipeline
+from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
-from turnout.runtime.store import ArtifactStore
-from turnout.tracks import local
+from turnout.tracks.local import runner as local
 
 SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from turnout.runtime.contract import Run
-from turnout.runtime.store import ArtifactStore
+from turnout.execution.store import ArtifactStore
+from turnout.spec.contract import Run
 
 TURNOUT = str(Path(sys.executable).parent / "turnout")
 PROJECT = Path(__file__).parents[1]

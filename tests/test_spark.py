@@ -18,7 +18,7 @@ from spark_cluster import SparkServers
 from test_inference import INPUTS, ROWS, Ran, make_table, register, register_own, rows_of
 from waiting import wait
 
-from turnout.estimators import make_estimator, make_model, plain_types
+from turnout.models.estimators import make_estimator, make_model, plain_types
 
 PROJECT = Path(__file__).parents[1]
 SETTINGS = {"spark.executor.memory": "512m", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}

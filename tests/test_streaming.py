@@ -22,9 +22,9 @@ from waiting import wait
 
 from turnout import ComponentError
 from turnout.components.predict_stream import predict_stream
-from turnout.estimators import make_estimator, make_model, plain_types
 from turnout.inference import table as tables
 from turnout.inference.job import Job, output_schemas
+from turnout.models.estimators import make_estimator, make_model, plain_types
 
 PROJECT = Path(__file__).parents[1]
 SETTINGS = {"spark.sql.shuffle.partitions": "2", "spark.driver.bindAddress": "127.0.0.1"}
@@ -160,9 +160,10 @@ def test_rows_that_cannot_be_predicted(tracking: str, tmp_path: Path) -> None:
 
 def test_messages_of_kafka(model: Any, tmp_path: Path) -> None:
     """All but the broker, which cannot run here: messages as Spark's Kafka source gives them."""
-    from turnout.inference.model import Scorer, download, pin
-    from turnout.inference.streaming import from_messages, score_rows
-    from turnout.spark import connect
+    from turnout.engines.spark_session import connect
+    from turnout.inference.stream import from_messages, score_rows
+    from turnout.models.registry import download, pin
+    from turnout.models.scorer import Scorer
 
     table = make_table(10)
     values = [*table.to_json(orient="records", lines=True, date_format="iso").splitlines(), "no JSON"]

@@ -1,7 +1,8 @@
 """Write a machine-learning pipeline once, on the Kubeflow Pipelines SDK; run it on three tracks.
 
-`component` and `pipeline` are the authoring side, together with KFP's artifact types. They are
-loaded on first use, so that `import turnout` alone costs nothing and imports no other library.
+`component` and `pipeline` are the authoring side, together with KFP's artifact types; `run` and
+`compile` are what one does with a pipeline. They are loaded on first use, so that `import turnout`
+alone costs nothing and imports no other library.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from turnout.authoring.component import component
     from turnout.authoring.pipeline import pipeline
     from turnout.spec.airflow_facts import Asset, Deadline, Notifier, StepFacts, Timetable
+    from turnout.verbs import compile, run
 
 __version__ = "0.1.0"
 
@@ -36,6 +38,7 @@ _HOMES = {
     "component": "turnout.authoring.component",
     "on_airflow": "turnout.authoring.airflow",
     "pipeline": "turnout.authoring.pipeline",
+    **dict.fromkeys(("compile", "run"), "turnout.verbs"),
     **dict.fromkeys(("Asset", "Deadline", "Notifier", "StepFacts", "Timetable"), "turnout.spec.airflow_facts"),
     **dict.fromkeys(
         (
@@ -72,9 +75,11 @@ __all__ = [
     "StepFacts",
     "Timetable",
     "TurnoutError",
+    "compile",
     "component",
     "on_airflow",
     "pipeline",
+    "run",
 ]
 
 

@@ -40,7 +40,7 @@ from contract.cases import CASES  # noqa: E402
 
 PROGRAM = """
 import sys
-from turnout.runtime.forkserver import run_to_end
+from turnout.runtimes.forkserver import run_to_end
 text = sys.argv.pop(1)
 run_to_end(lambda: exec(text, {"__name__": "__main__"}) or 0)
 """

@@ -12,8 +12,8 @@ from conftest import COMPONENTS, DAGS, HOME, PROJECT
 from podman import Podman
 from test_dags import ended, pulled
 
-from turnout.runtime.contract import Outcome, Run
-from turnout.runtime.store import ArtifactStore
+from turnout.execution.store import ArtifactStore
+from turnout.spec.contract import Outcome, Run
 
 pytestmark = pytest.mark.containers
 

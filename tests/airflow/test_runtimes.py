@@ -18,11 +18,11 @@ from conftest import COMPONENTS, DAGS, HOME, PROJECT
 from kubelet import Cluster as FakeCluster
 from test_dags import ended, pulled
 
+from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.task import make_task
 from turnout.plan.values import Values
-from turnout.runtime.contract import Run, State
-from turnout.runtime.store import ArtifactStore
+from turnout.spec.contract import Run, State
 from turnout.spec.document import read_file
 
 ROOT = HOME / "root"

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from contract.cases import CASES, Case
+from turnout.authoring.source import load
+from turnout.execution.secrets import Secrets
+from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.parameters import bind_parameters
-from turnout.runtime.secrets import Secrets
-from turnout.runtime.store import ArtifactStore
-from turnout.source import load
-from turnout.tracks import local
+from turnout.tracks.local import runner as local
 
 SHAPES = Path(__file__).with_name("shapes.py")
 SECRETS = Secrets({"warehouse": {"password": "hush"}}, {"limits": {"rows": "10"}})

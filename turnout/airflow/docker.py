@@ -19,9 +19,9 @@ from docker.types import DeviceRequest, Mount
 from kubernetes.utils.quantity import parse_quantity
 
 from turnout.errors import Fault, StepError
-from turnout.runtime.contract import Task
-from turnout.runtime.staging import open_to_all
-from turnout.runtime.store import local_path
+from turnout.execution.staging import open_to_all
+from turnout.execution.store import local_path
+from turnout.spec.contract import Task
 from turnout.spec.deployment_spec import PipelineContainerSpec, ResourceSpec
 
 
@@ -46,7 +46,7 @@ class DockerRuntime:
         on_line: Callable[[str], None],
         timeout: float | None = None,
     ) -> int:
-        """As `turnout.runtime.process.Runtime.run`."""
+        """As `turnout.execution.runtime.Runtime.run`."""
         workdir = log.parent
         open_to_all(workdir)
         operator = self._operator = docker_operator(

@@ -1,6 +1,6 @@
 """The kubernetes runtime: a step in a pod, by Airflow's KubernetesPodOperator, deferred while the pod runs.
 
-The pod stages its own artifacts and commits its own outcome (`turnout.runtime.staging`); the worker only
+The pod stages its own artifacts and commits its own outcome (`turnout.execution.staging`); the worker only
 makes it, and reads how it ended.
 """
 
@@ -17,12 +17,12 @@ from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 
 from turnout.airflow.pod import BASE, LAUNCHER, manifest
 from turnout.errors import Fault, StepError
-from turnout.runtime.contract import Task
-from turnout.runtime.launcher import ERROR_FILE, command_of, contract_of
-from turnout.runtime.placeholders import resolve_text, task_values
-from turnout.runtime.staging import SHARED, write_task
-from turnout.runtime.store import ArtifactStore
+from turnout.execution.launcher import ERROR_FILE, command_of, contract_of
+from turnout.execution.staging import SHARED, write_task
+from turnout.execution.store import ArtifactStore
+from turnout.spec.contract import Task
 from turnout.spec.deployment_spec import PipelineContainerSpec
+from turnout.spec.placeholders import resolve_text, task_values
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
 
     from turnout.airflow.runtimes import Process
-    from turnout.runtime.contract import Outcome, Task
+    from turnout.spec.contract import Outcome, Task
 
 
 class Step(PlanOperator):
@@ -39,7 +39,7 @@ class Step(PlanOperator):
         self._runtime: Process | None = None
 
     def execute(self, context: Context) -> None:
-        from turnout.runtime.cache import Cache
+        from turnout.execution.cache import Cache
 
         try:
             task, runtime = self._prepared()
@@ -87,8 +87,8 @@ class Step(PlanOperator):
     def _finish(self, context: Context, task: Task, outcome: Outcome, key: str | None) -> None:
         """Make a step's outputs known, or fail as it did."""
         from turnout.airflow.view import IN_STORE, XCOM_LIMIT
-        from turnout.runtime.cache import Cache, is_kept
-        from turnout.runtime.contract import State
+        from turnout.execution.cache import Cache, is_kept
+        from turnout.spec.contract import State
 
         view = self._view
         if outcome.state is not State.SUCCEEDED:
@@ -161,7 +161,7 @@ class End(PlanOperator):
         self.region = region
 
     def execute(self, context: Context) -> None:
-        from turnout.runtime.contract import State
+        from turnout.spec.contract import State
 
         state, failed = self._view.ended(self.region, self._view.iteration)
         if state is State.SKIPPED:

@@ -27,10 +27,10 @@ def make_app() -> FastAPI:
     from fastapi.responses import HTMLResponse
 
     from turnout.airflow.view import setting
-    from turnout.runtime.contract import Run
-    from turnout.runtime.store import ArtifactStore
-    from turnout.tracks.report import results_page
-    from turnout.tracks.results import StepResult
+    from turnout.execution.store import ArtifactStore
+    from turnout.plan.results import StepResult
+    from turnout.reports.run import results_page
+    from turnout.spec.contract import Run
 
     app = FastAPI(title="Turnout")
     allowed = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from turnout.runtime.staging import WRAPPER
+from turnout.execution.staging import WRAPPER
 from turnout.spec.deployment_spec import ResourceSpec
 
 BASE, LAUNCHER = "base", "launcher"

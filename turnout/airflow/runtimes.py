@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.airflow.view import View, setting
-from turnout.errors import Fault, TurnoutError
+from turnout.errors import Fault, TrackError, TurnoutError
+from turnout.execution.cache import fingerprint, fingerprint_with_outside
+from turnout.execution.environments import prepare
+from turnout.execution.launcher import launch, now
+from turnout.execution.runtime import Runtime
+from turnout.execution.secrets import Secrets
 from turnout.plan.model import Step
-from turnout.runtime.cache import fingerprint, fingerprint_with_outside
-from turnout.runtime.contract import Outcome, State, Task
-from turnout.runtime.environments import prepare
-from turnout.runtime.launcher import launch, now
-from turnout.runtime.process import ProcessRuntime, Runtime
-from turnout.runtime.secrets import Secrets
-from turnout.runtime.workers import Workers, is_lightweight
+from turnout.runtimes.process import ProcessRuntime
+from turnout.runtimes.warm import Workers, is_lightweight
+from turnout.spec.contract import Outcome, State, Task
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 
 if TYPE_CHECKING:
@@ -169,11 +170,11 @@ def make_runtime(view: View, step: Step) -> Process:
     """The runtime that the deployment has chosen, for a step.
 
     Raises:
-        TurnoutError: there is no such runtime, or the pipeline asks for what it cannot do.
+        TrackError: there is no such runtime, or the pipeline asks for what it cannot do.
     """
-    from turnout.tracks.runtimes import check_runtime
+    from turnout.tracks.airflow import faults
 
     name = setting("runtime", required=False) or "process"
-    if faults := check_runtime(view.plan.document, name):
-        raise TurnoutError("\n".join(map(str, faults)))
+    if found := faults(view.plan, name):
+        raise TrackError(found)
     return _RUNTIMES[name](view, step, view.values.settings(step.kubernetes, view.iteration))

@@ -15,15 +15,15 @@ from airflow.sdk import BaseOperator, conf
 
 from turnout.airflow.provider import SECTION
 from turnout.errors import Fault, StepError, TurnoutError
+from turnout.execution.store import ArtifactStore, with_workspace
 from turnout.plan.link import link
 from turnout.plan.model import Node, Plan, Region, Step
 from turnout.plan.parameters import empty_value, with_data_interval
 from turnout.plan.values import Iteration, Values, parsed
-from turnout.runtime.contract import Run, State
-from turnout.runtime.placeholders import run_values
-from turnout.runtime.store import ArtifactStore, with_workspace
+from turnout.spec.contract import Run, State
 from turnout.spec.document import digest as digest_of
 from turnout.spec.document import read
+from turnout.spec.placeholders import run_values
 from turnout.spec.values import ABSENT
 
 if TYPE_CHECKING:

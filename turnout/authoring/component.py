@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from turnout import __version__
-from turnout.authoring.signature import Signature, read_signature
 from turnout.errors import DefinitionError, Fault
-from turnout.runtime.code_digest import code_digest
+from turnout.execution.code_digest import code_digest
+from turnout.spec.signature import SIGNATURES, Signature, read_signature
 
 if TYPE_CHECKING:
     from kfp.dsl.python_component import PythonComponent
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-SIGNATURES: dict[str, Signature] = {}
-"""The signatures of the components defined so far, by their target `module:function`."""
 
 
 @dataclass(frozen=True)

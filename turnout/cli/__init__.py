@@ -12,12 +12,12 @@ import sys
 def main() -> None:
     """The command line. `turnout exec` starts every step of a schedule, so it loads nothing else."""
     if sys.argv[1:2] == ["stage"]:
-        from turnout.runtime import staging
+        from turnout.execution import staging
 
         sys.exit(staging.main(sys.argv[2:]))
     if sys.argv[1:2] in (["exec"], ["outside"]):
-        from turnout.runtime import executor
-        from turnout.runtime.forkserver import run_to_end
+        from turnout.execution import executor
+        from turnout.runtimes.forkserver import run_to_end
 
         program = executor.main if sys.argv[1] == "exec" else executor.describe_outside
         run_to_end(lambda: program(sys.argv[2:]))

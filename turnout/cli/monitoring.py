@@ -1,4 +1,4 @@
-"""`turnout monitoring`: alert rules and a dashboard for pipelines, and how their steps do."""
+"""`turnout monitoring`: alert rules and a dashboard for pipelines, and statistics of their steps."""
 
 from __future__ import annotations
 
@@ -7,43 +7,55 @@ import datetime
 import itertools
 import json
 from pathlib import Path
+from typing import Annotated, Optional
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from turnout.errors import TurnoutError
-from turnout.monitoring.export import alert_rules, dashboard, monitors
-from turnout.monitoring.system import QUANTILES, step_metrics, summarise
-from turnout.plan.link import link
-from turnout.runtime.store import ArtifactStore
-from turnout.source import load
+from turnout.cli.compile import write
+from turnout.cli.options import Check, Json, Root, all_pipelines, errors
+
+commands = typer.Typer(no_args_is_help=True, help="Export alert rules and dashboards; show step statistics.")
 
 
-def export(sources: list[str]) -> dict[Path, str]:
-    """The files for pipelines: rules of Prometheus, and a dashboard of Grafana.
+@commands.command()
+def export(
+    sources: Annotated[
+        Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
+        typer.Argument(metavar="[SOURCE ...]", help="Pipelines with monitors; all of pipelines/ when none is given."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("monitoring"),
+    check: Check = False,
+) -> None:
+    """Write alert rules for Prometheus (rules.yml) and a dashboard for Grafana (dashboard.json)."""
+    from turnout import verbs
+    from turnout.cli.monitors import monitors_of
+    from turnout.monitoring.alerts.dashboard import dashboard
+    from turnout.monitoring.alerts.rules import alert_rules
 
-    Raises:
-        TurnoutError: none of them has a monitor, or two monitors have one name.
-    """
-    plans = [link(load(source)) for source in sources]
-    pipelines = [(plan.name, list(monitors(plan))) for plan in plans]
-    found = [monitor for _, of in pipelines for monitor in of]
-    if not found:
-        raise TurnoutError(f"no monitor @ {', '.join(plan.name for plan in plans)}\n  hint: use the component monitor")
-    known: dict[str, str] = {}
-    for monitor in found:
-        if monitor.name in known:
-            raise TurnoutError(f"two monitors are called '{monitor.name}' @ {known[monitor.name]}, {monitor.pipeline}")
-        known[monitor.name] = monitor.pipeline
-    return {Path("rules.yml"): alert_rules(pipelines), Path("dashboard.json"): dashboard(pipelines)}
+    with errors():
+        pipelines = monitors_of([verbs.linked(source) for source in sources or all_pipelines()])
+        files = {Path("rules.yml"): alert_rules(pipelines), Path("dashboard.json"): dashboard(pipelines)}
+        write(files, out, check, "run turnout monitoring export")
 
 
-def show_steps(root: str, days: float, prometheus: str, as_json: bool) -> None:
-    """Print how steps did, and publish it."""
-    since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
-    found = summarise(ArtifactStore(root), since)
-    if prometheus:
-        step_metrics(found).publish(prometheus)
+@commands.command()
+def steps(
+    root: Root = ".turnout",
+    days: Annotated[float, typer.Option(min=0, help="Only steps that ended in the last so many days.")] = 30.0,
+    prometheus: Annotated[str, typer.Option(help="A .prom file, or URL of a Pushgateway, for the figures.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Show how long steps take, how often they fail, how many rows they process, and how much memory they need."""
+    from turnout.execution.store import ArtifactStore
+    from turnout.monitoring.system import QUANTILES, step_metrics, summarise
+
+    with errors():
+        since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+        found = summarise(ArtifactStore(root).all_outcomes(), since)
+        if prometheus:
+            step_metrics(found).publish(prometheus)
     if as_json:
         print(json.dumps([dataclasses.asdict(item) for item in found], indent=2))
         return

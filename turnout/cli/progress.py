@@ -15,8 +15,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from turnout.plan.model import Plan, Region
-from turnout.runtime.contract import State
-from turnout.tracks.results import RunResult, StepResult, Watch
+from turnout.plan.results import RunResult, StepResult, Watch
+from turnout.spec.contract import State
 
 _STYLES = {
     State.SUCCEEDED: "green",

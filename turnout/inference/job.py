@@ -20,9 +20,11 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 from upath import UPath
 
+from turnout.data.parquet import Piece
 from turnout.errors import ComponentError
-from turnout.inference.model import ModelVersion, Scorer
 from turnout.inference.table import DATE, Part
+from turnout.models.registry import ModelVersion
+from turnout.models.scorer import Scorer
 
 BATCH_ROWS = 65_536
 _MOST_FAILURES = 1_000
@@ -61,29 +63,6 @@ class Job:
     predicted_at: str
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Row groups of a Parquet file: what one worker takes at a time."""
-
-    uri: str
-    row_groups: tuple[int, ...]
-
-
-def open_table(uri: str) -> tuple[ds.Dataset, str]:
-    """A Parquet file, or a directory of them, as a dataset, and what stands before its files' paths in a URI.
-
-    Raises:
-        ComponentError: there is none.
-    """
-    try:
-        path = UPath(uri)
-        if path.protocol in ("", "file", "local"):
-            return ds.dataset(path.path, format="parquet", partitioning="hive", exclude_invalid_files=False), ""
-        return ds.dataset(path.path, format="parquet", filesystem=path.fs, partitioning="hive"), f"{path.protocol}://"
-    except (OSError, ValueError, pa.ArrowException, ImportError) as error:
-        raise ComponentError(f"the data cannot be read as Parquet: {error}", where=uri) from error
-
-
 def within(job: Job, schema: pa.Schema) -> pc.Expression | None:
     """The rows of the job's interval, as a filter; None when it has no interval."""
     if not job.since:
@@ -96,15 +75,6 @@ def within(job: Job, schema: pa.Schema) -> pc.Expression | None:
         return pc.scalar(moment.cast(pa.timestamp("us")) if kind.tz is None else moment)
 
     return (field >= bound(job.since)) & (field < bound(job.until))
-
-
-def pieces(dataset: ds.Dataset, prefix: str, chosen: pc.Expression | None) -> list[Piece]:
-    """The row groups in which there may be rows that are chosen, by the statistics in the files."""
-    return [
-        Piece(prefix + part.path, tuple(group.id for group in part.row_groups))
-        for fragment in dataset.get_fragments(filter=chosen)
-        for part in fragment.split_by_row_group(filter=chosen, schema=dataset.schema)
-    ]
 
 
 def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> Schemas:

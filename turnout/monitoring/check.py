@@ -9,17 +9,17 @@ from typing import Literal
 
 import pandas as pd
 
-from turnout.inference.predict import moment
-from turnout.monitoring import joint
-from turnout.monitoring.concept import Detector
+from turnout.data.tables import require_among
+from turnout.data.times import moment
+from turnout.monitoring.checks import joint
+from turnout.monitoring.checks.concept import Detector
+from turnout.monitoring.checks.drift import check_schema, column_findings
+from turnout.monitoring.checks.model import model_findings
+from turnout.monitoring.checks.performance import MOST_ROWS
 from turnout.monitoring.current import Current
-from turnout.monitoring.drift import check_schema, column_findings
 from turnout.monitoring.findings import DRIFT, MODEL, QUALITY, Check, Comparison, Finding, judged
-from turnout.monitoring.model_checks import model_findings
-from turnout.monitoring.performance import MOST_ROWS
 from turnout.monitoring.profile import Profile
 from turnout.monitoring.reference import Reference
-from turnout.tables import require_among
 
 _SHARED = 2.0
 """Rows of a day that tell no more than one independent row; with more, any day can be told by what its rows share."""

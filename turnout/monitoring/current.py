@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from turnout.data.parquet import open_table
+from turnout.engines.spark_session import session
 from turnout.errors import ComponentError
-from turnout.inference.job import open_table
 from turnout.monitoring.profile import Profile, count_dataset
 from turnout.monitoring.spark_counts import count_on_spark
-from turnout.spark import session
 
 
 class Current(Protocol):

@@ -14,16 +14,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from turnout.data.parquet import open_table
 from turnout.errors import ComponentError
-from turnout.inference.job import open_table
-from turnout.inference.model import ModelVersion
-from turnout.monitoring import joint
-from turnout.monitoring.calibration import Curve, reliability
+from turnout.models.registry import ModelVersion
+from turnout.models.scoring import Predictions
+from turnout.monitoring.checks import joint
+from turnout.monitoring.checks.calibration import Curve, reliability
+from turnout.monitoring.checks.performance import Measured, estimate, measure
 from turnout.monitoring.current import ArrowTable
 from turnout.monitoring.dependence import blocks_of
-from turnout.monitoring.performance import Measured, estimate, measure
 from turnout.monitoring.profile import Profile, make_profile
-from turnout.scoring import Predictions
 
 _DIRECTORY = "monitoring"
 _TRAINING, _PREDICTIONS, _SCORES, _ROWS = "training.json", "predictions.json", "scores.json", "rows.parquet"

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from turnout.html_page import Section, page, svg
 from turnout.monitoring.findings import FAIRNESS, MODEL, Comparison, Finding
 from turnout.monitoring.judgement import Judgement
 from turnout.monitoring.profile import Column, Profile, aligned
 from turnout.monitoring.prometheus import Gauges
+from turnout.reports.page import Section, page, svg
 
 _PLOTS = 8
 _COLORS = ("#9db8d2", "#d9822b")

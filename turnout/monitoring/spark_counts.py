@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from turnout.data.parquet import open_table, pieces
+from turnout.engines.spark_session import reason
 from turnout.errors import ComponentError
-from turnout.inference.job import open_table, pieces
 from turnout.monitoring.profile import Profile, add, count, count_dataset
-from turnout.spark import reason
 
 
 def count_on_spark(data: str, like: Profile, session: Any) -> Profile:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from turnout.monitoring.prometheus import Gauges
-from turnout.runtime.contract import Outcome, State
-from turnout.runtime.store import ArtifactStore
+from turnout.spec.contract import Outcome, State
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -43,13 +43,16 @@ class StepSummary:
     last_failed: bool
 
 
-def summarise(store: ArtifactStore, since: datetime.datetime) -> list[StepSummary]:
-    """The steps of all runs under a root that ended since a time, by pipeline and step, on whichever track they ran.
+def summarise(outcomes: Iterable[tuple[str, str, Outcome]], since: datetime.datetime) -> list[StepSummary]:
+    """The steps that ended since a time, by pipeline and step, on whichever track they ran.
+
+    Args:
+        outcomes: each with its pipeline and step.
 
     Source: the interval of a share is Wilson's; Brown, Cai and DasGupta, Statistical Science 16 (2001).
     """
     found: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
-    for pipeline, step, outcome in store.all_outcomes():
+    for pipeline, step, outcome in outcomes:
         ran = outcome.state in (State.SUCCEEDED, State.FAILED) and not outcome.cached
         if ran and outcome.ended and datetime.datetime.fromisoformat(outcome.ended) >= since:
             found[pipeline, step].append(outcome)

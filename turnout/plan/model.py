@@ -220,6 +220,11 @@ class Plan:
     document: Document
 
     @property
+    def stem(self) -> str:
+        """What files that are compiled from it are called, without their endings."""
+        return self.name.replace("-", "_")
+
+    @property
     def config(self) -> PipelineConfig:
         """What the pipeline asks of every platform: a workspace, a time-out."""
         platform = self.document.platform

@@ -22,9 +22,9 @@ from turnout.plan.model import (
     Source,
     StepOutput,
 )
-from turnout.runtime.contract import Artifact
-from turnout.runtime.placeholders import resolve_template, step_values
+from turnout.spec.contract import Artifact
 from turnout.spec.json_schema import whole_numbers
+from turnout.spec.placeholders import resolve_template, step_values
 from turnout.spec.values import ABSENT
 
 Iteration = tuple[int, ...]

@@ -1,0 +1,87 @@
+"""Which room of the house may use which: the documented arrows, held against the import graph."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "turnout"
+
+DOMAIN = {"data", "features", "models", "trackers", "engines", "inference", "monitoring", "reports"}
+"""What components are made of. It knows no track, no plan and no execution."""
+
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "spec": {"errors"},
+    "plan": {"errors", "spec"},
+    "execution": {"errors", "spec", "plan", "data"},  # of data, the digest of a file's content
+    "runtimes": {"errors", "spec", "plan", "execution"},
+    "tracks": {"errors", "spec", "plan", "execution", "runtimes", "reports"},
+    "airflow": {"errors", "spec", "plan", "execution", "runtimes", "tracks", "reports"},
+    "authoring": {"", "errors", "spec", "execution"},  # of execution, the digest of a component's code
+    "verbs": {"errors", "spec", "plan", "execution", "tracks", "authoring"},
+    "cli": {"", "errors", "spec", "plan", "execution", "runtimes", "verbs", "tracks", "monitoring"},
+    **dict.fromkeys(DOMAIN, {"errors", *DOMAIN}),
+    "reports": {"errors", "spec", "plan"},  # a run's page draws its plan
+    "monitoring": {"errors", "spec", *DOMAIN} - {"inference"},
+    **dict.fromkeys(("components", "pipelines"), {"", "components", "pipelines", "errors", *DOMAIN}),
+}
+"""The other rooms whose modules each room may import; `""` is `turnout` itself, with its public names."""
+
+
+def imports(file: Path) -> Iterator[str]:
+    """The modules of Turnout that a file imports when it runs, inside functions too."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(module: str) -> str:
+    """The package below `turnout` that a module is in; `""` for a name of `turnout` itself."""
+    name = module.split(".")[1] if "." in module else ""
+    return name if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file() else ""
+
+
+def violations(package: Path = PACKAGE) -> list[str]:
+    found = []
+    for file in sorted(package.rglob("*.py")):
+        name = file.relative_to(package).with_suffix("").parts[0]
+        if name == "__init__":
+            continue
+        for module in imports(file):
+            if module.split(".")[0] != "turnout":
+                continue
+            other = room(module)
+            if other != name and other not in ALLOWED[name]:
+                target = "/".join(module.split(".")[:3])
+                found.append(
+                    f"{file.relative_to(package.parent)} imports {target}: {name} may not use {other or 'turnout'}"
+                )
+    return found
+
+
+def test_every_import_follows_a_documented_arrow() -> None:
+    assert violations() == []
+
+
+def test_the_rooms_are_those_that_are_documented() -> None:
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix in ("", ".py")} - {"__init__", "__pycache__"}
+    assert rooms == set(ALLOWED)
+
+
+def test_rooms_below_do_not_use_those_above() -> None:
+    order = ("errors", "spec", "plan", "execution", "runtimes", "tracks", "verbs", "cli")
+    for index, name in enumerate(order):
+        assert not ALLOWED[name] & set(order[index:]), name

@@ -1,0 +1,78 @@
+"""SOURCE on the command line: `module:pipeline`, `path.py[:name]`, or a compiled KFP YAML file."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from turnout.errors import Fault, SourceError, did_you_mean
+from turnout.spec.document import Document, read_file
+
+
+def load(source: str) -> Document:
+    """The document that a source names.
+
+    A Python file is imported as the module that it is in its code base, and its directory is put on
+    PYTHONPATH, so that steps in other processes import the same components.
+
+    Raises:
+        SourceError: nothing is there, or not exactly one pipeline.
+        DefinitionError: a component or pipeline in it cannot be written down.
+        SpecError: a YAML file is not a KFP pipeline.
+    """
+    if source.endswith((".yaml", ".yml", ".json")):
+        return read_file(Path(source))
+    target, _, name = source.partition(":")
+    module = _import_file(Path(target)) if target.endswith(".py") else _import(target, source)
+
+    from turnout.authoring.pipeline import compile_pipeline, is_pipeline
+
+    found = {key: value for key, value in vars(module).items() if is_pipeline(value)}
+    if name and name not in found:
+        hint = did_you_mean(name, found)
+        raise SourceError(str(Fault(f"no pipeline '{name}'", target, tuple(found), hint)))
+    # Another's pipeline may be here since this one's is partly made of it.
+    own = {key: value for key, value in found.items() if value.pipeline_func.__module__ == module.__name__} or found
+    if not name and len(own) != 1:
+        what = "no pipeline here" if not own else "more than one pipeline here"
+        hint = "decorate a function with @pipeline" if not own else f"name one: {target}:{next(iter(own))}"
+        raise SourceError(str(Fault(what, target, tuple(own), hint)))
+    return compile_pipeline(found[name] if name else next(iter(own.values())))
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise SourceError(str(Fault("no such file", str(path))))
+    root, module = _module_of(path.resolve())
+    for place in (str(root), *(entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)):
+        if place not in sys.path:
+            sys.path.insert(0, place)
+    entries = [str(root), *(entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(entries))
+    return _import(module, str(path))
+
+
+def _module_of(path: Path) -> tuple[Path, str]:
+    """The root of a file's code base, and its module name from there."""
+    for package in ("components", "pipelines"):
+        folder = Path(__file__).parents[1] / package
+        if path.parent == folder:
+            return Path(__file__).parents[2], f"turnout.{package}.{path.stem}"
+    root, names = path.parent, [path.stem]
+    while (root / "__init__.py").is_file():
+        names.insert(0, root.name)
+        root = root.parent
+    return root, ".".join(names)
+
+
+def _import(module: str, source: str) -> ModuleType:
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        hint = "SOURCE is module:pipeline, path.py[:name] or a compiled .yaml"
+        raise SourceError(str(Fault(f"no module '{error.name}'", source, (), hint))) from error

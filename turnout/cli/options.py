@@ -1,0 +1,43 @@
+"""What commands share: options by one name and help, and how errors are shown."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from turnout.errors import Fault, SourceError, TurnoutError
+
+SOURCE = "module:pipeline, path.py[:name], or a compiled KFP YAML"
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE)]
+Root = Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="URI under which runs are kept.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is not up to date.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+Runtime = Annotated[
+    Optional[str],  # noqa: UP045 - Typer reads this spelling on every Python
+    typer.Option(help="What steps run with, where that is known; what it cannot do is refused."),
+]
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """Our errors in their words, without a traceback; status 1."""
+    try:
+        yield
+    except TurnoutError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.secho("interrupted: the steps that were running have been cancelled", fg="red", err=True)
+        raise typer.Exit(130) from None
+
+
+def all_pipelines() -> list[str]:
+    """The files of `pipelines/` here. Raises SourceError when there is none."""
+    found = sorted(str(path) for path in Path("pipelines").glob("*.py") if path.name != "__init__.py")
+    if not found:
+        raise SourceError(str(Fault("no pipelines/*.py", "the current directory", hint="name a SOURCE")))
+    return found

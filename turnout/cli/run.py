@@ -1,0 +1,83 @@
+"""`turnout run`."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from turnout.cli.options import SOURCE, Json, Root, errors
+from turnout.errors import Fault, ParameterError
+
+
+def run(
+    source: Annotated[str, typer.Argument(metavar="[SOURCE]", help=SOURCE)] = "",
+    parameter: Annotated[
+        Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
+        typer.Option(
+            "-p", "--parameter", metavar="NAME=VALUE", help="A parameter; text, or JSON where JSON is wanted."
+        ),
+    ] = None,
+    root: Root = ".turnout",
+    run_id: Annotated[str, typer.Option(help="The run's id; made from the time when not given.")] = "",
+    resume: Annotated[str, typer.Option(metavar="RUN_ID", help="Continue a run that was interrupted or failed.")] = "",
+    parallelism: Annotated[Optional[int], typer.Option(min=1, help="Steps at once; the number of cores.")] = None,  # noqa: UP045
+    cache: Annotated[bool, typer.Option(help="Take results of earlier steps with the same code and inputs.")] = True,
+    secrets: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(envvar="TURNOUT_SECRETS", metavar="FILE", help="YAML that stands for a cluster's secrets."),
+    ] = None,
+    runtime: Annotated[str, typer.Option(help="What steps run with; as processes of this machine if not given.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Run a pipeline on this machine. Exit 0 only when the run succeeded."""
+    from turnout import verbs
+    from turnout.cli.progress import show_result, watching
+    from turnout.spec.contract import State
+
+    # Who ends a run in an orderly way, such as a CI system, gets the same as for an interrupt.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    more: dict[str, Any] = {
+        "root": root, "runtime": runtime, "cache": cache, "parallelism": parallelism, "secrets": secrets,
+    }  # fmt: skip
+    with errors():
+        if resume:
+            if source or parameter or run_id:
+                what = "a run that is resumed has its pipeline, parameters and id already"
+                raise ParameterError([Fault(what, "--resume")])
+            with watching(verbs.plan_of_run(resume, root), resume) as watch:
+                result = verbs.resume(resume, watch=watch, **more)
+        else:
+            if not source:
+                raise ParameterError([Fault("no pipeline to run", hint="name a SOURCE, or a run with --resume")])
+            plan = verbs.linked(source)
+            values = _typed(plan, parameter or [])
+            run_id = run_id or verbs.new_run_id()
+            with watching(plan, run_id) as watch:
+                result = verbs.run(plan, values, run_id=run_id, watch=watch, **more)
+    if as_json:
+        print(json.dumps(result.to_dict(), indent=2, default=str))
+    else:
+        show_result(result)
+    raise typer.Exit(0 if result.state is State.SUCCEEDED else 1)
+
+
+def _typed(plan: Any, parameters: list[str]) -> dict[str, Any]:
+    """What was given as text, in the parameters' types."""
+    from turnout.plan.parameters import parse_value
+
+    given = dict(_pair(item) for item in parameters)
+    return {
+        name: parse_value(text, plan.parameters[name].schema) if name in plan.parameters else text
+        for name, text in given.items()
+    }
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ParameterError([Fault(f"'{text}' is not NAME=VALUE", hint="-p rows=100, or -p 'grid=[1, 2]'")])
+    return name, value

@@ -1,0 +1,56 @@
+"""`turnout runs` and `turnout show`: what earlier runs left."""
+
+from __future__ import annotations
+
+import collections
+import json
+import sys
+import webbrowser
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from turnout.cli.options import Json, Root, errors
+
+
+def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
+    """List the runs under a root, the latest last."""
+    from turnout.execution.runs import find_runs
+    from turnout.execution.store import ArtifactStore
+
+    with errors():
+        records = find_runs(ArtifactStore(root))
+    if as_json:
+        keys = ("pipeline", "run_id", "state", "create_time", "end_time", "parameters")
+        print(json.dumps([{key: record.get(key) for key in keys} for record in records], indent=2))
+        return
+    table = Table("run", "pipeline", "state", "started", "steps")
+    for record in records:
+        states = collections.Counter(step["state"] for step in record.get("steps", ()))
+        steps = ", ".join(f"{count} {state.lower()}" for state, count in states.items())
+        started = str(record["create_time"])[:19].replace("T", " ")
+        table.add_row(record["run_id"], record["pipeline"], record["state"], started, steps)
+    Console(highlight=False).print(table if records else f"no runs @ {root}")
+
+
+def show(run_id: Annotated[str, typer.Argument(metavar="RUN_ID")], root: Root = ".turnout") -> None:
+    """Print a run, and open its report in a browser when this is a terminal."""
+    from turnout.cli.progress import show_result
+    from turnout.execution.runs import read_run
+    from turnout.execution.store import ArtifactStore
+    from turnout.plan.results import RunResult
+    from turnout.spec.contract import Run
+
+    with errors():
+        store = ArtifactStore(root)
+        plan, record = read_run(store, run_id)
+    report = store.run_path(Run(plan.name, run_id, "")) / "report.html"
+    result = RunResult.from_dict(record)
+    result.path = str(report.parent) if report.exists() else ""
+    show_result(result)
+    if not report.exists():
+        print(f"under way, or interrupted: turnout run --resume {run_id}")
+    elif store.is_local and sys.stdout.isatty():
+        webbrowser.open(f"file://{report.path}")

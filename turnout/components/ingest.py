@@ -1,0 +1,57 @@
+"""Bring a dataset into a run."""
+
+from typing import Literal
+
+from turnout import Dataset, Output, component
+from turnout.data import outside
+
+
+@component(outside=outside.data_revision)
+def ingest(
+    source: str,
+    data: Output[Dataset],
+    revision: str = "",
+    format: Literal["auto", "parquet", "csv"] = "auto",
+    timestamps: list[str] = [],
+    timestamp: str = "",
+    since: str = "",
+    until: str = "",
+    allow_empty: bool = False,
+):
+    """Read a table from where it is kept, and record exactly what was read.
+
+    The artifact's metadata holds the source and its revision, the digest of the source's bytes, the
+    number of rows and the schema.
+
+    Args:
+        source: a path or URI (file, s3, gs, http) of a file or a directory of Parquet files; with a
+            revision, a path in the DVC repository here, or REPOSITORY#PATH.
+        data: the table, as Parquet.
+        revision: a git revision (commit, tag, branch) of the DVC repository to take the data from;
+            empty for the data as it is now.
+        format: the source's format; found from its content when auto.
+        timestamps: columns of a CSV source that hold times, to be read as UTC.
+        timestamp: column with each row's time, for an interval.
+        since: only rows from this time on, ISO 8601; empty for all. Without an offset it is meant in UTC.
+        until: only rows before this time; empty for all.
+        allow_empty: go on with no rows, for a step that has something to say of that.
+    """
+    import tempfile
+    from pathlib import Path
+
+    from turnout import ComponentError
+    from turnout.data.digest import content_digest
+    from turnout.data.tables import fetch, read_table, within, write_table
+
+    with tempfile.TemporaryDirectory() as directory:
+        fetched = fetch(source, revision, Path(directory))
+        table, found = read_table(fetched.path, format, timestamps)
+        if since or until:
+            table = within(table, timestamp, since, until)
+        if table.empty and not allow_empty:
+            interval = f" from {since or 'ever'} to {until or 'now'}" if since or until else ""
+            raise ComponentError(f"the dataset has no rows{interval}", where=source)
+        digest = content_digest(fetched.path)
+    data.metadata.update(write_table(table, data.path))
+    data.metadata.update(source=source, source_format=found, revision=fetched.revision, data_digest=digest)
+    print(f"{len(table):,} rows and {table.shape[1]} columns from {source} ({found}, {digest[:19]})")

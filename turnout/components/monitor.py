@@ -1,0 +1,169 @@
+"""Hold data against what a model was trained on."""
+
+from typing import Annotated, Literal, NamedTuple
+
+from annotated_types import Ge, Gt, Le
+
+from turnout import HTML, Artifact, Dataset, Input, Metrics, Output, component
+
+
+class Monitored(NamedTuple):
+    """What came of a check; `train` when the data drifted or the model is worse, and the data can be trusted.
+
+    `title`, `summary` and `severity` are for a notice.
+
+    `drifted` when values are distributed otherwise, `broken` when the data cannot be trusted, `alert` when either, or
+    when the model is worse or unfair, or more values than before are missing, out of range, repeated or never seen.
+    """
+
+    drifted: bool
+    broken: bool
+    alert: bool
+    train: bool
+    reasons: list
+    title: str
+    summary: str
+    severity: str
+
+
+@component
+def monitor(
+    data: Input[Dataset],
+    report: Output[HTML],
+    findings: Output[Artifact],
+    metrics: Output[Metrics],
+    model: str = "",
+    reference: str = "",
+    ignore: list[str] = [],
+    predictions: str = "",
+    since: str = "",
+    until: str = "",
+    timezone: str = "UTC",
+    rate: Annotated[float, Gt(0), Le(0.5)] = 0.05,
+    least_distance: Annotated[float, Ge(0), Le(1)] = 0.1,
+    null_limit: Annotated[float, Ge(0), Le(1)] = 0.2,
+    least_rows: Annotated[int, Ge(1)] = 50,
+    prometheus: str = "",
+    check_name: str = "",
+    metric: str = "",
+    target: str = "",
+    least_loss: Annotated[float, Ge(0)] = 0.01,
+    concept: Literal["", "adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w"] = "",
+    groups: list[str] = [],
+    least_unfairness: Annotated[float, Ge(0), Le(1)] = 0.1,
+    timestamp: str = "",
+    stale_hours: Annotated[float, Ge(0)] = 0.0,
+    keys: list[str] = [],
+    required: bool = True,
+    engine: Literal["arrow", "spark"] = "arrow",
+    master: str = "",
+    spark_conf: dict = {},
+) -> Monitored:
+    """Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.
+
+    Every column's values, missing values, range and unseen categories are compared, all columns together, and with
+    `metric` the model's performance and calibration. A difference counts when it is no
+    accident for as many rows as there are, with at most `rate` false ones among those that count, and when it is as
+    large as `least_distance`. Data is broken when a column is gone or of another kind, when values are missing that
+    were there, when it is stale, or when there are too few rows to say anything.
+
+    Args:
+        data: Parquet with the columns to compare.
+        report: the findings as a page.
+        findings: the findings as JSON.
+        metrics: how many columns drifted, and the largest distance.
+        model: `models:/NAME@ALIAS` or `models:/NAME/VERSION`, trained by the catalogue's `train`.
+        reference: path or URI of Parquet to compare with, in the place of a model.
+        ignore: columns of the reference not to compare.
+        predictions: path or URI of a table of predictions, as `predict` writes it; those of the interval are compared
+            with the model's predictions of rows that it had not seen.
+        since: start of the interval, ISO 8601.
+        until: its end, which is not part of it.
+        timezone: IANA name of the zone whose days the predictions are kept by.
+        rate: of false discoveries among the differences that count.
+        least_distance: the share of rows that a difference must be about.
+        null_limit: how much the share of missing values of a column may rise.
+        least_rows: rows below which nothing is said.
+        prometheus: path of a `.prom` file, or URL of a Pushgateway; empty for neither.
+        check_name: the label `monitor` of the metrics, to tell checks of a model apart.
+        metric: by which `evaluate` judged the model: how good it is on these rows, measured where they have the target,
+            else estimated from its probabilities; empty to leave that alone.
+        target: the column with the labels.
+        least_loss: how much worse does not matter: of the metric, of errors, of the share of positives.
+        concept: river's detector for errors in the course of `timestamp`, where rows have the target; empty for none.
+        groups: columns with groups that the model should treat alike, such as a protected attribute.
+        least_unfairness: difference of two groups' shares of yes that does not matter.
+        timestamp: column with each row's time; it says how many days the rows are of.
+        stale_hours: how much older than `until`, or than now, the newest row may be; 0 for any age.
+        keys: columns that no two rows may have alike.
+        required: fail when the model was trained without a reference; else report that there is none.
+        engine: who counts: `arrow`, this process, a piece at a time; or `spark`, on a cluster.
+        master: Spark's master URL; $SPARK_MASTER, or this machine, when empty.
+        spark_conf: further settings of the Spark session.
+    """
+    import json
+    import tempfile
+    from pathlib import Path
+
+    from turnout import ComponentError
+    from turnout.data.tables import fetch
+    from turnout.data.times import days
+    from turnout.inference import table
+    from turnout.models.registry import pin
+    from turnout.monitoring.check import Settings, check
+    from turnout.monitoring.current import current
+    from turnout.monitoring.judgement import judge
+    from turnout.monitoring.profile import Profile, count
+    from turnout.monitoring.reference import load_reference, nothing, table_reference
+    from turnout.monitoring.report import comparison_page, publish_metrics
+
+    if bool(model) == bool(reference):
+        raise ComponentError("give a model or a reference, and not both", where="model, reference")
+    if (metric or concept or groups) and not model:
+        raise ComponentError("only a model's performance can be measured", where="metric", hint="give a model")
+    if (concept or groups) and not metric:
+        raise ComponentError("a model's errors and groups are looked at with its metric", where="metric")
+    if model:
+        version = pin(model)
+        found = load_reference(version)
+        if found is None and required:
+            hint = "train it again with the catalogue's train, or give a reference table"
+            raise ComponentError("the model version has no reference to compare with", where=version.uri, hint=hint)
+        known = found or nothing(version)
+    else:
+        with tempfile.TemporaryDirectory() as directory:
+            known = table_reference(str(fetch(reference, "", Path(directory)).path), reference, timestamp)
+    known = known.without(ignore)
+    predicted: Profile | None = None
+    if predictions:
+        columns = [name for name in ("prediction", "probability") if name in known.profile.columns]
+        predicted = count(table.read(predictions, days(since, until, timezone), columns), known.profile)
+    settings = Settings(
+        rate=rate, least_distance=least_distance, metric=metric, target=target, least_loss=least_loss, concept=concept,
+        groups=groups, least_unfairness=least_unfairness, keys=keys, timestamp=timestamp, stale_hours=stale_hours,
+    )  # fmt: skip
+    with current(data.path, engine, master, spark_conf) as here:
+        comparison, counts = check(known, here, settings, predicted, until)
+    judgement = judge(comparison, rate, null_limit, least_rows)
+    verdict = f"{known.name}: {judgement}" if known.profile.columns else f"{known.name} has no reference"
+    reasons = list(judgement.reasons)
+    Path(report.path).write_text(
+        comparison_page(comparison, known.profile, counts, verdict, not judgement.alert, reasons), encoding="utf-8"
+    )
+    told = {"reference": known.name, "state": judgement.state, "worse": judgement.worse, "unfair": judgement.unfair}
+    result = {**told, "reasons": reasons, **comparison.to_dict()}
+    Path(findings.path).write_text(json.dumps(result, indent=1), encoding="utf-8")
+    metrics.log_metric("rows", counts.rows)
+    metrics.log_metric("drifted", len(comparison.drifted))
+    metrics.log_metric("largest_distance", max((item.distance for item in comparison.findings), default=0.0))
+    for item in comparison.findings:
+        if item.check == "performance":
+            metrics.log_metric(metric, item.current)
+            print(item.text)
+    if prometheus:
+        publish_metrics(comparison, judgement, prometheus, check_name, *known.labels)
+    summary = "\n".join([f"{verdict}; {counts.rows:,} rows", *reasons])
+    print(summary)
+    drifted, broken = judgement.state == "drifted", judgement.state == "broken"
+    title = f"{known.name.removeprefix('models:/')}: {judgement}"
+    return Monitored(drifted, broken, judgement.alert, judgement.train, reasons, title, summary, judgement.severity)

@@ -1,0 +1,114 @@
+"""Fit a model and log it to MLflow."""
+
+from typing import Literal
+
+from turnout import Dataset, Input, Metrics, Model, Output, component
+from turnout.models import outside
+
+
+@component(outside=outside.tracking)
+def train(
+    data: Input[Dataset],
+    model: Output[Model],
+    metrics: Output[Metrics],
+    target: str,
+    task: Literal["classification", "regression"] = "classification",
+    estimator: str = "lightgbm.LGBMClassifier",
+    hyperparameters: dict = {},
+    ignore: list[str] = [],
+    timestamp: str = "",
+    seed: int = 0,
+    experiment: str = "turnout",
+):
+    """Fit an estimator on a table and log it to MLflow, preprocessing included.
+
+    The MLflow run holds parameters, training metrics, the model with signature and input example, counts of the rows
+    and 2,000 of them to compare later ones with (`monitor`), and tags for the lineage: code (git commit), data (digest
+    and DVC revision) and features (digests).
+
+    Args:
+        data: the rows to learn from.
+        model: the fitted model, in MLflow's format; its metadata says where MLflow has it.
+        metrics: the score on the training rows, and the rows and seconds it took.
+        target: column to predict; two classes, or a number.
+        task: what kind of prediction it is.
+        estimator: dotted path of an estimator with scikit-learn's API.
+        hyperparameters: its constructor's arguments.
+        ignore: columns that are not for learning: identifiers, times, what is only known afterwards.
+        timestamp: column with each row's time, where rows of a day have something in common that monitoring has to
+            know: a day's weather is not the year's.
+        seed: of the estimator's random state.
+        experiment: MLflow experiment to log to.
+    """
+    import os
+    import time
+
+    import mlflow
+    import pandas as pd
+    from mlflow.models import infer_signature
+
+    from turnout.data.tables import lineage, require
+    from turnout.models.estimators import make_estimator, make_model, split_columns
+    from turnout.models.files import requirements, save_copy
+    from turnout.models.scoring import DEFAULT_METRIC, check_target, predictions, score
+    from turnout.monitoring.reference import keep_training
+    from turnout.trackers.mlflow import code_revision
+
+    table = pd.read_parquet(data.path)
+    require(table, [timestamp] if timestamp else [], "data")
+    inputs, labels = split_columns(table, target, ignore)
+    check_target(labels, task)
+    fitted = make_model(inputs, make_estimator(estimator, hyperparameters, seed, task))
+    if "MLFLOW_RUN_ID" not in os.environ:  # set by KFP's MLflow plugin, together with the experiment
+        mlflow.set_experiment(experiment)
+    came_from = lineage(data.metadata)
+    tags = {
+        "turnout.run_id": os.environ.get("TURNOUT_RUN_ID", ""),
+        "turnout.code": code_revision(),
+        "turnout.data": came_from.get("data_digest", ""),
+        "turnout.data_source": came_from.get("source", ""),
+        "turnout.data_revision": came_from.get("revision", ""),
+        "turnout.features": came_from.get("features_digest", ""),
+    }
+    with mlflow.start_run(tags={key: value for key, value in tags.items() if value}) as run:
+        mlflow.log_params({"estimator": estimator, "task": task, "target": target, "seed": seed, "ignore": ignore})
+        mlflow.log_params(fitted["estimator"].get_params())
+        started = time.monotonic()
+        fitted.fit(inputs, labels)
+        seconds = time.monotonic() - started
+        found = predictions(fitted, inputs, task)
+        metric = DEFAULT_METRIC[task]
+        told = {
+            f"training_{metric}": score(metric, labels, found),
+            "training_rows": len(inputs),
+            "training_seconds": round(seconds, 3),
+        }
+        mlflow.log_metrics(told)
+        keep_training(run.info.run_id, inputs, labels, table[timestamp] if timestamp else None, seed)
+        example = inputs.head(5)
+        logged = mlflow.sklearn.log_model(
+            fitted,
+            name="model",
+            signature=infer_signature(example, fitted.predict(example)),
+            input_example=example,
+            serialization_format="cloudpickle",
+            pip_requirements=requirements(fitted),
+        )
+    save_copy(logged.model_uri, model.path)
+    for name, value in told.items():
+        metrics.log_metric(name, value)
+    model.metadata.update(came_from)
+    model.metadata.update(
+        framework="sklearn",
+        estimator=estimator,
+        task=task,
+        target=target,
+        ignore=ignore,
+        timestamp=timestamp,
+        code_revision=tags["turnout.code"],
+        mlflow_experiment_id=run.info.experiment_id,
+        mlflow_run_id=run.info.run_id,
+        mlflow_model_uri=logged.model_uri,
+        mlflow_tracking_uri=mlflow.get_tracking_uri(),
+    )
+    print(f"fitted {estimator} on {len(inputs):,} rows in {seconds:.1f} s; MLflow run {run.info.run_id}")

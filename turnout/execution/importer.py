@@ -1,0 +1,54 @@
+"""Importers: a step that only gives an artifact elsewhere a name, as KFP's launcher does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from turnout.errors import Fault, StepError
+from turnout.execution.store import ArtifactStore, local_path
+from turnout.spec.contract import Artifact, Outcome, State, Task, output_type
+from turnout.spec.deployment_spec import ImporterSpec
+from turnout.spec.json_schema import whole_numbers
+from turnout.spec.placeholders import resolve_text
+from turnout.spec.values import ABSENT
+
+
+def import_artifact(task: Task, importer: ImporterSpec, store: ArtifactStore, run: Mapping[str, str]) -> Outcome:
+    """The outcome of an importer: one artifact, which stays where it is.
+
+    Raises:
+        StepError: no URI, or a path of this machine at which nothing is.
+    """
+    uri = _uri(task, importer, run)
+    path = local_path(uri)
+    if path is not None and not Path(path).exists():
+        raise StepError(str(Fault("there is nothing to import", uri)))
+    name = next(iter(task.component.output_definitions.artifacts)) if task.component.output_definitions else "artifact"
+    kind = (importer.type_schema.schema_title if importer.type_schema else None) or output_type(task, name)
+    metadata = _filled(importer.metadata or {}, task.parameters, run)
+    artifact = Artifact(name, kind, uri, whole_numbers(metadata), store.digest(uri))
+    return Outcome(State.SUCCEEDED, task.attempt, artifacts={name: artifact})
+
+
+def _uri(task: Task, importer: ImporterSpec, run: Mapping[str, str]) -> str:
+    given = importer.artifact_uri
+    if given and given.runtime_parameter:
+        return str(task.parameters.get(given.runtime_parameter, ""))
+    if given and given.constant is not ABSENT:
+        return resolve_text(str(given.constant), task.parameters, run)
+    if given and given.constant_value and given.constant_value.string_value is not None:
+        return given.constant_value.string_value
+    raise StepError(str(Fault("an importer without a URI", task.path)))
+
+
+def _filled(value: Any, parameters: Mapping[str, Any], run: Mapping[str, str]) -> Any:
+    """Metadata with its placeholders filled in, in keys and in values."""
+    if isinstance(value, str):
+        return resolve_text(value, parameters, run)
+    if isinstance(value, list):
+        return [_filled(item, parameters, run) for item in value]
+    if isinstance(value, dict):
+        return {resolve_text(key, parameters, run): _filled(item, parameters, run) for key, item in value.items()}
+    return value

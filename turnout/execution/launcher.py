@@ -1,0 +1,250 @@
+"""The launcher: what KFP's launcher does around a step's command, for the local and Airflow tracks.
+
+Stage artifacts in, fill in the placeholders, run the command, read the executor output, stage artifacts
+out, and commit the outcome as the last thing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from turnout.errors import StepError, TurnoutError
+from turnout.execution.executor import MEMORY
+from turnout.execution.importer import import_artifact
+from turnout.execution.runtime import Runtime
+from turnout.execution.store import ArtifactStore
+from turnout.spec.contract import Artifact, Outcome, State, Task, executor_input, output_type
+from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
+from turnout.spec.placeholders import resolve_command, resolve_text, task_values
+from turnout.spec.values import ParameterType
+
+ERROR_FILE = "TURNOUT_ERROR_FILE"
+"""Environment variable: where the executor writes what a person should know of a failure."""
+
+EXECUTOR_INPUT = ".launcher/executor_input.json"
+"""Where in the working directory an ExecutorInput is that is too long for an argument."""
+
+_LONGEST_ARGUMENT = 120_000
+"""Bytes; Linux refuses to start a command with an argument of more than 128 KiB."""
+
+
+def launch(
+    task: Task, store: ArtifactStore, runtime: Runtime, on_line: Callable[[str], None] = lambda line: None
+) -> Outcome:
+    """Run one attempt of a step and commit its outcome.
+
+    What the step does wrong is in the outcome, never raised.
+
+    Returns:
+        The outcome as committed: SUCCEEDED or FAILED.
+    """
+    started = now()
+    try:
+        if isinstance(task.executor, ImporterSpec):
+            outcome = import_artifact(task, task.executor, store, task_values(task, str(store.root)))
+            outcome = dataclasses.replace(outcome, started=started, ended=now())
+        else:
+            outcome = _run(task, task.executor, store, runtime, on_line, started)
+    except (TurnoutError, OSError) as error:
+        outcome = Outcome(State.FAILED, task.attempt, started=started, ended=now(), error=str(error))
+    store.commit(task, outcome)
+    return outcome
+
+
+def now() -> str:
+    """The time in UTC, as ISO 8601 with milliseconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def _run(
+    task: Task,
+    container: PipelineContainerSpec,
+    store: ArtifactStore,
+    runtime: Runtime,
+    on_line: Callable[[str], None],
+    started: str,
+) -> Outcome:
+    """One attempt of a container, from its inputs to its outcome."""
+    place = store.clear_attempt(task)
+    with _workdir(store, str(place)) as workdir:
+        contract = stage_in(task, store, str(place), workdir)
+        values = task_values(task, str(store.root))
+        log, error_file = workdir / "log.txt", workdir / ".launcher" / "error.txt"
+        try:
+            command = command_of(container, contract, values, workdir)
+            if command[-1] == f"@{workdir / EXECUTOR_INPUT}":
+                (workdir / EXECUTOR_INPUT).write_text(json.dumps(contract))
+            environment = {item.name: resolve_text(item.value, task.parameters, values) for item in container.env}
+            environment |= {**task.environment, ERROR_FILE: str(error_file)}
+            status = runtime.run(command, environment, log, on_line, task.timeout)
+            error = why(error_file, status, log) if status else ""
+        except StepError as failure:
+            error = str(failure)
+        return collect(task, store, contract, place, error, started)
+
+
+def collect(
+    task: Task, store: ArtifactStore, contract: Mapping[str, Any], place: UPath, error: str, started: str
+) -> Outcome:
+    """The outcome of a command that has ended, with its artifacts and log in the store.
+
+    Args:
+        contract: the ExecutorInput that the command was given.
+        place: the attempt's place in the store.
+        error: why the command failed; empty when it did not.
+    """
+    parameters: dict[str, Any] = {}
+    artifacts: dict[str, Artifact] = {}
+    try:
+        output = _read_json(Path(contract["outputs"]["outputFile"]))
+        artifacts = dict(_output_artifacts(task, store, contract, output))
+        parameters = {} if error else _output_parameters(task, contract, output)
+    except StepError as failure:
+        error = error or str(failure)
+    if error:  # whatever it managed to write is kept for people to look at, such as a report that says why
+        artifacts = {name: item for name, item in artifacts.items() if item.digest}
+    log = Path(contract["outputs"]["outputFile"]).parent.parent / "log.txt"
+    store.stage_out(log, str(place / "log.txt"))
+    state = State.FAILED if error else State.SUCCEEDED
+    told = Path(contract["outputs"]["outputFile"]).with_name(MEMORY)
+    memory = int(told.read_text() or 0) if told.exists() else 0
+    return Outcome(
+        state, task.attempt, parameters, artifacts, started, now(), error, str(place / "log.txt"), memory=memory
+    )
+
+
+def stage_in(task: Task, store: ArtifactStore, place: str, workdir: Path) -> dict[str, Any]:
+    """Fetch the input artifacts, and make the ExecutorInput."""
+    for directory, artifact in _inputs(task, workdir):
+        store.stage_in(artifact.uri, directory)
+    (workdir / ".launcher" / "parameters").mkdir(parents=True, exist_ok=True)
+    return contract_of(task, store, place, workdir)
+
+
+def contract_of(task: Task, store: ArtifactStore, place: str, workdir: Path) -> dict[str, Any]:
+    """The ExecutorInput of a task whose artifacts are, or will be, staged in a working directory."""
+    local_inputs = {item.uri: store.staged_path(item.uri, directory) for directory, item in _inputs(task, workdir)}
+    declared = task.component.output_definitions
+    places = {name: (f"{place}/{name}", str(workdir / name)) for name in (declared.artifacts if declared else ())}
+    return executor_input(task, local_inputs, places, str(workdir))
+
+
+def _inputs(task: Task, workdir: Path) -> Iterator[tuple[Path, Artifact]]:
+    """The input artifacts, each with the directory that it is fetched into."""
+    for name, artifacts in task.artifacts.items():
+        for index, artifact in enumerate(artifacts):
+            yield workdir / ".launcher" / "inputs" / name / str(index), artifact
+
+
+def command_of(
+    container: PipelineContainerSpec, contract: Mapping[str, Any], values: Mapping[str, str], workdir: Path
+) -> list[str]:
+    """A container's command with its placeholders filled in.
+
+    Raises:
+        StepError: the component names no command.
+    """
+    command = resolve_command([*container.command, *container.args], contract, values)
+    if not command:
+        raise StepError("the image's own command cannot be run, and the component names none")
+    if command[:2] == ["turnout", "exec"] and len(command[-1].encode()) > _LONGEST_ARGUMENT:
+        return [*command[:-1], f"@{workdir / EXECUTOR_INPUT}"]
+    return command
+
+
+@contextlib.contextmanager
+def _workdir(store: ArtifactStore, place: str) -> Iterator[Path]:
+    """Where the command works: the attempt's own place when that is on this machine."""
+    if store.is_local:
+        yield Path(place)
+        return
+    with tempfile.TemporaryDirectory(prefix="turnout-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except json.JSONDecodeError as error:
+        raise StepError(f"the executor output is not JSON: {error}") from error
+    return content
+
+
+def _output_artifacts(
+    task: Task, store: ArtifactStore, contract: Mapping[str, Any], output: Mapping[str, Any]
+) -> Iterator[tuple[str, Artifact]]:
+    for name, entry in contract["outputs"]["artifacts"].items():
+        (asked,) = entry["artifacts"]
+        told = (output.get("artifacts", {}).get(name, {}).get("artifacts") or [{}])[0]
+        # A component may say that its data is elsewhere; then there is nothing to store.
+        uri, path = told.get("uri") or asked["uri"], Path(asked.get("customPath", asked["uri"]))
+        mine = uri == asked["uri"]
+        if mine:
+            store.stage_out(path, uri)
+        digest = store.digest(uri, path if mine else None)
+        yield name, Artifact(told.get("name") or name, output_type(task, name), uri, told.get("metadata", {}), digest)
+
+
+def _output_parameters(task: Task, contract: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:
+    """Values from the executor output, or from the file of a component that writes files."""
+    declared = task.component.output_definitions
+    told = output.get("parameterValues", {})
+    values: dict[str, Any] = {}
+    for name, spec in declared.parameters.items() if declared else ():
+        file = Path(contract["outputs"]["parameters"][name]["outputFile"])
+        if name in told:
+            values[name] = _typed(told[name], spec.parameter_type, name)
+        elif file.exists():
+            values[name] = _parsed(file.read_text(), spec.parameter_type, name)
+        else:
+            raise StepError(f"the step ended without its output parameter '{name}'")
+    return values
+
+
+_PYTHON_TYPES: dict[ParameterType, tuple[type, ...]] = {
+    ParameterType.NUMBER_DOUBLE: (float, int),
+    ParameterType.NUMBER_INTEGER: (int,),
+    ParameterType.STRING: (str,),
+    ParameterType.BOOLEAN: (bool,),
+    ParameterType.LIST: (list,),
+    ParameterType.STRUCT: (dict,),
+}
+
+
+def _typed(value: Any, kind: ParameterType, name: str) -> Any:
+    accepted = _PYTHON_TYPES.get(kind)
+    if kind is ParameterType.NUMBER_INTEGER and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if accepted and (not isinstance(value, accepted) or isinstance(value, bool) is not (bool in accepted)):
+        raise StepError(f"output parameter '{name}' is {value!r}, which is not {kind.value}")
+    return value
+
+
+def _parsed(text: str, kind: ParameterType, name: str) -> Any:
+    if kind is ParameterType.STRING:
+        return text
+    try:
+        value = json.loads(text.strip().lower() if kind is ParameterType.BOOLEAN else text)
+    except json.JSONDecodeError as error:
+        raise StepError(f"output parameter '{name}' is {text[:80]!r}, which is not {kind.value}") from error
+    return _typed(value, kind, name)
+
+
+def why(error_file: Path, status: int, log: Path) -> str:
+    """Why a command failed: what it said to the person, or else the last it printed."""
+    if error_file.exists():
+        return error_file.read_text().strip()
+    ended = f"the command was ended by signal {-status}" if status < 0 else f"the command ended with status {status}"
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
+    return "\n  ".join([ended, *lines[-3:]])

@@ -1,0 +1,115 @@
+"""From a table to a fitted scikit-learn pipeline: any estimator by its dotted path, preprocessing included."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.base import is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from turnout.data.tables import require
+from turnout.errors import ComponentError, did_you_mean
+
+Task = Literal["classification", "regression"]
+RARE = 0.002
+"""Categories rarer than this share of the rows are one: `infrequent`, together with those never seen."""
+
+
+def make_estimator(path: str, hyperparameters: Mapping[str, Any], seed: int, task: Task) -> Any:
+    """An estimator by its dotted path, such as `lightgbm.LGBMClassifier`.
+
+    Args:
+        hyperparameters: its constructor's arguments.
+        seed: `random_state`, for estimators that have one and are not told otherwise.
+
+    Raises:
+        ComponentError: no such class, not the task's kind of estimator, or arguments it does not have.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        kind: Any = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ComponentError(f"no estimator: {error}", where=path, hint="such as sklearn.linear_model.Ridge") from error
+    if not (all(hasattr(kind, method) for method in ("fit", "predict", "get_params")) and isinstance(kind, type)):
+        raise ComponentError("not an estimator with scikit-learn's API", where=path)
+    known: list[str] = list(kind().get_params())
+    open_ended = any(item.kind is item.VAR_KEYWORD for item in inspect.signature(kind).parameters.values())
+    for unknown in (item for item in hyperparameters if item not in known and not open_ended):
+        raise ComponentError(
+            f"no hyperparameter '{unknown}'", where=path, available=known, hint=did_you_mean(unknown, known)
+        )
+    defaults = {"random_state": seed} if "random_state" in known else {}
+    if module.partition(".")[0] == "lightgbm":
+        # Repeatable to the last bit, which its parallel histograms are not by themselves.
+        defaults |= {"deterministic": True, "force_row_wise": True, "verbose": -1}
+    estimator = kind(**{**defaults, **hyperparameters})
+    if is_classifier(estimator) is not (task == "classification"):
+        raise ComponentError(f"not an estimator for {task}", where=path)
+    if task == "classification" and not hasattr(estimator, "predict_proba"):
+        raise ComponentError("the estimator gives no probabilities", where=path, hint="such as SVC(probability=true)")
+    return estimator
+
+
+def split_columns(table: pd.DataFrame, target: str, ignore: Iterable[str]) -> tuple[pd.DataFrame, pd.Series]:
+    """The columns to learn from, and the target.
+
+    Raises:
+        ComponentError: a named column is missing, or a column is neither number nor category.
+    """
+    require(table, [target, *ignore], "data")
+    inputs = table.drop(columns=[target, *ignore])
+    times = [str(name) for name in inputs if pd.api.types.is_datetime64_any_dtype(inputs[name])]
+    if times:
+        raise ComponentError(f"a time cannot be learned from: {', '.join(times)}", where="data",
+                             hint="name it in ignore, or derive features from it")  # fmt: skip
+    if table[target].isna().any():
+        count = int(table[target].isna().sum())
+        raise ComponentError(
+            f"the target is null in {count:,} rows", where=f"data.{target}", hint="leave them out at the source"
+        )
+    return plain_types(inputs), table[target]
+
+
+def plain_types(inputs: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as float64, everything else as text with None for null: what the model's signature says.
+
+    One form for all numbers, since an integer column that one day has a null arrives as floats.
+    """
+    return pd.DataFrame(
+        {
+            name: column.astype("float64")
+            if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
+            else column.astype(object)
+            .where(column.notna(), None)
+            .map(lambda value: None if value is None else str(value))
+            for name, column in inputs.items()
+        },
+        index=inputs.index,
+    )
+
+
+def make_model(inputs: pd.DataFrame, estimator: Any) -> Pipeline:
+    """The estimator behind preprocessing for the columns of a table, to be fitted and logged as one model.
+
+    Numbers: missing ones become the median, with a column that says so; scaled. Categories: one column
+    each; a missing one is a category of its own, rare and unseen ones are one category.
+    """
+    numbers = [name for name in inputs if pd.api.types.is_numeric_dtype(inputs[name])]
+    categories = [name for name in inputs if name not in numbers]
+    number_steps = [("impute", SimpleImputer(strategy="median", add_indicator=True)), ("scale", StandardScaler())]
+    category_steps = [
+        ("impute", SimpleImputer(strategy="constant", fill_value="missing", missing_values=None)),
+        ("encode", OneHotEncoder(min_frequency=RARE, handle_unknown="infrequent_if_exist", sparse_output=False,
+                                 dtype=np.float32)),
+    ]  # fmt: skip
+    parts = [("numbers", Pipeline(number_steps), numbers), ("categories", Pipeline(category_steps), categories)]
+    prepare = ColumnTransformer([part for part in parts if part[2]], verbose_feature_names_out=False)
+    return Pipeline([("prepare", prepare.set_output(transform="pandas")), ("estimator", estimator)])

@@ -1,0 +1,166 @@
+"""A registered model as a function of Arrow batches, by the fastest way that its flavour has."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from turnout.errors import ComponentError
+from turnout.models.signature import Column, signature_columns
+
+_SAMPLE_ROWS = 256
+"""Of each batch, by which it is seen whether a classifier's label is its most probable class."""
+
+_PROBABILITIES = pa.list_(pa.field("element", pa.float64()))
+"""As tables name what is in a list."""
+
+
+class Scorer:
+    """A model that is loaded: predictions for a batch of rows.
+
+    Args:
+        directory: the model's files, in MLflow's format.
+
+    Attributes:
+        columns: what the model takes, by its signature.
+        classes: of a classifier, in the order of its probabilities; empty for any other model.
+
+    Raises:
+        ComponentError: the model has no signature, or cannot be loaded.
+    """
+
+    def __init__(self, directory: str | Path):
+        from mlflow.models import Model
+
+        definition = Model.load(str(directory))
+        self.columns: tuple[Column, ...] = signature_columns(definition)
+        self.classes: tuple[Any, ...] = ()
+        flavors = definition.flavors
+        try:
+            if "sklearn" in flavors:
+                import mlflow.sklearn
+
+                self._predict = self._by_estimator(mlflow.sklearn.load_model(str(directory)))
+            elif "lightgbm" in flavors:
+                import mlflow.lightgbm
+
+                model = mlflow.lightgbm.load_model(str(directory))
+                estimator = hasattr(model, "get_params")
+                self._predict = self._by_estimator(model) if estimator else _booster(model)
+            else:
+                import mlflow.pyfunc
+
+                self._predict = _pyfunc(mlflow.pyfunc.load_model(str(directory)), self.columns)
+        except ComponentError:
+            raise
+        except Exception as error:
+            raise ComponentError(f"the model cannot be loaded: {error}", where=str(directory)) from error
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    def __call__(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+        """Predictions by column.
+
+        `prediction` is the label or the number; with two classes, `probability` is that of the second; with
+        more, `probabilities` has one for each.
+
+        Args:
+            batch: has the columns that the model takes, of any type that they can be read from.
+        """
+        return self._predict([column.cast(batch[column.name]) for column in self.columns])
+
+    def _by_estimator(self, model: Any) -> Callable[[list[pa.Array]], dict[str, pa.Array]]:
+        """A model with scikit-learn's API, called on the plainest input that it takes."""
+        _on_one_core(model)
+        as_input = _table if _needs_names(model, self.columns) else _matrix
+        names = self.names
+        if not hasattr(model, "predict_proba"):
+            return lambda arrays: _predicted(_unnamed(model.predict, as_input(arrays, names)))
+        classes = np.asarray(model.classes_)
+        self.classes = tuple(classes.tolist())
+        by_probability = True
+
+        def predict(arrays: list[pa.Array]) -> dict[str, pa.Array]:
+            nonlocal by_probability
+            inputs = as_input(arrays, names)
+            chances = _unnamed(model.predict_proba, inputs)
+            labels = classes[(chances[:, 1] > 0.5).astype(int) if len(classes) == 2 else chances.argmax(axis=1)]
+            # A model may have a threshold of its own. To ask all rows for their labels would take as long again.
+            sample = slice(None, None, max(1, len(inputs) // _SAMPLE_ROWS))
+            by_probability = by_probability and bool((_unnamed(model.predict, inputs[sample]) == labels[sample]).all())
+            if not by_probability:
+                labels = _unnamed(model.predict, inputs)
+            if len(classes) == 2:
+                return {"prediction": pa.array(labels), "probability": pa.array(np.ascontiguousarray(chances[:, 1]))}
+            values = pa.array(np.ascontiguousarray(chances, dtype=np.float64).ravel())
+            lists = pa.FixedSizeListArray.from_arrays(values, len(classes)).cast(_PROBABILITIES)
+            return {"prediction": pa.array(labels), "probabilities": lists}
+
+        return predict
+
+
+def _unnamed(method: Callable[[Any], Any], inputs: Any) -> Any:
+    """A method's result; without the warning that an array has no names for columns, which it has by their order."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        return method(inputs)
+
+
+def _on_one_core(model: Any) -> None:
+    """One process a core is faster than threads in each."""
+    if hasattr(model, "get_params"):
+        own = {name: 1 for name in model.get_params() if name == "n_jobs" or name.endswith("__n_jobs")}
+        model.set_params(**own)
+
+
+def _needs_names(model: Any, columns: tuple[Column, ...]) -> bool:
+    """Whether a model tells columns by their names, or takes more than numbers."""
+    from sklearn.compose import ColumnTransformer
+
+    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    named = any(isinstance(step, ColumnTransformer) for step in steps) or not all(
+        type(step).__module__.split(".")[0] in ("sklearn", "lightgbm", "xgboost") for step in steps
+    )
+    return named or not all(column.numeric for column in columns)
+
+
+def _matrix(arrays: list[pa.Array], names: list[str]) -> np.ndarray:
+    """Numbers as one block, column by column in memory, null as nan; shape (rows, columns)."""
+    block = np.empty((len(arrays), len(arrays[0])), dtype=np.float64)
+    for row, array in zip(block, arrays, strict=True):
+        row[:] = array.to_numpy(zero_copy_only=False)
+    return block.T
+
+
+def _table(arrays: list[pa.Array], names: list[str]) -> Any:
+    return pa.table(arrays, names=names).to_pandas()
+
+
+def _booster(model: Any) -> Callable[[list[pa.Array]], dict[str, pa.Array]]:
+    return lambda arrays: _predicted(model.predict(_matrix(arrays, []), num_threads=1))
+
+
+def _pyfunc(model: Any, columns: tuple[Column, ...]) -> Callable[[list[pa.Array]], dict[str, pa.Array]]:
+    names = [column.name for column in columns]
+    return lambda arrays: _predicted(model.predict(_table(arrays, names)))
+
+
+def _predicted(found: Any) -> dict[str, pa.Array]:
+    """What a model gave, by column: one, or several with names of their own."""
+    if hasattr(found, "columns"):
+        if len(found.columns) > 1:
+            return {f"prediction_{name}": pa.array(found[name].to_numpy()) for name in found.columns}
+        found = found.iloc[:, 0]
+    values = np.asarray(found)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim == 2:
+        return {f"prediction_{index}": pa.array(np.ascontiguousarray(row)) for index, row in enumerate(values.T)}
+    return {"prediction": pa.array(values)}

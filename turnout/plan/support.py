@@ -1,0 +1,160 @@
+"""What a track does with each fact of a pipeline: keeps it, lowers it, or refuses it.
+
+A fact is a field of the spec that says something, or a key of a platform's free-form settings. Every
+field stands in every track's table (a test holds the tables against the spec), and what a table does
+not know is refused: nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from turnout.errors import Fault
+from turnout.spec.document import Document
+
+Verdict = Literal["kept", "lowered", "refused"]
+
+
+@dataclass(frozen=True)
+class Support:
+    """What becomes of a fact, and (unless it is simply kept) how, or what to do instead."""
+
+    verdict: Verdict
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A thing that a pipeline says: its kind, such as `RetryPolicy.max_retry_count`, and where."""
+
+    kind: str
+    where: str
+    value: Any
+
+
+KEPT = Support("kept")
+
+
+def lowered(how: str) -> Support:
+    """The same outcome by other means."""
+    return Support("lowered", how)
+
+
+def refused(how: str) -> Support:
+    """An error that says what to do."""
+    return Support("refused", how)
+
+
+STRUCTURE: dict[str, Support] = {
+    # The graph and the interfaces: the plan itself.
+    "PipelineSpec.*": KEPT,
+    "PipelineInfo.*": KEPT,
+    "ComponentSpec.*": KEPT,
+    "ComponentInputsSpec.*": KEPT,
+    "ComponentOutputsSpec.*": KEPT,
+    "InputArtifactSpec.*": KEPT,
+    "InputParameterSpec.*": KEPT,
+    "OutputArtifactSpec.*": KEPT,
+    "OutputParameterSpec.*": KEPT,
+    "ArtifactTypeSchema.*": KEPT,
+    "DagSpec.*": KEPT,
+    "DagOutputsSpec.*": KEPT,
+    "DagOutputArtifactSpec.*": KEPT,
+    "DagOutputParameterSpec.*": KEPT,
+    "ArtifactSelectorSpec.*": KEPT,
+    "ParameterSelectorSpec.*": KEPT,
+    "ParameterSelectorsSpec.*": KEPT,
+    "PipelineTaskSpec.*": KEPT,
+    "PipelineTaskInfo.*": KEPT,
+    "TaskInputsSpec.*": KEPT,
+    "TaskInputArtifactSpec.*": KEPT,
+    "TaskInputParameterSpec.*": KEPT,
+    "TaskOutputArtifactSpec.*": KEPT,
+    "TaskOutputParameterSpec.*": KEPT,
+    "TaskFinalStatus.*": KEPT,
+    "ComponentRef.*": KEPT,
+    "TriggerPolicy.*": KEPT,
+    "RetryPolicy.*": KEPT,
+    "IteratorPolicy.*": KEPT,
+    "ParameterIteratorSpec.*": KEPT,
+    "ParameterItemsSpec.*": KEPT,
+    "ArtifactIteratorSpec.*": KEPT,
+    "ArtifactItemsSpec.*": KEPT,
+    "ValueOrRuntimeParameter.*": KEPT,
+    "Value.*": KEPT,
+    "PipelineDeploymentConfig.*": KEPT,
+    "ExecutorSpec.*": KEPT,
+    "PipelineContainerSpec.*": KEPT,
+    "EnvVar.*": KEPT,
+    "ImporterSpec.*": KEPT,
+    "ResolverSpec.*": KEPT,
+    "ArtifactQuerySpec.*": KEPT,
+    "AIPlatformCustomJobSpec.*": KEPT,
+    "Lifecycle.*": KEPT,
+    "Exec.*": KEPT,
+    "ResourceSpec.*": KEPT,
+    "AcceleratorConfig.*": KEPT,
+    "CachingOptions.*": KEPT,
+    "TaskConfigPassthrough.*": KEPT,
+    "PlatformSpec.*": KEPT,
+    "SinglePlatformSpec.*": KEPT,
+    "PlatformDeploymentConfig.*": KEPT,
+    "PipelineConfig.*": KEPT,
+    "WorkspaceConfig.*": KEPT,
+    "KubernetesWorkspaceConfig.*": KEPT,
+}
+
+
+def facts(document: Document) -> Iterator[Fact]:
+    """Everything a document says, in its order."""
+    yield from _walk(document.pipeline, document.name)
+    for name, single in document.platform.platforms.items() if document.platform else ():
+        where = f"platforms.{name}"
+        if single.pipeline_config:
+            yield from _walk(single.pipeline_config, where)
+        for key, value in (single.config or {}).items():
+            yield Fact(f"{name}.{key}", where, value)
+        executors = single.deployment_spec.executors if single.deployment_spec else {}
+        for label, settings in executors.items():
+            for key, value in settings.items():
+                yield Fact(f"{name}.{key}", f"{where}.{label}", value)
+
+
+def support(fact: Fact, table: Mapping[str, Support]) -> Support:
+    """What a track does with a fact, by its table; a fact that the table does not know is refused."""
+    group = fact.kind.partition(".")[0]
+    return table.get(fact.kind) or table.get(f"{group}.*") or refused("unknown to this track")
+
+
+def report(document: Document, table: Mapping[str, Support]) -> dict[Verdict, list[tuple[Fact, Support]]]:
+    """Every fact of a document, by what a track does with it."""
+    sorted_out: dict[Verdict, list[tuple[Fact, Support]]] = {"kept": [], "lowered": [], "refused": []}
+    for fact in facts(document):
+        decided = support(fact, table)
+        sorted_out[decided.verdict].append((fact, decided))
+    return sorted_out
+
+
+def refusals(document: Document, table: Mapping[str, Support]) -> list[Fault]:
+    """A fault for each fact that a track refuses."""
+    return [Fault(f"{fact.kind} {decided.how}", fact.where) for fact, decided in report(document, table)["refused"]]
+
+
+def _walk(message: Any, where: str) -> Iterator[Fact]:
+    for item in dataclasses.fields(message):
+        value = getattr(message, item.name)
+        default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
+        if value == default:
+            continue
+        kind, here = f"{type(message).__name__}.{item.name}", f"{where}.{item.name}"
+        yield Fact(kind, where, value)
+        if dataclasses.is_dataclass(value):
+            yield from _walk(value, here)
+        elif isinstance(value, dict | list):
+            entries = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, entry in entries:
+                if dataclasses.is_dataclass(entry):
+                    yield from _walk(entry, f"{here}.{key}")

@@ -1,0 +1,1 @@
+"""Ways to run a step's command: `process` (and `warm` ones), `docker`, `kubernetes`."""

@@ -1,0 +1,306 @@
+"""Forks a process for each step from one that has the step's imports loaded already.
+
+Run as a script in the environment of the steps, with the descriptor of a socket, and others that are
+to stay open as long as something that it started lives. It needs nothing but
+Python's standard library, so that it runs in any environment. A request is a JSON object, its length
+before it, and a descriptor on which the answers go back, a line each: `{"pid": N}`, `{"status": N}`.
+
+The requests' keys: `program`, the way to run it (`command`: exec; `turnout`: a component of Turnout;
+`outside`: what that looks at; `lightweight`: KFP's own executor on a function's source); `arguments`;
+`environment`; `directory`; `log`; `modules` to import before the fork. When the socket closes, or this
+process is told to end, it ends all that it started.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+Request = dict[str, Any]
+
+
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
+
+
+class Server:
+    """Hands each request to a process that it forked before, and forks the next one meanwhile."""
+
+    def __init__(self, control: socket.socket, kept: list[int]):
+        self.control = control
+        self.kept = kept
+        self.children: dict[int, socket.socket] = {}
+        self.modules: set[str] = set()
+        self.spare: tuple[int, socket.socket] | None = None
+        wakeup, self.signalled = socket.socketpair()
+        wakeup.setblocking(False)
+        self.signalled.setblocking(False)
+        self.wakeup = wakeup
+        signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's interrupt is the runner's to handle
+        signal.signal(signal.SIGTERM, lambda *_: self.close())
+
+    def serve(self) -> None:
+        while True:
+            readable, _, _ = select.select([self.control, self.signalled], [], [])
+            if self.signalled in readable:
+                with contextlib.suppress(BlockingIOError):
+                    self.signalled.recv(4096)
+                self.reap()
+            if self.control in readable:
+                received = receive(self.control)
+                if received is None:
+                    self.close()
+                else:
+                    self.start(*received)
+
+    def start(self, request: Request, answers: socket.socket) -> None:
+        new = [module for module in request["modules"] if module not in self.modules]
+        if new:
+            self.discard()
+            self.modules.update(new)
+            light = dict(LIGHT)
+            for module in new:
+                load(module)
+            for module in self.modules if light != LIGHT else ():
+                load(module)
+            gc.collect()
+            gc.freeze()  # a step's collections then leave alone, and unshared, what was loaded here
+        pid, socket_to_it = self.spare or self.fork()
+        self.spare = None
+        answer(answers, {"pid": pid})
+        with socket_to_it:
+            send(socket_to_it, request, answers)
+        self.children[pid] = answers
+        self.spare = self.fork()
+
+    def fork(self) -> tuple[int, socket.socket]:
+        ours, theirs = socket.socketpair()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # No signal may find the new process with the handlers of this one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+        # A group of its own, made here and there: whoever is first, it exists when its number is told.
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpgid(pid, pid)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        if pid == 0:
+            for item in (self.control, self.signalled, self.wakeup, ours, *self.children.values()):
+                item.close()
+            for descriptor in self.kept:
+                os.close(descriptor)
+            received = receive(theirs)
+            if received is None:
+                os._exit(0)
+            child(*received)
+        theirs.close()
+        return pid, ours
+
+    def discard(self) -> None:
+        """End the spare process, which lacks what is about to be loaded."""
+        if self.spare is not None:
+            pid, socket_to_it = self.spare
+            socket_to_it.close()
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            self.spare = None
+
+    def reap(self) -> None:
+        """Tell how processes ended: those that did not come to tell it themselves."""
+        for pid in list(self.children):
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                answers = self.children.pop(pid)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+                answer(answers, {"status": os.waitstatus_to_exitcode(status)})
+                answers.close()
+
+    def close(self) -> None:
+        self.discard()
+        for pid in self.children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        os._exit(0)
+
+
+def send(control: socket.socket, request: Request, answers: socket.socket) -> None:
+    body = json.dumps(request).encode()
+    socket.send_fds(control, [len(body).to_bytes(8, "big")], [answers.fileno()])
+    control.sendall(body)
+
+
+def receive(control: socket.socket) -> tuple[Request, socket.socket] | None:
+    """A request and the socket for the answers; None when there will be no more."""
+    try:
+        head, descriptors, _, _ = socket.recv_fds(control, 8, 1)
+    except ConnectionError:
+        return None
+    if len(head) < 8 or not descriptors:
+        return None
+    length, chunks = int.from_bytes(head, "big"), []
+    while length:
+        chunk = control.recv(min(length, 1 << 20))
+        if not chunk:
+            return None
+        chunks.append(chunk)
+        length -= len(chunk)
+    return json.loads(b"".join(chunks)), socket.socket(fileno=descriptors[0])
+
+
+def answer(answers: socket.socket, message: dict[str, int]) -> None:
+    with contextlib.suppress(OSError):  # nobody waits for it any more
+        answers.sendall(json.dumps(message).encode() + b"\n")
+
+
+KFP_RUNTIME = "_KFP_RUNTIME"
+"""KFP's own switch: when true it loads what a running step needs, and no compiler."""
+
+LIGHT = {KFP_RUNTIME: "true"}
+
+
+def load(module: str) -> None:
+    """Import a module; one that cannot be imported says so in the step that needs it."""
+    before = os.environ.copy()
+    os.environ.update(LIGHT)
+    try:
+        with Path(os.devnull).open("w") as quiet, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            try:
+                importlib.import_module(module)
+            except (AttributeError, ImportError) as error:
+                from turnout.execution.executor import wants_all_of_kfp
+
+                if not wants_all_of_kfp(error) or LIGHT[KFP_RUNTIME] != "true":
+                    raise
+                # A module that defines KFP pipelines too: from now on, with all of KFP.
+                os.environ[KFP_RUNTIME] = LIGHT[KFP_RUNTIME] = "false"
+                forget("kfp", "turnout", module.partition(".")[0])
+                importlib.import_module(module)
+    except BaseException:
+        forget(module)
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def forget(*packages: str) -> None:
+    """Leave packages to be imported anew."""
+    for name in list(sys.modules):
+        if any(name == package or name.startswith(f"{package}.") for package in packages):
+            del sys.modules[name]
+
+
+def child(request: Request, answers: socket.socket) -> NoReturn:
+    """Become the step; never returns."""
+    run_to_end(lambda: become(request, answers), lambda status: answer(answers, {"status": status}))
+
+
+def become(request: Request, answers: socket.socket) -> int:
+    """Run a request's program in this process; its exit status."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(log)
+    os.close(nothing)
+    os.environ.clear()
+    os.environ.update(request["environment"] | (LIGHT if request["program"] == "turnout" else {}))
+    os.chdir(request["directory"])
+    answers.set_inheritable(False)
+    if request["program"] == "command":
+        os.execve(request["arguments"][0], request["arguments"], os.environ)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    # Siblings must not draw the same numbers. Python's own generator sees to itself.
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    return PROGRAMS[request["program"]](request["arguments"])
+
+
+def run_to_end(program: Callable[[], int], told: Callable[[int], object] = lambda status: None) -> NoReturn:
+    """Run a program, and end this process with its exit status as Python would, but for the libraries' destructors.
+
+    Threads are waited for, and functions registered for the exit are called. In the destructors that follow, Arrow's
+    pools of threads abort now and then (apache/arrow issue 34314): a step that has done its work would have failed.
+
+    Args:
+        told: called with the exit status, as the last thing.
+    """
+    status = 1
+    try:
+        status = program()
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        try:
+            threading._shutdown()  # type: ignore[attr-defined]
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            ctypes.CDLL(None).fflush(None)  # what libraries in C have printed
+            told(status)
+        finally:
+            os._exit(status)
+
+
+def turnout(arguments: list[str]) -> int:
+    """A component of Turnout: the arguments of `turnout exec`."""
+    from turnout.execution.executor import main
+
+    sys.argv = ["turnout", "exec", *arguments]
+    sys.orig_argv = [sys.executable, "-c", "from turnout.cli import main; main()", "exec", *arguments]
+    return main(arguments)
+
+
+def lightweight(arguments: list[str]) -> int:
+    """A function's source, then the arguments of KFP's executor."""
+    source, *rest = arguments
+    with tempfile.TemporaryDirectory(prefix="turnout-") as directory:
+        path = Path(directory, "ephemeral_component.py")
+        path.write_text(source, encoding="utf-8")
+        os.environ[KFP_RUNTIME] = "true"
+        sys.argv = ["kfp", "--component_module_path", str(path), *rest]
+        from kfp.dsl.executor_main import executor_main
+
+        executor_main()
+    return 0
+
+
+def outside(arguments: list[str]) -> int:
+    """The state of what a component looks at: its `outside` function, parameters as JSON, a file for the answer."""
+    from turnout.execution.executor import describe_outside
+
+    return describe_outside(arguments)
+
+
+PROGRAMS = {"turnout": turnout, "lightweight": lightweight, "outside": outside}
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path.cwd())  # not the directory of this file
+    Server(socket.socket(fileno=int(sys.argv[1])), [int(item) for item in sys.argv[2:]]).serve()

@@ -1,0 +1,193 @@
+"""Warm workers: steps run in processes that are forked with the science loaded, one for each attempt.
+
+A server process per environment imports what the steps need, once, and forks (see `forkserver`).
+Commands that are not Python functions run below the same servers, so that whatever becomes of the
+runner, nothing of its steps outlives it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from turnout.errors import StepError
+from turnout.execution import code_digest
+from turnout.runtimes import forkserver
+from turnout.runtimes.process import PATIENT, end_group, follow, interpreter, locate, step_environment
+
+_LIGHTWEIGHT = re.compile(
+    r'\s*program_path=\$\(mktemp -d\)\s+printf "%s" "\$0" > "\$program_path/ephemeral_component\.py"\s+'
+    r"_KFP_RUNTIME=true python3 -m kfp\.dsl\.executor_main\s+"
+    r'--component_module_path\s+"\$program_path/ephemeral_component\.py"\s+"\$@"\s*'
+)
+
+
+_EXECUTOR = ("kfp.dsl.executor", "turnout.execution.executor", "jsonschema")
+
+
+class Workers:
+    """The servers of one run, started when they are first needed; a context manager that ends them.
+
+    Args:
+        directory: the working directory of the steps; this process's when None.
+        keep: a descriptor that the servers hold open as long as something of the run lives.
+    """
+
+    def __init__(self, directory: str | None = None, keep: int | None = None):
+        self.directory = directory or str(Path.cwd())
+        self.keep = keep
+        self._servers: dict[tuple[Path, bool], _Server] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self._servers.values():
+            server.close()
+
+    def runtime(self, python: str = sys.executable) -> WorkerRuntime:
+        """A runtime for one attempt of a step."""
+        return WorkerRuntime(self, interpreter(python))
+
+    def server(self, python: Path, warm: bool) -> _Server:
+        """The server of an environment: one with imports, another, small one for other commands."""
+        with self._lock:
+            if (python, warm) not in self._servers:
+                self._servers[python, warm] = _Server(python, self.directory, self.keep)
+            return self._servers[python, warm]
+
+
+class WorkerRuntime:
+    """Runs a command below a server, as `turnout.execution.runtime.Runtime` says."""
+
+    def __init__(self, workers: Workers, python: Path):
+        self.workers, self.python = workers, python
+        self._cancelled = threading.Event()
+        self._running: tuple[int, socket.socket] | None = None
+
+    def run(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        on_line: Callable[[str], None],
+        timeout: float | None = None,
+    ) -> int:
+        variables = step_environment(self.python, {**os.environ, **environment})
+        program, arguments, modules = warm_program(command)
+        if program == "command":
+            arguments = locate(command, variables["PATH"], self.python)
+        request = {
+            "program": program,
+            "arguments": arguments,
+            "environment": variables,
+            "directory": self.workers.directory,
+            "log": str(log),
+            "modules": modules,
+        }
+        log.touch()
+        server = self.workers.server(self.python, warm=program != "command")
+        with server.request(request) as answers:
+            lines = answers.makefile("r")
+            pid = _answer(lines, "pid")
+            self._running = (pid, answers)
+            try:
+                if self._cancelled.is_set():
+                    self.cancel()
+                follow(log, answers.fileno(), on_line, timeout)
+                status = _answer(lines, "status")
+                if self._cancelled.is_set():  # however it ended: it may have been in the middle of something
+                    raise StepError("the step was cancelled")
+                return status
+            finally:
+                self._running = None
+                end_group(pid, lambda seconds: _ended(answers, seconds), grace=0)
+
+    def cancel(self, grace: float = 5.0) -> None:
+        self._cancelled.set()
+        if (running := self._running) is not None:
+            pid, answers = running
+            end_group(pid, lambda seconds: _ended(answers, seconds), grace)
+
+
+def warm_program(command: Sequence[str]) -> tuple[str, list[str], list[str]]:
+    """How a server runs a command: the kind of program, its arguments, and the modules to have loaded."""
+    if list(command[:2]) == ["turnout", "exec"]:
+        return "turnout", list(command[2:]), [*_EXECUTOR, *_science(command[2])]
+    if list(command[:2]) == ["turnout", "outside"]:
+        return "outside", list(command[2:]), ["turnout.execution.executor", command[2].partition(":")[0]]
+    if is_lightweight(command):
+        return "lightweight", list(command[3:]), ["kfp.dsl.executor_main"]
+    return "command", list(command), []
+
+
+def is_lightweight(command: Sequence[str]) -> bool:
+    """Whether a command is that of KFP's own lightweight components, which install nothing."""
+    return len(command) > 4 and list(command[:2]) == ["sh", "-ec"] and bool(_LIGHTWEIGHT.fullmatch(command[2]))
+
+
+def _science(target: str) -> list[str]:
+    """The libraries that a component's code imports, also inside its functions; and its own module."""
+    module = target.partition(":")[0]
+    try:
+        return [*code_digest.libraries(module), module]
+    except (ImportError, OSError, SyntaxError, ValueError):  # the step itself will say so
+        return []
+
+
+class _Server:
+    def __init__(self, python: Path, directory: str, keep: int | None):
+        self._control, theirs = socket.socketpair()
+        kept = (keep,) if keep is not None else ()
+        self._process = subprocess.Popen(
+            [str(python), forkserver.__file__, str(theirs.fileno()), *map(str, kept)],
+            pass_fds=(theirs.fileno(), *kept),
+            cwd=directory,
+            env={**PATIENT, **os.environ},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        theirs.close()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def request(self, request: Mapping[str, Any]) -> Iterator[socket.socket]:
+        """Send a request; the socket gives the answers."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            try:
+                with self._lock, theirs:
+                    forkserver.send(self._control, dict(request), theirs)
+            except OSError as error:
+                raise StepError(f"the process that starts steps has ended: {error}") from error
+            yield ours
+
+    def close(self) -> None:
+        self._control.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _answer(lines: Any, key: str) -> int:
+    line = lines.readline()
+    if not line:
+        raise StepError("the process that starts steps has ended; perhaps the machine ran out of memory")
+    return int(json.loads(line)[key])
+
+
+def _ended(answers: socket.socket, seconds: float) -> bool:
+    return bool(select.select([answers], [], [], seconds)[0])

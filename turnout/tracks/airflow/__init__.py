@@ -1,0 +1,43 @@
+"""The Airflow track: a DAG file that an Airflow engineer can read, beside the pipeline's YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from turnout.errors import Fault, TrackError
+from turnout.plan.model import Plan
+from turnout.plan.support import Support, refusals
+from turnout.runtimes.registry import RUNTIMES, any_runtime, unknown_runtime
+from turnout.spec.document import digest, write
+from turnout.tracks.airflow.dag_file import DagFile, dag_faults
+from turnout.tracks.airflow.support import SUPPORT
+from turnout.tracks.registry import Track
+
+
+def _support(runtime: str | None) -> Mapping[str, Support]:
+    """A compiled file does not know its runtime: the deployment chooses it."""
+    return {**(RUNTIMES[runtime] if runtime else any_runtime()), **SUPPORT}
+
+
+def faults(plan: Plan, runtime: str | None = None) -> list[Fault]:
+    """What keeps a plan from being a DAG, or from running with a runtime."""
+    if runtime and runtime not in RUNTIMES:
+        return [unknown_runtime(runtime, "[turnout] runtime")]
+    return [*refusals(plan.document, _support(runtime)), *dag_faults(plan)]
+
+
+def compile_plan(plan: Plan) -> dict[Path, str]:
+    """The DAG file, and the YAML that its operators open at run time.
+
+    Raises:
+        TrackError: the pipeline asks for what this track cannot do.
+    """
+    if found := faults(plan):
+        raise TrackError(found)
+    spec = write(plan.document)
+    text = DagFile(plan, f"{plan.stem}.yaml", digest(spec)).text()
+    return {Path(f"{plan.stem}.py"): text, Path(f"{plan.stem}.yaml"): spec}
+
+
+TRACK = Track("airflow", _support, faults, compile=compile_plan)

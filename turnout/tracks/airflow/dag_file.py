@@ -1,0 +1,322 @@
+"""The Airflow track: a DAG file that an Airflow engineer can read, beside the pipeline's YAML.
+
+The text holds literals only and depends on the pipeline alone; the order is the plan's.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import keyword
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from turnout.errors import Fault
+from turnout.plan.model import (
+    Collected,
+    Constant,
+    Field,
+    FinalStatus,
+    LoopItem,
+    OneOf,
+    Parameter,
+    PipelineParameter,
+    Plan,
+    Region,
+    Source,
+    Step,
+    StepOutput,
+    Template,
+    references,
+)
+from turnout.plan.parameters import empty_value
+from turnout.plan.retry import Backoff
+from turnout.spec.airflow_facts import read_step_facts
+from turnout.spec.json_schema import whole_numbers
+from turnout.spec.pipeline_spec import ComponentInputsSpec
+from turnout.tracks.airflow.arguments import as_text, dag_arguments, delta, step_arguments
+from turnout.tracks.airflow.python_source import Call, Code, call
+
+_KEY = re.compile(r"[A-Za-z0-9_.-]{1,250}")
+_HOMES = {
+    **dict.fromkeys(("datetime", "timedelta"), "datetime"),
+    "ZoneInfo": "zoneinfo",
+    **dict.fromkeys(("DAG", "Param", "TaskGroup", "Asset", "AssetOrTimeSchedule"), "airflow.sdk"),
+    **dict.fromkeys(("CronDataIntervalTimetable", "CronTriggerTimetable"), "airflow.sdk"),
+    **dict.fromkeys(("DeltaDataIntervalTimetable", "DeltaTriggerTimetable"), "airflow.sdk"),
+    **dict.fromkeys(("AsyncCallback", "DeadlineAlert", "DeadlineReference"), "airflow.sdk.definitions.deadline"),
+    **dict.fromkeys(("End", "Field", "Items", "Loop", "Notify", "OneOf", "Status"), "turnout.airflow"),
+    **dict.fromkeys(("Step", "Template", "When", "make_timetable"), "turnout.airflow"),
+}
+"""Where the names come from that a DAG file may use; no step's variable takes one."""
+_RUN_END = "state-of-the-run"
+
+
+def dag_faults(plan: Plan) -> list[Fault]:
+    """What keeps a plan from being a DAG, whatever its facts are."""
+    found = []
+    for key in [plan.name, *(step.path for step in plan.steps())]:
+        if not _KEY.fullmatch(key):
+            hint = "letters, digits, '-', '_', '.'; at most 250"
+            found.append(Fault(f"'{key}' cannot be an Airflow id", plan.name, (), hint))
+    if plan.airflow.schedule:
+        hint = "give it a default: nobody fills in the form of a scheduled run"
+        found.extend(
+            Fault(f"parameter '{name}' of a scheduled pipeline has no default", plan.name, (), hint)
+            for name, item in plan.parameters.items()
+            if item.required
+        )
+    for key, count in Counter(DagFile(plan, "", "").tasks()).items():
+        if count > 1:
+            hint = "rename the step or the pipeline inside; an If has a task '-when', a loop '-items', an end '-end'"
+            found.append(Fault(f"two tasks would have the id '{key}'", plan.name, (), hint))
+    return found
+
+
+class DagFile:
+    def __init__(self, plan: Plan, spec: str, spec_digest: str):
+        self.plan, self.spec, self.spec_digest = plan, spec, spec_digest
+        self.facts = plan.airflow
+        self.names: dict[str, str] = {}
+        self.ends = _ends(plan)
+        for region in plan.root.regions():
+            for node in region.nodes:
+                self._name(node.path)
+
+    def tasks(self) -> Iterator[str]:
+        """The ids of all tasks and groups."""
+        loops = [region.path for region in self.plan.root.regions() if region.loop]
+        for region in self.plan.root.regions():
+            yield from (step.path for step in region.nodes if isinstance(step, Step))
+            if not region.path:
+                continue
+            yield region.path
+            if region.guarded:
+                yield f"{region.path}-when"
+            if region.loop:
+                yield f"{region.path}-items"
+                if any(region.path.startswith(f"{loop}.") for loop in loops):
+                    yield f"{region.path}-iterations"
+            if region.path in self.ends:
+                yield f"{region.path}-end"
+        if "" in self.ends:
+            yield _RUN_END
+
+    def text(self) -> str:
+        body = ["\n".join(self._region(self.plan.root, 1)) or "    pass"]
+        if "" in self.ends:
+            body.append("\n".join(self._run_end()))
+        text = f"with {call('DAG', self._dag_arguments(), 0)} as dag:\n" + "\n".join(body) + "\n"
+        header = f"# Compiled by Turnout from the pipeline {_comment(self.plan.name)}: change that, not this file."
+        return f"{header}\n\n{_imports(text)}\n\n{text}"
+
+    def _dag_arguments(self) -> dict[str, Any]:
+        info = self.plan.document.pipeline.pipeline_info
+        arguments: dict[str, Any] = {"dag_id": self.plan.name}
+        if info and info.display_name:
+            arguments["dag_display_name"] = info.display_name
+        if self.plan.description:
+            arguments["doc_md"] = as_text(self.plan.description)
+        arguments |= dag_arguments(self.facts, self.plan.config.active_deadline_seconds)
+        if self.plan.parameters:
+            arguments["params"] = {name: self._param(item) for name, item in self.plan.parameters.items()}
+        defaults = {"spec": self.spec, "spec_digest": self.spec_digest}
+        arguments["default_args"] = defaults | step_arguments(self.facts.steps)
+        return arguments
+
+    def _param(self, parameter: Parameter) -> Code:
+        # A required parameter has no first argument: the form asks for it.
+        default = [] if parameter.required else [parameter.default]
+        schema = {key: whole_numbers(value, {"type": "number"}) for key, value in parameter.schema.items()}
+        if not parameter.required and empty_value(schema) is not None:
+            # The form takes an empty field for null, and without it lets nobody start the run.
+            schema["type"] = ["null", schema["type"]]
+        sections = (title for title, names in self.facts.sections.items() if parameter.name in names)
+        told = {"section": title} if (title := next(sections, "")) else {}
+        if parameter.description:
+            told["description"] = parameter.description
+        return Code(call("Param", {**schema, **told}, 2, default))
+
+    def _region(self, region: Region, depth: int) -> Iterator[str]:
+        for node in region.nodes:
+            yield from self._step(node, depth) if isinstance(node, Step) else self._group(node, depth)
+
+    def _group(self, region: Region, depth: int) -> Iterator[str]:
+        indent, name, short = "    " * depth, self.names[region.path], region.name
+        entries: list[str] = []
+        if region.guarded:
+            entries.append(f"{name}_when")
+            arguments: dict[str, Any] = {"task_id": f"{short}-when"}
+            if region.condition:
+                arguments["condition"] = region.condition.expression
+                arguments["inputs"] = self._inputs(region.condition.inputs)
+            if region.always:
+                arguments["trigger_rule"] = "all_done"
+            yield f"{indent}{entries[-1]} = {call('When', arguments, depth)}"
+        if region.loop:
+            entries.append(f"{name}_items")
+            arguments = {"task_id": f"{short}-items", "items": self._source(region.loop.items)}
+            yield f"{indent}{entries[-1]} = {call('Items', arguments, depth)}"
+            parallelism = {"parallelism": region.loop.parallelism} if region.loop.parallelism else {}
+            group = call("Loop", parallelism | _titled(region), depth, [short, Code(entries[-1])])
+        else:
+            group = call("TaskGroup", _titled(region), depth, [short])
+        yield f"{indent}with {group} as {name}:"
+        yield "\n".join(self._region(region, depth + 1)) or f"{indent}    pass"
+        taken = region.condition.inputs.values() if region.condition else [region.loop.items] if region.loop else []
+        waits = set(_waits_for(taken))
+        for other in (other for other in region.after if other not in waits):
+            yield f"{indent}{self._ended(other)} >> {(*entries, name)[0]}"
+        if region.guarded:
+            yield f"{indent}{' >> '.join(entries if region.loop else [*entries, name])}"
+        if region.path in self.ends:
+            end = self._ended(region.path)
+            arguments = {"task_id": f"{short}-end", "region": region.path}
+            yield f"{indent}{end} = {call('End', arguments, depth)}"
+            before = ", ".join([*entries, name])
+            yield f"{indent}{f'[{before}]' if entries else name} >> {end}"
+
+    def _run_end(self) -> Iterator[str]:
+        """The last task, whose state is the run's: others may succeed after a failure."""
+        nodes = self.plan.root.nodes
+        followed = {path for node in nodes for path in node.after}
+        last = ", ".join(self._ended(node.path) for node in nodes if node.path not in followed)
+        end = call("End", {"task_id": _RUN_END, "region": ""}, 1)
+        yield f"    [{last}] >> {end}"
+
+    def _ended(self, path: str) -> str:
+        """The variable of what has ended when a node has."""
+        return f"{self.names[path]}_end" if path in self.ends else self.names[path]
+
+    def _step(self, step: Step, depth: int) -> Iterator[str]:
+        indent, name = "    " * depth, self.names[step.path]
+        declared = (step.component.input_definitions or ComponentInputsSpec()).parameters
+        given = {
+            key: source
+            for key, source in step.inputs.items()
+            if not (isinstance(source, Constant) and key in declared and declared[key].default_value == source.value)
+        }
+        own = self.plan.document.platform_executor("airflow", step.executor_label)
+        facts = read_step_facts(own, f"{self.plan.name}.{step.path}.airflow")
+        arguments: dict[str, Any] = {"task_id": step.name} | _titled(step) | step_arguments(facts)
+        if step.always:
+            arguments["trigger_rule"] = "all_done"
+        if given:
+            arguments["inputs"] = self._inputs(given)
+        if step.retry and step.retry.max_retry_count:
+            backoff = Backoff.of(step.retry)
+            arguments["retries"] = step.retry.max_retry_count
+            arguments["retry_delay"] = delta(datetime.timedelta(seconds=backoff.first))
+            arguments["retry_exponential_backoff"] = backoff.factor
+            arguments["max_retry_delay"] = delta(datetime.timedelta(seconds=backoff.most))
+        yield f"{indent}{name} = {call('Step', arguments, depth)}"
+        waits = set(_waits_for(step.inputs.values()))
+        for other in (other for other in step.after if other not in waits):
+            yield f"{indent}{self._ended(other)} >> {name}"
+
+    def _inputs(self, sources: Mapping[str, Source]) -> dict[str, Any]:
+        return {name: self._source(source) for name, source in sources.items()}
+
+    def _source(self, source: Source) -> Any:
+        """A source as a literal or an expression."""
+        match source:
+            case Constant(value):
+                return whole_numbers(value)
+            case PipelineParameter(name):
+                return Code(f"dag.param({name!r})")
+            case StepOutput(step, output):
+                return Code(f"{self.names[step]}.output[{output!r}]")
+            case LoopItem(loop):
+                return Code(f"{self.names[loop]}.item")
+            case Field(LoopItem(loop), keys):
+                return Code(f"{self.names[loop]}.item{''.join(f'[{key!r}]' for key in keys)}")
+            case Field(inner, keys):
+                return Call("Field", [self._source(inner), *keys])
+            case Collected(loop, item):
+                return Call(f"{self.names[loop]}.collect", [self._source(item)])
+            case OneOf(options):
+                return Call("OneOf", [*map(self._source, options)])
+            case FinalStatus(path):
+                return Call("Status", [Code(self._ended(path))])
+            case Template(text, inputs):
+                return Call("Template", [text, *([self._inputs(inputs)] if inputs else [])])
+
+    def _name(self, path: str) -> None:
+        """A variable for a node: its own name, or its whole path where that is taken."""
+        taken = {*self.names.values(), *_HOMES, "dag"}
+        for candidate in (path.rpartition(".")[2], path):
+            name = re.sub(r"\W", "_", candidate, flags=re.ASCII)
+            name = f"step_{name}" if not name.isidentifier() or keyword.iskeyword(name) else name
+            if name not in taken:
+                break
+        while name in taken:
+            name += "_"
+        self.names[path] = name
+
+
+def _ends(plan: Plan) -> set[str]:
+    """The regions whose end is a task: others wait for it, and it is not simply that of their last tasks."""
+    asked = {
+        source.path
+        for step in plan.steps()
+        for item in step.inputs.values()
+        for source in references(item)
+        if isinstance(source, FinalStatus)
+    }
+    found = set()
+    for region in plan.root.regions():
+        followed = {path for node in region.nodes for path in node.after}
+        for node in region.nodes:
+            if isinstance(node, Region):
+                inside = [inner for inner in node.regions() if inner is not node]
+                partly = node.loop or any(inner.condition or inner.loop for inner in inside) or _has_always(node)
+                if node.path in followed and (partly or node.path in asked):
+                    found.add(node.path)
+    # The tasks of a loop in a loop lie beside those of the outer one, whose end must wait for them.
+    loops = [region for region in plan.root.regions() if region.loop]
+    found |= {inner.path for loop in loops for inner in loop.regions() if inner.loop and inner is not loop}
+    return found | ({""} if _has_always(plan.root) else set())
+
+
+def _has_always(region: Region) -> bool:
+    return any(node.always for inner in region.regions() for node in inner.nodes)
+
+
+def _titled(node: Step | Region) -> dict[str, str]:
+    """The argument that names a task or a group for people, where it has a name of its own."""
+    argument = "task_display_name" if isinstance(node, Step) else "group_display_name"
+    return {argument: node.title} if node.label != node.name else {}
+
+
+def _waits_for(sources: Iterable[Source]) -> Iterator[str]:
+    """The steps that a task waits for because it takes their outputs."""
+    for source in sources:
+        match source:
+            case StepOutput(step):
+                yield step
+            case Field(inner):
+                yield from _waits_for([inner])
+            case Template(_, inputs):
+                yield from _waits_for(inputs.values())
+
+
+def _imports(text: str) -> str:
+    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)} & _HOMES.keys()
+    modules: dict[str, list[str]] = {}
+    for name in sorted(used, key=lambda name: (name != name.upper(), name)):
+        modules.setdefault(_HOMES[name], []).append(name)
+    groups = [
+        [f"from {module} import {', '.join(modules[module])}" for module in sorted(modules) if kind(module)]
+        for kind in (
+            lambda module: "." not in module,
+            lambda module: module.startswith("airflow."),
+            lambda module: module.startswith("turnout."),
+        )
+    ]
+    return "\n\n".join("\n".join(group) for group in groups if group)
+
+
+def _comment(text: str) -> str:
+    return re.sub(r"[^\x20-\x7e]", "?", text)

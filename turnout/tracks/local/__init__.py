@@ -1,0 +1,37 @@
+"""The local track: steps run on this machine, without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from turnout.errors import Fault
+from turnout.plan.model import Plan
+from turnout.plan.support import Support, refusals
+from turnout.runtimes.registry import RUNTIMES, unknown_runtime
+from turnout.tracks.local.support import SUPPORT
+from turnout.tracks.registry import Track
+
+if TYPE_CHECKING:
+    from turnout.plan.results import RunResult
+
+DEFAULT_RUNTIME = "process"
+
+
+def _support(runtime: str | None) -> Mapping[str, Support]:
+    return {**RUNTIMES[runtime or DEFAULT_RUNTIME], **SUPPORT}
+
+
+def _faults(plan: Plan, runtime: str | None) -> list[Fault]:
+    if runtime and runtime not in RUNTIMES:
+        return [unknown_runtime(runtime, "--runtime")]
+    return refusals(plan.document, _support(runtime))
+
+
+def _run(*arguments: Any) -> RunResult:
+    from turnout.tracks.local.runner import run
+
+    return run(*arguments)
+
+
+TRACK = Track("local", _support, _faults, run=_run)

@@ -1,0 +1,321 @@
+"""The local track: runs a plan on this machine, each step in a process of its own, independent ones in parallel."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import heapq
+import itertools
+import os
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from turnout.errors import Fault, StepError, StoreError, TrackError, TurnoutError
+from turnout.execution.cache import Cache, fingerprint_with_outside, is_kept
+from turnout.execution.environments import prepare
+from turnout.execution.launcher import launch, now
+from turnout.execution.runs import read_run
+from turnout.execution.store import ArtifactStore, with_workspace
+from turnout.plan.model import Plan, Step
+from turnout.plan.progress import Execution, Progress
+from turnout.plan.results import RunResult, StepResult, Watch, plain
+from turnout.plan.retry import Backoff
+from turnout.plan.task import make_task
+from turnout.plan.values import Values
+from turnout.reports.run import run_report
+from turnout.runtimes.warm import WorkerRuntime, Workers
+from turnout.spec.contract import Outcome, Run, State, Task
+from turnout.spec.deployment_spec import PipelineContainerSpec
+from turnout.spec.document import digest, write
+from turnout.spec.placeholders import run_values
+from turnout.spec.values import ABSENT
+from turnout.tracks.local import TRACK
+from turnout.tracks.registry import DEFAULTS, Options
+
+
+def run(
+    plan: Plan,
+    parameters: Mapping[str, Any],
+    store: ArtifactStore,
+    run_id: str,
+    options: Options = DEFAULTS,
+    watch: Watch = lambda step, line: None,
+) -> RunResult:
+    """Run a plan to its end.
+
+    Args:
+        parameters: all of the run's, as `bind_parameters` gives them.
+        run_id: an id that no run under the store's root has.
+
+    Raises:
+        TrackError: the pipeline asks for what this track cannot do.
+        StoreError: the store cannot be written, or has a run of that id.
+        KeyboardInterrupt: after all steps that were running have been cancelled.
+    """
+    if faults := TRACK.faults(plan, options.runtime or None):
+        raise TrackError(faults)
+    store.check_writable()
+    info = with_workspace(Run(plan.name, run_id, now()), plan.config, store)
+    spec = write(plan.document)
+    record = {
+        "pipeline": plan.name,
+        "run_id": run_id,
+        "parameters": dict(parameters),
+        "create_time": info.create_time,
+        "spec": digest(spec),
+        "state": State.RUNNING.value,
+    }
+    store.check_free(info)
+    with store.lock(info) as keep:
+        store.claim(info, record, spec)
+        return _run(plan, parameters, store, info, record, options, watch, keep)
+
+
+def resume(
+    store: ArtifactStore,
+    run_id: str,
+    options: Options = DEFAULTS,
+    watch: Watch = lambda step, line: None,
+) -> RunResult:
+    """Go on with a run that was interrupted or failed: what has succeeded is taken, the rest runs.
+
+    Raises:
+        StoreError: there is no such run, it succeeded already, or it is still under way.
+    """
+    plan, record = read_run(store, run_id)
+    if record["state"] == State.SUCCEEDED:
+        raise StoreError(str(Fault(f"the run '{run_id}' has succeeded; there is nothing to resume", str(store.root))))
+    info = with_workspace(Run(plan.name, run_id, record["create_time"]), plan.config, store)
+    known = {"pipeline", "run_id", "parameters", "create_time", "spec"}
+    record = {key: value for key, value in record.items() if key in known} | {"state": State.RUNNING.value}
+    with store.lock(info) as keep:
+        store.write_record(store.run_path(info) / "run.json", record)
+        return _run(plan, record["parameters"], store, info, record, options, watch, keep)
+
+
+def _run(
+    plan: Plan,
+    parameters: Mapping[str, Any],
+    store: ArtifactStore,
+    info: Run,
+    record: Mapping[str, Any],
+    options: Options,
+    watch: Watch,
+    keep: int | None,
+) -> RunResult:
+    runner = _Runner(plan, parameters, store, info, options, watch)
+
+    def close(result: RunResult) -> None:
+        path = store.run_path(info)
+        ended = {**record, **result.to_dict(), "end_time": now()}
+        store.write_record(path / "run.json", ended)
+        (path / "report.html").write_text(run_report(plan, ended), encoding="utf-8")
+
+    try:
+        with Workers(keep=keep) as workers:
+            result = runner.run(workers)
+    except BaseException:
+        close(runner.result(State.CANCELLED))
+        raise
+    close(result)
+    return result
+
+
+# A signal that comes just before a wait does not end it: Python looks for signals between its instructions only.
+_INTERRUPT_S = 1.0
+_Event = tuple[Execution, Task, Outcome]
+
+
+class _Runner:
+    def __init__(
+        self,
+        plan: Plan,
+        parameters: Mapping[str, Any],
+        store: ArtifactStore,
+        info: Run,
+        options: Options,
+        watch: Watch,
+    ):
+        self.plan, self.store, self.info, self.options, self.watch = plan, store, info, options, watch
+        self.results: dict[tuple[str, tuple[int, ...]], StepResult] = {}
+        self.started = time.monotonic()
+        self.values = Values(plan, parameters, run_values(info, str(store.root)))
+        self.progress = Progress(plan, self.values, self._changed)
+        self.cache = Cache(store)
+        self.events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self.retries: list[tuple[float, int, Execution, Task]] = []
+        self.runtimes: set[WorkerRuntime] = set()
+        self.stopping = threading.Event()
+        self.lock = threading.Lock()
+        self.errors: list[str] = []
+        self.order = itertools.count()
+        self.keys: dict[Execution, str | None] = {}
+
+    def run(self, workers: Workers) -> RunResult:
+        limit = self.plan.config.active_deadline_seconds
+        deadline = self.started + limit if limit else None
+        with ThreadPoolExecutor(self.options.parallelism or os.cpu_count() or 1) as pool:
+            try:
+                while not self.progress.finished:
+                    for execution in self.progress.ready():
+                        self._begin(execution, pool, workers)
+                    if self.progress.finished:
+                        break
+                    with contextlib.suppress(queue.Empty):
+                        self._end(*self.events.get(timeout=self._patience(deadline)))
+                    while self.retries and self.retries[0][0] <= time.monotonic():
+                        _, _, execution, task = heapq.heappop(self.retries)
+                        pool.submit(self._attempt, execution, task, workers)
+                    if deadline and time.monotonic() >= deadline:
+                        self.errors.append(f"the run took longer than its time-out of {limit} s, and was ended")
+                        self._cancel()
+                        return self.result(State.FAILED)
+            except BaseException:
+                self._cancel()
+                raise
+        return self.result(self.progress.root.state)
+
+    def _patience(self, deadline: float | None) -> float:
+        """Seconds until something is to be done even if no step ends before."""
+        times = [when for when in (deadline, self.retries[0][0] if self.retries else None) if when is not None]
+        return max(0.0, min([_INTERRUPT_S, *(when - time.monotonic() for when in times)]))
+
+    def result(self, state: State) -> RunResult:
+        """What there is so far."""
+        executions = list(self.progress.executions())
+        steps = [self._result(execution) for execution in executions if isinstance(execution.node, Step)]
+        errors = [
+            f"{execution.error} @ {execution.path}"
+            for execution in executions
+            if execution.error and not isinstance(execution.node, Step)
+        ]
+        outputs = {}
+        for name, source in self.plan.outputs.items():
+            try:
+                value = self.values.resolve(source, ())
+            except StepError as error:
+                errors.append(f"{error} @ {name}")
+            else:
+                if value is not ABSENT:
+                    outputs[name] = plain(value)
+        path = str(self.store.run_path(self.info))
+        return RunResult(self.plan.name, self.info.run_id, state, steps, outputs, self.errors + errors, path)
+
+    def _begin(self, execution: Execution, pool: ThreadPoolExecutor, workers: Workers) -> None:
+        """Start a step whose time has come."""
+        step, iteration = execution.node, execution.iteration
+        assert isinstance(step, Step)
+        try:
+            values = self.values.resolve_all(step.inputs, iteration, step.path)
+            settings = self.values.settings(step.kubernetes, iteration)
+            timeout = settings.get("activeDeadlineSeconds")
+            task = make_task(
+                step,
+                values,
+                self.info,
+                iteration=iteration,
+                environment=self.options.secrets.environment(settings, step.path),
+                timeout=float(timeout) if timeout else None,
+            )
+        except StepError as error:
+            self._end(execution, None, Outcome(State.FAILED, 0, error=f"the step cannot start: {error}"))
+            return
+        pool.submit(self._attempt, execution, task, workers)
+
+    def _attempt(self, execution: Execution, task: Task, workers: Workers) -> None:
+        """One attempt of a step, in a thread of the pool; what has been done already is taken."""
+        try:
+            outcome = self._known(execution, task, workers) if task.attempt == 1 else None
+            if outcome is None:
+                outcome = self._launch(execution, task, workers)
+        except BaseException as error:  # whatever it is, the run must hear of it
+            outcome = Outcome(State.FAILED, task.attempt, error=f"{type(error).__name__}: {error}")
+        self.events.put((execution, task, outcome))
+
+    def _known(self, execution: Execution, task: Task, workers: Workers) -> Outcome | None:
+        """The outcome that an interrupted run of this id committed, or another run with the same inputs."""
+        outcome = self.store.outcome(self.info, task.path, task.iteration)
+        if outcome is not None and outcome.state is State.SUCCEEDED:
+            return outcome
+        assert isinstance(execution.node, Step)
+        key = fingerprint_with_outside(task, execution.node.caching, workers.runtime(), workers.directory)
+        self.keys[execution] = key
+        outcome = self.cache.find(key) if key and self.options.use_cache else None
+        if outcome is not None:
+            self.store.commit(task, outcome)
+        return outcome
+
+    def _launch(self, execution: Execution, task: Task, workers: Workers) -> Outcome:
+        result = self._result(execution)
+        result.attempts = task.attempt
+        result.start_s = result.start_s or time.monotonic() - self.started
+        self._show(result, State.RUNNING)
+        key = self.keys[execution]
+        try:
+            python, task = self._prepared(task, result)
+        except TurnoutError as error:
+            outcome = Outcome(State.FAILED, task.attempt, started=now(), ended=now(), error=str(error))
+            self.store.commit(task, outcome)
+            return outcome
+        runtime = workers.runtime(*([python] if python else []))
+        with self.lock:
+            self.runtimes.add(runtime)
+        if self.stopping.is_set():
+            runtime.cancel()
+        try:
+            outcome = launch(task, self.store, runtime, lambda line: self.watch(result, line))
+        finally:
+            with self.lock:
+                self.runtimes.discard(runtime)
+        result.duration_s = time.monotonic() - self.started - result.start_s
+        if key and is_kept(outcome):
+            self.cache.keep(key, task, outcome)
+        return outcome
+
+    def _prepared(self, task: Task, result: StepResult) -> tuple[str, Task]:
+        """The interpreter of a task's environment, and the task without what is installed there already."""
+        container = task.executor
+        if not isinstance(container, PipelineContainerSpec):
+            return "", task
+        python, command = prepare([*container.command], on_line=lambda line: self.watch(result, line))
+        return python, dataclasses.replace(task, executor=dataclasses.replace(container, command=command))
+
+    def _end(self, execution: Execution, task: Task | None, outcome: Outcome) -> None:
+        """An attempt of a step has ended: there is another, or the step has ended too."""
+        result = self._result(execution)
+        result.outcome, result.error, result.attempts = outcome, outcome.error, outcome.attempt
+        policy = execution.node.retry if isinstance(execution.node, Step) else None
+        if outcome.state is State.FAILED and policy and task and task.attempt <= policy.max_retry_count:
+            when = time.monotonic() + Backoff.of(policy).seconds(task.attempt)
+            task = dataclasses.replace(task, attempt=task.attempt + 1)
+            heapq.heappush(self.retries, (when, next(self.order), execution, task))
+            self._show(result, State.PENDING)
+        else:
+            self.progress.finish(execution, outcome.state, outcome.outputs, outcome.error)
+
+    def _result(self, execution: Execution) -> StepResult:
+        key = (execution.path, execution.iteration)
+        if key not in self.results:
+            title = execution.node.title if isinstance(execution.node, Step) else ""
+            self.results[key] = StepResult(*key, title=title)
+        return self.results[key]
+
+    def _changed(self, execution: Execution) -> None:
+        if isinstance(execution.node, Step):
+            self._show(self._result(execution), execution.state)
+
+    def _show(self, result: StepResult, state: State) -> None:
+        result.state = state
+        self.watch(result, "")
+
+    def _cancel(self) -> None:
+        self.stopping.set()
+        with self.lock:
+            runtimes = list(self.runtimes)
+        for runtime in runtimes:
+            runtime.cancel()
+        self.progress.cancel()

@@ -1,0 +1,210 @@
+"""What one does with a pipeline, in Python: run it, compile it, check it. The command line is a layer over this."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import secrets as random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from turnout.authoring.source import load
+from turnout.errors import Fault, FaultsError, TrackError
+from turnout.execution.runs import read_run
+from turnout.execution.secrets import Secrets
+from turnout.execution.store import ArtifactStore
+from turnout.plan.link import link
+from turnout.plan.model import Plan
+from turnout.plan.parameters import bind_parameters, with_data_interval
+from turnout.plan.results import RunResult, Watch
+from turnout.plan.support import report
+from turnout.spec.document import Document
+from turnout.tracks import registry
+from turnout.tracks.files import write_files
+
+ROOT = ".turnout"
+"""Under which runs are kept when nothing else is said."""
+
+
+def linked(pipeline: Any) -> Plan:
+    """A pipeline as a plan.
+
+    Args:
+        pipeline: a function under `@pipeline` or `kfp.dsl.pipeline`; a source (`module:pipeline`, `path.py[:name]`, a
+            compiled YAML file); a document; or a plan.
+
+    Raises:
+        SourceError: nothing is there, or not exactly one pipeline.
+        DefinitionError, SpecError, PlanError: it is no pipeline, or cannot be linked, with every reason.
+    """
+    if isinstance(pipeline, Plan):
+        return pipeline
+    if isinstance(pipeline, str | Path):
+        return link(load(str(pipeline)))
+    if isinstance(pipeline, Document):
+        return link(pipeline)
+    from turnout.authoring.pipeline import compile_pipeline
+
+    return link(compile_pipeline(pipeline))
+
+
+def run(
+    pipeline: Any,
+    parameters: Mapping[str, Any] = {},
+    *,
+    track: str = registry.RUN_ON,
+    root: str | Path | None = None,
+    run_id: str = "",
+    runtime: str = "",
+    settings: Mapping[str, str] = {},
+    cache: bool = True,
+    parallelism: int | None = None,
+    secrets: str | Path | None = None,
+    watch: Watch = lambda step, line: None,
+) -> RunResult:
+    """Run a pipeline to its end.
+
+    Args:
+        pipeline: as `linked` takes it.
+        parameters: values by name, as Python or JSON has them; defaults for the others.
+        track: the track to run on.
+        root: path or URI under which runs are kept; `$TURNOUT_ROOT`, or `.turnout`, when None.
+        run_id: an id that no run under the root has; made from the time when empty.
+        runtime: what steps run with, such as `docker`; the track's own when empty.
+        settings: of the runtime, by name.
+        cache: whether results of earlier steps with the same code and inputs are taken.
+        parallelism: how many steps may run at once; as many as there are cores when None.
+        secrets: YAML file that stands for a cluster's secrets and config maps.
+        watch: called with a step whenever its state changes, and with each line that it prints.
+
+    Returns:
+        How the run ended, also when it failed: `result.state`, `result.outputs`, `result.artifacts`.
+
+    Raises:
+        TurnoutError: the run cannot start: it is no pipeline, a parameter does not fit, or the track cannot run it.
+    """
+    plan = linked(pipeline)
+    chosen = registry.track(track)
+    if chosen.run is None:
+        what, hint = f"the track '{track}' runs nothing here", f"compile for it: turnout compile --track {track}"
+        raise TrackError([Fault(what, plan.name, hint=hint)])
+    values = bind_parameters(plan.parameters, parameters, plan.name)
+    values = with_data_interval(values, plan.airflow, datetime.datetime.now(datetime.UTC))
+    options = _options(parallelism, cache, secrets, runtime, settings)
+    return chosen.run(plan, values, _store(root), run_id or new_run_id(), options, watch)
+
+
+def resume(
+    run_id: str,
+    *,
+    root: str | Path | None = None,
+    runtime: str = "",
+    settings: Mapping[str, str] = {},
+    cache: bool = True,
+    parallelism: int | None = None,
+    secrets: str | Path | None = None,
+    watch: Watch = lambda step, line: None,
+) -> RunResult:
+    """Continue a run of this machine that was interrupted or failed: what has succeeded is taken, the rest runs.
+
+    Args:
+        run_id: its id; the others are as for `run`.
+
+    Raises:
+        StoreError: there is no such run, it succeeded already, or it is still under way.
+    """
+    from turnout.tracks.local import runner
+
+    return runner.resume(_store(root), run_id, _options(parallelism, cache, secrets, runtime, settings), watch)
+
+
+def plan_of_run(run_id: str, root: str | Path | None = None) -> Plan:
+    """The plan of a run that was made earlier. Raises StoreError when there is no such run."""
+    return read_run(_store(root), run_id)[0]
+
+
+def _store(root: str | Path | None) -> ArtifactStore:
+    return ArtifactStore(str(root or os.environ.get("TURNOUT_ROOT") or ROOT))
+
+
+def _options(
+    parallelism: int | None, cache: bool, secrets: str | Path | None, runtime: str, settings: Mapping[str, str]
+) -> registry.Options:
+    declared = Secrets.read(Path(secrets)) if secrets else Secrets()
+    return registry.Options(parallelism, cache, declared, runtime, settings)
+
+
+def new_run_id() -> str:
+    """An id for a run, by the time in UTC."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{random.token_hex(2)}"
+
+
+def compile(
+    pipeline: Any,
+    track: str = registry.COMPILED_TO,
+    *,
+    out: str | Path | None = None,
+    runtime: str | None = None,
+) -> dict[Path, str]:
+    """Compile a pipeline for a track.
+
+    Args:
+        pipeline: as `linked` takes it.
+        out: directory to write the files to; nothing is written when None.
+        runtime: what the track runs steps with, where that is known; what it cannot do is refused.
+
+    Returns:
+        The text of each file, by its name.
+
+    Raises:
+        TurnoutError: it is no pipeline, or asks for what the track cannot do.
+    """
+    plan = linked(pipeline)
+    chosen = registry.track(track)
+    if chosen.compile is None:
+        raise TrackError([Fault(f"the track '{track}' compiles to no file", plan.name, hint="turnout run runs it")])
+    if runtime and (found := chosen.faults(plan, runtime)):
+        raise TrackError(found)
+    files = chosen.compile(plan)
+    if out is not None:
+        write_files(files, Path(out))
+    return files
+
+
+def check(pipeline: Any, track: str | None = None, runtime: str | None = None) -> dict[str, Any]:
+    """What each track does with a pipeline, in JSON's types.
+
+    Args:
+        pipeline: as `linked` takes it.
+        track: only this one; all that are installed when None.
+        runtime: what steps run with, where that is known.
+
+    Returns:
+        `{pipeline, faults, tracks: {TRACK: {kept, lowered, refused}}}`.
+
+    Raises:
+        TurnoutError: it is no document, or there is no such track.
+    """
+    document = pipeline if isinstance(pipeline, Document) else load(str(pipeline))
+    chosen = [registry.track(name) for name in ([track] if track else registry.names())]
+    faults: dict[str, None] = {}
+    plan = None
+    try:
+        plan = link(document)
+    except FaultsError as error:
+        faults |= dict.fromkeys(map(str, error.faults))
+    tracks: dict[str, Any] = {}
+    for item in chosen:
+        found = item.faults(plan, runtime) if plan else []
+        for fault in found:
+            text = str(fault)
+            faults[text if len(chosen) == 1 or runtime else f"{item.name}: {text}"] = None
+        tracks[item.name] = {
+            verdict: [
+                {"fact": fact.kind, "where": fact.where, **({"how": how.how} if how.how else {})}
+                for fact, how in entries
+            ]
+            for verdict, entries in report(document, item.support(runtime)).items()
+        }
+    return {"pipeline": document.name, "faults": list(faults), "tracks": tracks}
