@@ -22,10 +22,10 @@ ALLOWED: dict[str, set[str]] = {
     "authoring": {"", "errors", "spec", "execution"},  # of execution, the digest of a component's code
     "verbs": {"errors", "spec", "plan", "execution", "tracks", "authoring"},
     "cli": {"", "errors", "spec", "plan", "execution", "runtimes", "verbs", "tracks", "monitoring"},
-    **dict.fromkeys(DOMAIN, {"errors", *DOMAIN}),
+    **{name: {"errors", *DOMAIN} for name in DOMAIN},
     "reports": {"errors", "spec", "plan"},  # a run's page draws its plan
     "monitoring": {"errors", "spec", *DOMAIN} - {"inference"},
-    **dict.fromkeys(("components", "pipelines"), {"", "components", "pipelines", "errors", *DOMAIN}),
+    **{name: {"", "components", "pipelines", "errors", *DOMAIN} for name in ("components", "pipelines")},
 }
 """The other rooms whose modules each room may import; `""` is `turnout` itself, with its public names."""
 
