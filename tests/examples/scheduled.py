@@ -126,3 +126,20 @@ def late(directory: str):
         directory: where the step notes its process.
     """
     slow(directory=directory, seconds=15.0)
+
+
+@pipeline(
+    timeout=datetime.timedelta(hours=1),
+    on_success=[Notifier("notifiers.Write", {"path": "done.txt"})],
+    sections={"What to tell": ["text"]},
+)
+def sectioned(text: str = "a"):
+    """Tell, under a heading of the form.
+
+    Args:
+        text: any text.
+    """
+    told = tell(text=text)
+    on_airflow(
+        told, executor="LocalExecutor", queue="default", on_failure=[Notifier("notifiers.Write", {"path": "step.txt"})]
+    )

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
-from turnout.authoring.component import SIGNATURES
 from turnout.errors import DefinitionError, Fault, did_you_mean
 from turnout.spec.airflow_facts import (
     AirflowFacts,
@@ -28,7 +27,7 @@ from turnout.spec.deployment_spec import PipelineDeploymentConfig
 from turnout.spec.document import Document, from_dict
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, PipelineSpec
 from turnout.spec.platform_spec import PlatformDeploymentConfig, PlatformSpec, SinglePlatformSpec
-from turnout.spec.signature import Signature, read_signature
+from turnout.spec.signature import SIGNATURES, Signature, read_signature
 
 if TYPE_CHECKING:
     from kfp.dsl.graph_component import GraphComponent

@@ -21,7 +21,7 @@ def monitors_of(plans: Sequence[Plan]) -> list[Watched]:
     Raises:
         PlanError: none of them has a monitor, one has no name, or two have the same.
     """
-    pipelines = [(plan.name, list(monitors(plan))) for plan in plans]
+    pipelines: list[Watched] = [(plan.name, list(monitors(plan))) for plan in plans]
     known: dict[str, str] = {}
     for monitor in (monitor for _, found in pipelines for monitor in found):
         if monitor.name in known:

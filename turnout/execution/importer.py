@@ -36,10 +36,8 @@ def _uri(task: Task, importer: ImporterSpec, run: Mapping[str, str]) -> str:
     given = importer.artifact_uri
     if given and given.runtime_parameter:
         return str(task.parameters.get(given.runtime_parameter, ""))
-    if given and given.constant is not ABSENT:
-        return resolve_text(str(given.constant), task.parameters, run)
-    if given and given.constant_value and given.constant_value.string_value is not None:
-        return given.constant_value.string_value
+    if given and given.known is not ABSENT:
+        return resolve_text(str(given.known), task.parameters, run)
     raise StepError(str(Fault("an importer without a URI", task.path)))
 
 

@@ -193,7 +193,8 @@ def _output_artifacts(
         if mine:
             store.stage_out(path, uri)
         digest = store.digest(uri, path if mine else None)
-        yield name, Artifact(told.get("name") or name, output_type(task, name), uri, told.get("metadata", {}), digest)
+        metadata = told.get("metadata", asked["metadata"])
+        yield name, Artifact(told.get("name") or name, output_type(task, name), uri, metadata, digest)
 
 
 def _output_parameters(task: Task, contract: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:

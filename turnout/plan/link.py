@@ -206,9 +206,11 @@ class _Linker:
         label = component.executor_label or ""
         deployment = self.document.pipeline.deployment_spec
         executor = deployment.executors.get(label) if deployment else None
-        runs = (executor.container or executor.importer) if executor else None
+        # Tracks refuse those that only others can run.
+        kinds = (executor.container, executor.importer, executor.resolver, executor.custom_job) if executor else ()
+        runs = next((kind for kind in kinds if kind is not None), None)
         if runs is None:
-            self.fault(f"executor '{label}' has neither a container nor an importer", path)
+            self.fault(f"executor '{label}' says nothing that could run", path)
             return None
         declared = component.input_definitions or ComponentInputsSpec()
         names = {*declared.parameters, *declared.artifacts}

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.spec.airflow_facts import AirflowFacts, read_facts
-from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
+from turnout.spec.deployment_spec import AIPlatformCustomJobSpec, ImporterSpec, PipelineContainerSpec, ResolverSpec
 from turnout.spec.document import Document
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, RetryPolicy
 from turnout.spec.platform_spec import PipelineConfig
@@ -156,7 +156,7 @@ class Step(Node):
     """
 
     component: ComponentSpec
-    executor: PipelineContainerSpec | ImporterSpec
+    executor: PipelineContainerSpec | ImporterSpec | ResolverSpec | AIPlatformCustomJobSpec
     executor_label: str
     inputs: Mapping[str, Source]
     retry: RetryPolicy | None = None

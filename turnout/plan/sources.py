@@ -93,7 +93,7 @@ class Scope:
         for key, item in items.items():
             where = f"{path}.{key}"
             if isinstance(item, TaskInputParameterSpec) and item.runtime_value is not None:
-                value = item.runtime_value.constant
+                value = item.runtime_value.known
                 if value is ABSENT:
                     self.fault("a value that is neither a constant nor an output", where)
                 elif any(_PLACEHOLDER.search(text) for text in _texts(value)):

@@ -16,14 +16,21 @@ from turnout.errors import Fault
 from turnout.spec.document import Document
 
 Verdict = Literal["kept", "lowered", "refused"]
+Gap = Literal["notimpl", "notyet", "never"]
+"""Ours to do; upstream must act first; impossible here."""
 
 
 @dataclass(frozen=True)
 class Support:
-    """What becomes of a fact, and (unless it is simply kept) how, or what to do instead."""
+    """What becomes of a fact, and (unless it is simply kept) how, or what to do instead.
+
+    Attributes:
+        gap: why it is refused.
+    """
 
     verdict: Verdict
     how: str = ""
+    gap: Gap | None = None
 
 
 @dataclass(frozen=True)
@@ -43,69 +50,9 @@ def lowered(how: str) -> Support:
     return Support("lowered", how)
 
 
-def refused(how: str) -> Support:
+def refused(how: str, gap: Gap) -> Support:
     """An error that says what to do."""
-    return Support("refused", how)
-
-
-STRUCTURE: dict[str, Support] = {
-    # The graph and the interfaces: the plan itself.
-    "PipelineSpec.*": KEPT,
-    "PipelineInfo.*": KEPT,
-    "ComponentSpec.*": KEPT,
-    "ComponentInputsSpec.*": KEPT,
-    "ComponentOutputsSpec.*": KEPT,
-    "InputArtifactSpec.*": KEPT,
-    "InputParameterSpec.*": KEPT,
-    "OutputArtifactSpec.*": KEPT,
-    "OutputParameterSpec.*": KEPT,
-    "ArtifactTypeSchema.*": KEPT,
-    "DagSpec.*": KEPT,
-    "DagOutputsSpec.*": KEPT,
-    "DagOutputArtifactSpec.*": KEPT,
-    "DagOutputParameterSpec.*": KEPT,
-    "ArtifactSelectorSpec.*": KEPT,
-    "ParameterSelectorSpec.*": KEPT,
-    "ParameterSelectorsSpec.*": KEPT,
-    "PipelineTaskSpec.*": KEPT,
-    "PipelineTaskInfo.*": KEPT,
-    "TaskInputsSpec.*": KEPT,
-    "TaskInputArtifactSpec.*": KEPT,
-    "TaskInputParameterSpec.*": KEPT,
-    "TaskOutputArtifactSpec.*": KEPT,
-    "TaskOutputParameterSpec.*": KEPT,
-    "TaskFinalStatus.*": KEPT,
-    "ComponentRef.*": KEPT,
-    "TriggerPolicy.*": KEPT,
-    "RetryPolicy.*": KEPT,
-    "IteratorPolicy.*": KEPT,
-    "ParameterIteratorSpec.*": KEPT,
-    "ParameterItemsSpec.*": KEPT,
-    "ArtifactIteratorSpec.*": KEPT,
-    "ArtifactItemsSpec.*": KEPT,
-    "ValueOrRuntimeParameter.*": KEPT,
-    "Value.*": KEPT,
-    "PipelineDeploymentConfig.*": KEPT,
-    "ExecutorSpec.*": KEPT,
-    "PipelineContainerSpec.*": KEPT,
-    "EnvVar.*": KEPT,
-    "ImporterSpec.*": KEPT,
-    "ResolverSpec.*": KEPT,
-    "ArtifactQuerySpec.*": KEPT,
-    "AIPlatformCustomJobSpec.*": KEPT,
-    "Lifecycle.*": KEPT,
-    "Exec.*": KEPT,
-    "ResourceSpec.*": KEPT,
-    "AcceleratorConfig.*": KEPT,
-    "CachingOptions.*": KEPT,
-    "TaskConfigPassthrough.*": KEPT,
-    "PlatformSpec.*": KEPT,
-    "SinglePlatformSpec.*": KEPT,
-    "PlatformDeploymentConfig.*": KEPT,
-    "PipelineConfig.*": KEPT,
-    "WorkspaceConfig.*": KEPT,
-    "KubernetesWorkspaceConfig.*": KEPT,
-}
+    return Support("refused", how, gap)
 
 
 def facts(document: Document) -> Iterator[Fact]:
@@ -113,8 +60,7 @@ def facts(document: Document) -> Iterator[Fact]:
     yield from _walk(document.pipeline, document.name)
     for name, single in document.platform.platforms.items() if document.platform else ():
         where = f"platforms.{name}"
-        if single.pipeline_config:
-            yield from _walk(single.pipeline_config, where)
+        yield from _walk(single, where)
         for key, value in (single.config or {}).items():
             yield Fact(f"{name}.{key}", where, value)
         executors = single.deployment_spec.executors if single.deployment_spec else {}
@@ -125,8 +71,7 @@ def facts(document: Document) -> Iterator[Fact]:
 
 def support(fact: Fact, table: Mapping[str, Support]) -> Support:
     """What a track does with a fact, by its table; a fact that the table does not know is refused."""
-    group = fact.kind.partition(".")[0]
-    return table.get(fact.kind) or table.get(f"{group}.*") or refused("unknown to this track")
+    return table.get(fact.kind) or refused("unknown to this track", "notimpl")
 
 
 def report(document: Document, table: Mapping[str, Support]) -> dict[Verdict, list[tuple[Fact, Support]]]:

@@ -10,6 +10,7 @@ from turnout.errors import Fault, StepError
 from turnout.plan.model import Step
 from turnout.plan.parameters import JSON_TYPES
 from turnout.spec.contract import Artifact, Run, Task
+from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.spec.values import ABSENT, ParameterType
@@ -48,6 +49,8 @@ def make_task(step: Step, values: Mapping[str, Any], run: Run, **settings: Any) 
     if faults:
         hint = "what should have produced it did not run"
         raise StepError("\n".join(str(fault) for fault in faults) + f"\n  hint: {hint}")
+    if not isinstance(step.executor, PipelineContainerSpec | ImporterSpec):  # every track refuses it before
+        raise StepError(str(Fault("neither a container nor an importer", step.path)))
     return Task(run, step.path, step.component, step.executor, parameters, artifacts, **settings)
 
 

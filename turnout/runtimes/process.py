@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import select
 import shutil
@@ -15,36 +16,35 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from turnout.errors import Fault, StepError
-from turnout.plan.support import KEPT, STRUCTURE, Support, lowered, refused
+from turnout.plan.fields import FIELDS
+from turnout.plan.support import KEPT, Support, lowered, refused
+from turnout.spec.deployment_spec import AcceleratorConfig, ResourceSpec
 
 _POLL_S = 0.2
 
-_NOT_YET = refused("not supported by this track yet")
-_NO_VOLUME = refused("a process has no volumes; pass data as artifacts, or use the pipeline's workspace")
+_NO_VOLUME = refused("a process has no volumes; pass data as artifacts, or use the pipeline's workspace", "never")
 _NO_POD = lowered("says where a pod runs; the process runs here")
+_MACHINE = lowered("a process has the whole machine")
+_ACCELERATORS = lowered("a process has what accelerators the machine has")
+_NOTHING_LEFT = lowered("a process leaves no resources behind")
+_DIRECTORY = lowered("the workspace is a directory of the run")
+_DECLARED = lowered("from the file of declared secrets: --secrets, or Airflow's [turnout] secrets")
 
 SUPPORT: dict[str, Support] = {
-    **STRUCTURE,
-    "PipelineSpec.default_pipeline_root": lowered("the root is the run's own"),
+    **FIELDS,
     "PipelineContainerSpec.image": lowered("the command runs in an environment of this machine"),
-    "PipelineContainerSpec.lifecycle": _NOT_YET,
-    "ResourceSpec.*": lowered("a process has the whole machine"),
-    "AcceleratorConfig.*": lowered("a process has what accelerators the machine has"),
-    "ComponentSpec.single_platform_specs": _NOT_YET,
-    "ComponentSpec.task_config_passthroughs": refused("a process has no pod whose settings it could pass on"),
-    "ExecutorSpec.resolver": refused("KFP itself has no resolver either; import the artifact by its URI"),
-    "ExecutorSpec.custom_job": refused("a job of Vertex AI; compile with --track kfp and run it there"),
-    "ImporterSpec.download_to_workspace": lowered("what a step takes is fetched to it, wherever it is"),
-    "PipelineConfig.resource_ttl_on_completion": lowered("a process leaves no resources behind"),
-    "PipelineConfig.resource_ttl_on_success": lowered("a process leaves no resources behind"),
-    "PipelineConfig.resource_ttl_on_failure": lowered("a process leaves no resources behind"),
-    "WorkspaceConfig.size": lowered("the workspace is a directory of the run"),
-    "WorkspaceConfig.kubernetes": lowered("the workspace is a directory of the run"),
+    "PipelineContainerSpec.resources": _MACHINE,
+    **{f"ResourceSpec.{item.name}": _MACHINE for item in dataclasses.fields(ResourceSpec)},
+    **{f"AcceleratorConfig.{item.name}": _ACCELERATORS for item in dataclasses.fields(AcceleratorConfig)},
+    "PipelineConfig.resource_ttl_on_completion": _NOTHING_LEFT,
+    "PipelineConfig.resource_ttl_on_success": _NOTHING_LEFT,
+    "PipelineConfig.resource_ttl_on_failure": _NOTHING_LEFT,
+    "WorkspaceConfig.size": _DIRECTORY,
+    "WorkspaceConfig.kubernetes": _DIRECTORY,
+    "KubernetesWorkspaceConfig.pvc_spec_patch": _DIRECTORY,
     "kubernetes.activeDeadlineSeconds": KEPT,
-    "kubernetes.secretAsEnv": lowered("from the file of declared secrets: --secrets, or Airflow's [turnout] secrets"),
-    "kubernetes.configMapAsEnv": lowered(
-        "from the file of declared secrets: --secrets, or Airflow's [turnout] secrets"
-    ),
+    "kubernetes.secretAsEnv": _DECLARED,
+    "kubernetes.configMapAsEnv": _DECLARED,
     "kubernetes.nodeSelector": _NO_POD,
     "kubernetes.tolerations": _NO_POD,
     "kubernetes.nodeAffinity": _NO_POD,
@@ -59,7 +59,7 @@ SUPPORT: dict[str, Support] = {
     "kubernetes.pvcMount": _NO_VOLUME,
     "kubernetes.emptyDirMounts": _NO_VOLUME,
     "kubernetes.genericEphemeralVolume": _NO_VOLUME,
-    "kubernetes.fieldPathAsEnv": refused("a process has no pod whose fields it could read"),
+    "kubernetes.fieldPathAsEnv": refused("a process has no pod whose fields it could read", "never"),
 }
 """What becomes of a step's settings in a process."""
 

@@ -234,6 +234,14 @@ def last_interval(facts: AirflowFacts, now: datetime.datetime) -> tuple[datetime
     return times.get_prev(datetime.datetime), end
 
 
+FACTS = (
+    *dict.fromkeys(item.name for kind in (AirflowFacts, StepFacts) for item in dataclasses.fields(kind)),
+    "parameters",
+    "parameter_order",
+)
+"""The keys of the platform document's `airflow`: of pipelines, of steps, and what is said of parameters."""
+
+
 # --- JSON -------------------------------------------------------------------------------------------------
 
 

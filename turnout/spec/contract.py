@@ -182,12 +182,19 @@ def executor_input(
         "outputs": {
             "parameters": {name: {"outputFile": f"{workdir}/.launcher/parameters/{name}"} for name in parameters},
             "artifacts": {
-                name: {"artifacts": [_runtime_artifact(Artifact(name, output_type(task, name), uri, {}), path)]}
+                name: {"artifacts": [_runtime_artifact(declared_output(task, name, uri), path)]}
                 for name, (uri, path) in outputs.items()
             },
             "outputFile": f"{workdir}/.launcher/executor_output.json",
         },
     }
+
+
+def declared_output(task: Task, name: str, uri: str) -> Artifact:
+    """An output artifact as its component declares it, before the step has run."""
+    declared = task.component.output_definitions
+    metadata = declared.artifacts[name].metadata if declared else None
+    return Artifact(name, output_type(task, name), uri, metadata or {})
 
 
 def output_type(task: Task, name: str) -> str:

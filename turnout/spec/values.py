@@ -74,6 +74,15 @@ class ValueOrRuntimeParameter:
     runtime_parameter: str | None = None
     constant: Json = ABSENT
 
+    @property
+    def known(self) -> Json:
+        """The value, where it is one: `constant`, or `constant_value`, its older form; else ABSENT."""
+        if self.constant is not ABSENT or self.constant_value is None:
+            return self.constant
+        older = self.constant_value
+        values = (older.string_value, older.int_value, older.double_value)
+        return next((value for value in values if value is not None), ABSENT)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactTypeSchema:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from turnout.errors import Fault, TrackError
+from turnout.plan.checks import artifact_lists
 from turnout.plan.model import Plan
 from turnout.plan.support import Support, refusals
 from turnout.runtimes.registry import RUNTIMES, any_runtime, unknown_runtime
@@ -24,7 +25,7 @@ def faults(plan: Plan, runtime: str | None = None) -> list[Fault]:
     """What keeps a plan from being a DAG, or from running with a runtime."""
     if runtime and runtime not in RUNTIMES:
         return [unknown_runtime(runtime, "[turnout] runtime")]
-    return [*refusals(plan.document, _support(runtime)), *dag_faults(plan)]
+    return [*refusals(plan.document, _support(runtime)), *artifact_lists(plan), *dag_faults(plan)]
 
 
 def compile_plan(plan: Plan) -> dict[Path, str]:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from turnout.plan.support import KEPT, Support
-from turnout.spec.airflow_facts import AirflowFacts, StepFacts
+from turnout.spec.airflow_facts import FACTS
 
-SUPPORT: dict[str, Support] = {
-    **{f"airflow.{item.name}": KEPT for kind in (AirflowFacts, StepFacts) for item in dataclasses.fields(kind)},
-    "airflow.parameters": KEPT,
-    "airflow.parameter_order": KEPT,
-}
+SUPPORT: dict[str, Support] = {f"airflow.{name}": KEPT for name in FACTS}
 """Beside what the runtime does with a step's settings."""

@@ -1,19 +1,25 @@
-"""What the KFP track does with each fact of a pipeline."""
+"""What the KFP track does with each fact of a pipeline: the YAML says it, and KFP's server acts on it."""
 
 from __future__ import annotations
 
-from turnout.plan.support import KEPT, STRUCTURE, Support, lowered
+from turnout.plan.fields import FIELDS
+from turnout.plan.support import KEPT, Support, lowered
+from turnout.runtimes import process
+from turnout.spec.airflow_facts import FACTS
 
 _RECURRING = lowered("KFP keeps schedules on its server: create a recurring run")
 
 SUPPORT: dict[str, Support] = {
-    **STRUCTURE,
-    "kubernetes.*": KEPT,
-    "airflow.*": KEPT,  # a further key of the platform document, which KFP's server accepts
-    **dict.fromkeys(
-        ("airflow.schedule", "airflow.timezone", "airflow.start_date", "airflow.end_date", "airflow.catchup"),
-        _RECURRING,
-    ),
-    **dict.fromkeys(("airflow.max_active_runs", "airflow.triggered_by"), _RECURRING),
+    **dict.fromkeys(FIELDS, KEPT),
+    **{name: KEPT for name in process.SUPPORT if name.startswith("kubernetes.")},
+    # A further key of the platform document, which KFP's server accepts.
+    **{f"airflow.{name}": lowered("written for Airflow; KFP's server does not look at it") for name in FACTS},
+    "airflow.schedule": _RECURRING,
+    "airflow.timezone": _RECURRING,
+    "airflow.start_date": _RECURRING,
+    "airflow.end_date": _RECURRING,
+    "airflow.catchup": _RECURRING,
+    "airflow.max_active_runs": _RECURRING,
+    "airflow.triggered_by": _RECURRING,
     "airflow.data_interval": lowered("its parameters are given by who starts the run, or by the recurring run"),
 }

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from turnout.errors import Fault
+from turnout.execution.store import ArtifactStore
+from turnout.plan.checks import artifact_lists
 from turnout.plan.model import Plan
+from turnout.plan.results import RunResult, Watch
 from turnout.plan.support import Support, refusals
 from turnout.runtimes.registry import RUNTIMES, unknown_runtime
 from turnout.tracks.local.support import SUPPORT
-from turnout.tracks.registry import Track
-
-if TYPE_CHECKING:
-    from turnout.plan.results import RunResult
+from turnout.tracks.registry import Options, Track
 
 DEFAULT_RUNTIME = "process"
 
@@ -25,13 +25,15 @@ def _support(runtime: str | None) -> Mapping[str, Support]:
 def _faults(plan: Plan, runtime: str | None) -> list[Fault]:
     if runtime and runtime not in RUNTIMES:
         return [unknown_runtime(runtime, "--runtime")]
-    return refusals(plan.document, _support(runtime))
+    return [*refusals(plan.document, _support(runtime)), *artifact_lists(plan)]
 
 
-def _run(*arguments: Any) -> RunResult:
+def _run(
+    plan: Plan, parameters: Mapping[str, Any], store: ArtifactStore, run_id: str, options: Options, watch: Watch
+) -> RunResult:
     from turnout.tracks.local.runner import run
 
-    return run(*arguments)
+    return run(plan, parameters, store, run_id, options, watch)
 
 
 TRACK = Track("local", _support, _faults, run=_run)
