@@ -48,7 +48,17 @@ def did_you_mean(word: str, available: Iterable[str]) -> str:
 
 
 class TurnoutError(Exception):
-    """Base of all errors that Turnout raises on purpose."""
+    """Base of all errors that Turnout raises on purpose.
+
+    Args:
+        what: what is wrong, in a few words.
+        where: a path of names joined by dots, a file, an address.
+        available: what could have been named instead.
+        hint: what to do.
+    """
+
+    def __init__(self, what: str, *, where: str = "", available: Iterable[str] = (), hint: str = ""):
+        super().__init__(str(Fault(what, where, tuple(available), hint)))
 
 
 class FaultsError(TurnoutError):
@@ -97,6 +107,3 @@ class ComponentError(TurnoutError):
     Components raise it for what a user can put right: the executor prints its message without a
     traceback, and every track shows that message as the step's error.
     """
-
-    def __init__(self, what: str, *, where: str = "", available: Iterable[str] = (), hint: str = ""):
-        super().__init__(str(Fault(what, where, tuple(available), hint)))

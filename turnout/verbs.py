@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turnout.authoring.source import load
-from turnout.errors import Fault, FaultsError, TrackError
+from turnout.authoring.source import load, make_importable
+from turnout.errors import Fault, FaultsError, SourceError, TrackError
 from turnout.execution.runs import read_run
 from turnout.execution.secrets import Secrets
 from turnout.execution.store import ArtifactStore
@@ -44,8 +44,12 @@ def linked(pipeline: Any) -> Plan:
         return link(load(str(pipeline)))
     if isinstance(pipeline, Document):
         return link(pipeline)
-    from turnout.authoring.pipeline import compile_pipeline
+    from turnout.authoring.pipeline import compile_pipeline, is_pipeline
 
+    if not is_pipeline(pipeline):
+        hint = "give a function under @pipeline, or a source such as path.py:name"
+        raise SourceError(f"not a pipeline: {pipeline!r}", hint=hint)
+    make_importable(pipeline.pipeline_func)
     return link(compile_pipeline(pipeline))
 
 

@@ -186,6 +186,7 @@ GAPS: dict[str, tuple[str, Any]] = {
         "components.comp-read.taskConfigPassthroughs",
         [{"field": "RESOURCES", "applyToTask": True}],
     ),
+    "PipelineConfig.workspace": (f"{POD}.workspace", {"size": "1Gi"}),
     "kubernetes.secretAsVolume": (f"{SETTINGS}.secretAsVolume", [{"secretName": "keys", "mountPath": "/keys"}]),
     "kubernetes.configMapAsVolume": (f"{SETTINGS}.configMapAsVolume", [{"configMapName": "c", "mountPath": "/c"}]),
     "kubernetes.pvcMount": (f"{SETTINGS}.pvcMount", [{"constant": "disk", "mountPath": "/data"}]),

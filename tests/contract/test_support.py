@@ -147,8 +147,7 @@ def test_every_gap_has_a_case(track: str) -> None:
     for runtime in ("process", "docker", "kubernetes"):
         table = registry.track(track).support(runtime)
         refused = {kind for kind, support in table.items() if support.verdict == "refused"}
-        # A workspace is no gap of the local track; tests/airflow/test_runtimes.py shows it for pods.
-        assert refused - gaps_by_fact().keys() - {"PipelineConfig.workspace"} == set()
+        assert refused - gaps_by_fact().keys() == set()
 
 
 def test_what_one_track_refuses_is_kept_in_the_yaml() -> None:

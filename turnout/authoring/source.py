@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from turnout.errors import Fault, SourceError, did_you_mean
+from turnout.errors import SourceError, did_you_mean
 from turnout.spec.document import Document, read_file
 
 
@@ -33,26 +35,37 @@ def load(source: str) -> Document:
     found = {key: value for key, value in vars(module).items() if is_pipeline(value)}
     if name and name not in found:
         hint = did_you_mean(name, found)
-        raise SourceError(str(Fault(f"no pipeline '{name}'", target, tuple(found), hint)))
+        raise SourceError(f"no pipeline '{name}'", where=target, available=tuple(found), hint=hint)
     # Another's pipeline may be here since this one's is partly made of it.
     own = {key: value for key, value in found.items() if value.pipeline_func.__module__ == module.__name__} or found
     if not name and len(own) != 1:
         what = "no pipeline here" if not own else "more than one pipeline here"
         hint = "decorate a function with @pipeline" if not own else f"name one: {target}:{next(iter(own))}"
-        raise SourceError(str(Fault(what, target, tuple(own), hint)))
+        raise SourceError(what, where=target, available=tuple(own), hint=hint)
     return compile_pipeline(found[name] if name else next(iter(own.values())))
 
 
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise SourceError(str(Fault("no such file", str(path))))
+        raise SourceError("no such file", where=str(path))
     root, module = _module_of(path.resolve())
-    for place in (str(root), *(entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)):
-        if place not in sys.path:
-            sys.path.insert(0, place)
-    entries = [str(root), *(entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(entries))
+    _put_on_path(root)
     return _import(module, str(path))
+
+
+def make_importable(function: Callable[..., Any]) -> None:
+    """Let steps, in other processes, import what a function's module imports: its code base is on their path."""
+    file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    if file:
+        _put_on_path(_module_of(Path(file).resolve())[0])
+
+
+def _put_on_path(root: Path) -> None:
+    entries = [str(root), *(entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)]
+    for entry in entries:
+        if entry not in sys.path:
+            sys.path.insert(0, entry)
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(entries))
 
 
 def _module_of(path: Path) -> tuple[Path, str]:
@@ -75,4 +88,4 @@ def _import(module: str, source: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         hint = "SOURCE is module:pipeline, path.py[:name] or a compiled .yaml"
-        raise SourceError(str(Fault(f"no module '{error.name}'", source, (), hint))) from error
+        raise SourceError(f"no module '{error.name}'", where=source, hint=hint) from error

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from turnout.cli.options import Json, Root, errors
+from turnout.errors import Fault
 
 commands = typer.Typer(no_args_is_help=True, help="The results of steps that later runs may take.")
 
@@ -31,7 +32,7 @@ def list_results(root: Root = ".turnout", as_json: Json = False) -> None:
     for entry in sorted(entries, key=lambda entry: entry.created):
         created = entry.created[:19].replace("T", " ")
         table.add_row(entry.step, entry.pipeline, entry.run_id, created, entry.fingerprint[:12])
-    Console(highlight=False).print(table if entries else f"no results are kept @ {root}")
+    Console(highlight=False).print(table if entries else str(Fault("no results are kept", root)))
 
 
 @commands.command()

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from turnout.cli.options import Check, Runtime, all_pipelines, errors
-from turnout.errors import Fault, TurnoutError
+from turnout.errors import TurnoutError
 
 
 def compile(
@@ -44,4 +44,4 @@ def write(files: dict[Path, str], out: Path, check: bool, hint: str) -> None:
     for diff in diffs:
         print(diff, end="")
     if diffs:
-        raise TurnoutError(str(Fault(f"{len(diffs)} of {len(files)} files are stale", str(out), hint=hint)))
+        raise TurnoutError(f"{len(diffs)} of {len(files)} files are stale", where=str(out), hint=hint)

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from turnout.cli.compile import write
 from turnout.cli.options import Check, Json, Root, all_pipelines, errors
+from turnout.errors import Fault
 
 commands = typer.Typer(no_args_is_help=True, help="Export alert rules and dashboards; show step statistics.")
 
@@ -60,7 +61,7 @@ def steps(
         print(json.dumps([dataclasses.asdict(item) for item in found], indent=2))
         return
     if not found:
-        print(f"no step has run in {days:g} days @ {root}")
+        print(Fault(f"no step has run in {days:g} days", root))
     times = [f"p{round(100 * quantile)}" for quantile in QUANTILES]
     for pipeline, items in itertools.groupby(found, key=lambda item: item.pipeline):
         table = Table("step", "runs", "failed (95 %)", *times, "rows/s", "MiB", title=pipeline, title_justify="left")

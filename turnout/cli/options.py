@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from turnout.errors import Fault, SourceError, TurnoutError
+from turnout.errors import SourceError, TurnoutError
 
 SOURCE = "module:pipeline, path.py[:name], or a compiled KFP YAML"
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE)]
@@ -39,5 +39,5 @@ def all_pipelines() -> list[str]:
     """The files of `pipelines/` here. Raises SourceError when there is none."""
     found = sorted(str(path) for path in Path("pipelines").glob("*.py") if path.name != "__init__.py")
     if not found:
-        raise SourceError(str(Fault("no pipelines/*.py", "the current directory", hint="name a SOURCE")))
+        raise SourceError("no pipelines/*.py", where="the current directory", hint="name a SOURCE")
     return found

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from turnout.cli.options import Json, Root, errors
+from turnout.errors import Fault
 
 
 def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
@@ -32,7 +33,7 @@ def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
         steps = ", ".join(f"{count} {state.lower()}" for state, count in states.items())
         started = str(record["create_time"])[:19].replace("T", " ")
         table.add_row(record["run_id"], record["pipeline"], record["state"], started, steps)
-    Console(highlight=False).print(table if records else f"no runs @ {root}")
+    Console(highlight=False).print(table if records else str(Fault("no runs", root)))
 
 
 def show(run_id: Annotated[str, typer.Argument(metavar="RUN_ID")], root: Root = ".turnout") -> None:

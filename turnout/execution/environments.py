@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from turnout.errors import Fault, StepError
+from turnout.errors import StepError
 
 _INSTALL = re.compile(r"python3 -m pip install (?P<arguments>.*?)\s*(?=&&)", re.DOTALL)
 _KFP_ALONE = re.compile(r"kfp==(?P<version>[\w.]+)")
@@ -103,7 +103,7 @@ def _run(command: list[str], what: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise StepError(str(Fault("\n  ".join([what, *lines[-3:]]), hint="look at packages_to_install")))
+        raise StepError("\n  ".join([what, *lines[-3:]]), hint="look at packages_to_install")
 
 
 @contextlib.contextmanager

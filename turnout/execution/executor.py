@@ -120,8 +120,8 @@ def explain(error: BaseException) -> str:
     if isinstance(error, TurnoutError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" @ {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return str(Fault(f"{type(error).__name__}: {error}", where))
 
 
 def report(error: BaseException) -> None:
@@ -139,14 +139,14 @@ def report(error: BaseException) -> None:
 def _load(target: str) -> Any:
     module_name, _, name = target.partition(":")
     if not name:
-        raise StepError(str(Fault("not MODULE:FUNCTION", target)))
+        raise StepError("not MODULE:FUNCTION", where=target)
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         hint = "the environment that runs steps needs the pipeline's code and its libraries"
-        raise StepError(str(Fault(f"no module '{error.name}' in {sys.executable}", target, (), hint))) from error
+        raise StepError(f"no module '{error.name}' in {sys.executable}", where=target, hint=hint) from error
     except (AttributeError, ImportError) as error:
         if wants_all_of_kfp(error) and os.environ["_KFP_RUNTIME"] == "true":
             os.environ["_KFP_RUNTIME"] = "false"
@@ -155,7 +155,7 @@ def _load(target: str) -> Any:
     component = getattr(module, name, None)
     if not hasattr(component, "python_func"):
         names = tuple(key for key, value in vars(module).items() if hasattr(value, "python_func"))
-        raise StepError(str(Fault(f"no component '{name}'", module_name, names, did_you_mean(name, names))))
+        raise StepError(f"no component '{name}'", where=module_name, available=names, hint=did_you_mean(name, names))
     return component
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turnout.errors import Fault, StepError
+from turnout.errors import StepError
 from turnout.execution.store import ArtifactStore, local_path
 from turnout.spec.contract import Artifact, Outcome, State, Task, output_type
 from turnout.spec.deployment_spec import ImporterSpec
@@ -24,7 +24,7 @@ def import_artifact(task: Task, importer: ImporterSpec, store: ArtifactStore, ru
     uri = _uri(task, importer, run)
     path = local_path(uri)
     if path is not None and not Path(path).exists():
-        raise StepError(str(Fault("there is nothing to import", uri)))
+        raise StepError("there is nothing to import", where=uri)
     name = next(iter(task.component.output_definitions.artifacts)) if task.component.output_definitions else "artifact"
     kind = (importer.type_schema.schema_title if importer.type_schema else None) or output_type(task, name)
     metadata = _filled(importer.metadata or {}, task.parameters, run)
@@ -38,7 +38,7 @@ def _uri(task: Task, importer: ImporterSpec, run: Mapping[str, str]) -> str:
         return str(task.parameters.get(given.runtime_parameter, ""))
     if given and given.known is not ABSENT:
         return resolve_text(str(given.known), task.parameters, run)
-    raise StepError(str(Fault("an importer without a URI", task.path)))
+    raise StepError("an importer without a URI", where=task.path)
 
 
 def _filled(value: Any, parameters: Mapping[str, Any], run: Mapping[str, str]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnout.errors import Fault, StoreError
+from turnout.errors import StoreError
 from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.model import Plan
@@ -19,7 +19,7 @@ def read_run(store: ArtifactStore, run_id: str) -> tuple[Plan, dict[str, Any]]:
             run_path = store.run_path(Run(path["pipeline"], run_id, ""))
             return link(read((run_path / "pipeline.yaml").read_text(encoding="utf-8"), where=run_id)), path
     known = tuple(record["run_id"] for record in find_runs(store)[-5:])
-    raise StoreError(str(Fault(f"no run '{run_id}'", str(store.root), known, "turnout runs lists them")))
+    raise StoreError(f"no run '{run_id}'", where=str(store.root), available=known, hint="turnout runs lists them")
 
 
 def find_runs(store: ArtifactStore) -> list[dict[str, Any]]:

@@ -35,14 +35,14 @@ class Secrets:
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except (OSError, yaml.YAMLError) as error:
-            raise StoreError(str(Fault(f"the secrets cannot be read: {error}", str(path)))) from error
+            raise StoreError(f"the secrets cannot be read: {error}", where=str(path)) from error
         known = ("secrets", "config_maps")
         if not isinstance(content, dict) or not content.keys() <= set(known):
-            raise StoreError(str(Fault("the file of secrets has other keys", str(path), known)))
+            raise StoreError("the file of secrets has other keys", where=str(path), available=known)
         for kind, values in content.items():
             for name, keys in (values or {}).items():
                 if not isinstance(keys, dict) or not all(isinstance(value, str) for value in keys.values()):
-                    raise StoreError(str(Fault("a secret's values must be text by key", f"{path}: {kind}.{name}")))
+                    raise StoreError("a secret's values must be text by key", where=f"{path}: {kind}.{name}")
         return cls(**{kind: values or {} for kind, values in content.items()})
 
     def environment(self, settings: Mapping[str, Any], step: str) -> dict[str, str]:

@@ -69,7 +69,7 @@ def read_task(uri: str) -> tuple[Task, ArtifactStore]:
     try:
         record: Mapping[str, Any] = json.loads(UPath(uri).read_text())
     except (OSError, ValueError, ImportError) as error:
-        raise StepError(f"the task cannot be read: {error} @ {uri}") from error
+        raise StepError(f"the task cannot be read: {error}", where=uri) from error
     task = Task(
         run=Run(**record["run"]),
         path=record["path"],

@@ -29,7 +29,7 @@ from typing import Any
 from upath import UPath
 
 from turnout.data.digest import content_digest
-from turnout.errors import Fault, StoreError
+from turnout.errors import StoreError
 from turnout.spec.contract import Outcome, Run, Task
 from turnout.spec.platform_spec import PipelineConfig
 
@@ -50,7 +50,7 @@ class ArtifactStore:
             self.is_local = path.protocol in _LOCAL
             self.root = UPath(Path(path.path).expanduser().absolute()) if self.is_local else path
         except (ValueError, ImportError) as error:
-            raise StoreError(str(Fault(f"the artifact store cannot be opened: {error}", root))) from error
+            raise StoreError(f"the artifact store cannot be opened: {error}", where=root) from error
 
     def check_writable(self) -> None:
         """Write and remove a small file, so that a run does not start that could not keep its results.
@@ -66,7 +66,7 @@ class ArtifactStore:
         except Exception as error:  # every protocol has its own
             hint = "give another place with --root, or make this one writable"
             raise StoreError(
-                str(Fault(f"the artifact store cannot be written: {error}", str(self.root), (), hint))
+                f"the artifact store cannot be written: {error}", where=str(self.root), hint=hint
             ) from error
 
     def run_path(self, run: Run) -> UPath:
@@ -125,7 +125,7 @@ class ArtifactStore:
         path = self.run_path(run)
         if (path / "run.json").exists():
             what = f"there is a run '{run.run_id}' already"
-            raise StoreError(str(Fault(what, str(path), (), "give another --run-id, or resume it with --resume")))
+            raise StoreError(what, where=str(path), hint="give another --run-id, or resume it with --resume")
 
     def write_record(self, path: UPath, record: Mapping[str, Any]) -> None:
         """Write JSON so that readers see all of it or what was there before.
@@ -176,7 +176,7 @@ class ArtifactStore:
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         what = f"the run '{run.run_id}' is still under way"
-                        raise StoreError(str(Fault(what, str(path), (), "let it end, or end it"))) from None
+                        raise StoreError(what, where=str(path), hint="let it end, or end it") from None
                     time.sleep(0.05)
             yield file.fileno()
 
@@ -215,7 +215,7 @@ class ArtifactStore:
             elif source.exists():
                 source.fs.get_file(source.path, str(target))
         except Exception as error:
-            raise StoreError(str(Fault(f"an artifact cannot be read: {error}", uri))) from error
+            raise StoreError(f"an artifact cannot be read: {error}", where=uri) from error
         return str(target)
 
     def staged_path(self, uri: str, directory: Path) -> str:
@@ -223,7 +223,7 @@ class ArtifactStore:
         try:
             source = UPath(uri)
         except (ValueError, ImportError) as error:
-            raise StoreError(str(Fault(f"an artifact cannot be read: {error}", uri))) from error
+            raise StoreError(f"an artifact cannot be read: {error}", where=uri) from error
         return str(source.path if source.protocol in _LOCAL else directory / source.name)
 
     def stage_out(self, local: Path, uri: str) -> None:
@@ -245,7 +245,7 @@ class ArtifactStore:
             else:
                 target.fs.put_file(str(local), target.path)
         except Exception as error:
-            raise StoreError(str(Fault(f"an artifact cannot be stored: {error}", uri))) from error
+            raise StoreError(f"an artifact cannot be stored: {error}", where=uri) from error
 
     def clear_attempt(self, task: Task) -> UPath:
         """An empty place for an attempt's outputs: what an earlier one of the same number left is removed."""
@@ -272,7 +272,7 @@ def with_workspace(run: Run, config: PipelineConfig, store: ArtifactStore) -> Ru
         return run
     if not store.is_local:
         what = "a pipeline with a workspace needs a root that is a directory of this machine"
-        raise StoreError(str(Fault(what, str(store.root))))
+        raise StoreError(what, where=str(store.root))
     path = Path(str(store.run_path(run) / "workspace"))
     path.mkdir(parents=True, exist_ok=True)
     return dataclasses.replace(run, workspace=str(path))

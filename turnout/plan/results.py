@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,6 +97,31 @@ class RunResult:
     outputs: dict[str, Any] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     path: str = ""
+
+    @property
+    def states(self) -> dict[str, State]:
+        """The state of each step, by its label: `train`, or `train[0]` in a loop."""
+        return {step.label: step.state for step in self.steps}
+
+    @property
+    def artifacts(self) -> dict[str, Artifact]:
+        """What steps made, by `step.output`; `result.artifacts["train.model"].path` opens it."""
+        return {
+            f"{step.label}.{name}": artifact
+            for step in self.steps
+            if step.outcome
+            for name, artifact in step.outcome.artifacts.items()
+        }
+
+    def _repr_html_(self) -> str:
+        """The run's page, as notebooks show it: in a frame, since it has styles of its own."""
+        from upath import UPath
+
+        report = UPath(self.path) / "report.html" if self.path else None
+        if report is None or not report.exists():
+            return f"<pre>{html.escape(f'{self.pipeline} {self.run_id}: {self.state.value}')}</pre>"
+        page = html.escape(report.read_text(encoding="utf-8"))
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 40em; border: 0"></iframe>'
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -39,18 +39,17 @@ def make_task(step: Step, values: Mapping[str, Any], run: Run, **settings: Any) 
             except ValueError as error:
                 faults.append(Fault(str(error), f"{step.path}.{name}"))
         elif not item.is_optional and item.default_value is ABSENT:
-            faults.append(Fault(f"input '{name}' has no value", f"{step.path}.{name}"))
+            faults.append(_no_value(step, name))
     for name, spec in declared.artifacts.items():
         given = values.get(name)
         if given is not None:
             artifacts[name] = tuple(_artifact(item) for item in (given if isinstance(given, list) else [given]))
         elif not spec.is_optional:
-            faults.append(Fault(f"input '{name}' has no value", f"{step.path}.{name}"))
+            faults.append(_no_value(step, name))
     if faults:
-        hint = "what should have produced it did not run"
-        raise StepError("\n".join(str(fault) for fault in faults) + f"\n  hint: {hint}")
+        raise StepError("\n".join(map(str, faults)))
     if not isinstance(step.executor, PipelineContainerSpec | ImporterSpec):  # every track refuses it before
-        raise StepError(str(Fault("neither a container nor an importer", step.path)))
+        raise StepError("neither a container nor an importer", where=step.path)
     return Task(run, step.path, step.component, step.executor, parameters, artifacts, **settings)
 
 
@@ -73,3 +72,8 @@ def convert(value: Any, kind: ParameterType) -> Any:
 
 def _artifact(value: Artifact | Mapping[str, Any]) -> Artifact:
     return value if isinstance(value, Artifact) else Artifact.from_dict(value)
+
+
+def _no_value(step: Step, name: str) -> Fault:
+    hint = "what should have produced it did not run"
+    return Fault(f"input '{name}' has no value", f"{step.path}.{name}", hint=hint)

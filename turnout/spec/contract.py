@@ -10,10 +10,13 @@ import datetime
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.pipeline_spec import ComponentSpec
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 
 class State(enum.StrEnum):
@@ -47,6 +50,13 @@ class Artifact:
     uri: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+
+    @property
+    def path(self) -> UPath:
+        """Where it is, to read from: a file or directory here, or in an object store."""
+        from upath import UPath
+
+        return UPath(self.uri)
 
     def to_dict(self) -> dict[str, Any]:
         return {
