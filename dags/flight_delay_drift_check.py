@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_drift_check.yaml',
-        'spec_digest': 'sha256:c87c2c290c76a646425403dc6af3fb87b8a60a15767ee8515e8b4a7be376cd13',
+        'spec_digest': 'sha256:ff9ef6e4a2bb4927ca72551a062e327d34583ed1a89d4c6277baeaae8ad5cdaf',
     },
 ) as dag:
     ingest = Step(

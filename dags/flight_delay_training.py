@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:c60ef859f9496ed50f8a8258231c18862bf1fc21a7d5aae4ba3f9869e0bc2830',
+        'spec_digest': 'sha256:6818bf41f3b39a825fd6de52ff3ce7d50b909ae2eb4b0380c4e6bf81cbb70264',
     },
 ) as dag:
     ingest = Step(

@@ -80,16 +80,16 @@ class _Progress:
         counts = collections.Counter(result.state for result in results)
         shown = [(f" {count} " if len(results) > 1 else " ") + state.value for state, count in counts.items()]
         states = [(text, _STYLES.get(state, "dim")) for text, state in zip(shown, counts, strict=True)]
-        told = ""
+        details = ""
         if cached := sum(result.cached for result in results):
-            told += " cached" if cached == len(results) else f" {cached} cached"
+            details += " cached" if cached == len(results) else f" {cached} cached"
         if (attempts := max(result.attempts for result in results)) > 1:
-            told += f" attempt {attempts}"
+            details += f" attempt {attempts}"
         if State.RUNNING in counts:
-            told += f" {time.monotonic() - self.since[path]:.0f} s  {self.lines.get(path, '')}"
+            details += f" {time.monotonic() - self.since[path]:.0f} s  {self.lines.get(path, '')}"
         elif seconds := sum(result.duration_s for result in results):
-            told += f" {seconds:.1f} s"
-        return Text.assemble(name, *states, (told, "dim"), no_wrap=True, overflow="ellipsis")
+            details += f" {seconds:.1f} s"
+        return Text.assemble(name, *states, (details, "dim"), no_wrap=True, overflow="ellipsis")
 
 
 def show_result(result: RunResult) -> None:

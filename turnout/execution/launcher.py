@@ -115,8 +115,8 @@ def collect(
     log = Path(contract["outputs"]["outputFile"]).parent.parent / "log.txt"
     store.stage_out(log, str(place / "log.txt"))
     state = State.FAILED if error else State.SUCCEEDED
-    told = Path(contract["outputs"]["outputFile"]).with_name(MEMORY)
-    memory = int(told.read_text() or 0) if told.exists() else 0
+    memory_file = Path(contract["outputs"]["outputFile"]).with_name(MEMORY)
+    memory = int(memory_file.read_text() or 0) if memory_file.exists() else 0
     return Outcome(
         state, task.attempt, parameters, artifacts, started, now(), error, str(place / "log.txt"), memory=memory
     )
@@ -186,26 +186,26 @@ def _output_artifacts(
 ) -> Iterator[tuple[str, Artifact]]:
     for name, entry in contract["outputs"]["artifacts"].items():
         (asked,) = entry["artifacts"]
-        told = (output.get("artifacts", {}).get(name, {}).get("artifacts") or [{}])[0]
+        reported = (output.get("artifacts", {}).get(name, {}).get("artifacts") or [{}])[0]
         # A component may say that its data is elsewhere; then there is nothing to store.
-        uri, path = told.get("uri") or asked["uri"], Path(asked.get("customPath", asked["uri"]))
+        uri, path = reported.get("uri") or asked["uri"], Path(asked.get("customPath", asked["uri"]))
         mine = uri == asked["uri"]
         if mine:
             store.stage_out(path, uri)
         digest = store.digest(uri, path if mine else None)
-        metadata = told.get("metadata", asked["metadata"])
-        yield name, Artifact(told.get("name") or name, output_type(task, name), uri, metadata, digest)
+        metadata = reported.get("metadata", asked["metadata"])
+        yield name, Artifact(reported.get("name") or name, output_type(task, name), uri, metadata, digest)
 
 
 def _output_parameters(task: Task, contract: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:
     """Values from the executor output, or from the file of a component that writes files."""
     declared = task.component.output_definitions
-    told = output.get("parameterValues", {})
+    reported = output.get("parameterValues", {})
     values: dict[str, Any] = {}
     for name, spec in declared.parameters.items() if declared else ():
         file = Path(contract["outputs"]["parameters"][name]["outputFile"])
-        if name in told:
-            values[name] = _typed(told[name], spec.parameter_type, name)
+        if name in reported:
+            values[name] = _typed(reported[name], spec.parameter_type, name)
         elif file.exists():
             values[name] = _parsed(file.read_text(), spec.parameter_type, name)
         else:

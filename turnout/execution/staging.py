@@ -109,12 +109,12 @@ def _in(uri: str, shared: Path) -> None:
 
 
 def _out(uri: str, shared: Path) -> None:
-    told = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    terminated = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
     task, store = read_task(uri)
     status, ended = shared / ".launcher" / "status", shared / ".launcher" / "ended"
-    while not status.exists() and not told.is_set():
-        told.wait(_POLL_S)
+    while not status.exists() and not terminated.is_set():
+        terminated.wait(_POLL_S)
     if not ended.exists():  # or this one was started again
         place = store.attempt_path(task)
         contract = contract_of(task, store, str(place), shared)
@@ -129,8 +129,8 @@ def _out(uri: str, shared: Path) -> None:
         failed = outcome.state is not State.SUCCEEDED
         ended.with_suffix(".part").write_text(str(int(failed)))
         ended.with_suffix(".part").replace(ended)
-    while not told.is_set():  # a side-car that ends of itself is started again
-        told.wait(60)
+    while not terminated.is_set():  # a side-car that ends of itself is started again
+        terminated.wait(60)
 
 
 def _error(status: Path, shared: Path) -> str:

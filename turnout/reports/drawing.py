@@ -107,10 +107,10 @@ def _drawn(box: _Box, found: Mapping[str, Sequence[StepResult]]) -> list[str]:
     label = escape(_label(box.node, found))
     if isinstance(box.node, Step):
         state = _state(found.get(box.node.path, ()))
-        colour, told = COLOURS[state], f"{escape(box.node.path)}: {state.value}"
+        colour, tooltip = COLOURS[state], f"{escape(box.node.path)}: {state.value}"
         return [
             f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{box.height:.0f}" rx="6" '
-            f'fill="#fff" stroke="{colour}" stroke-width="1.5"><title>{told}</title></rect>',
+            f'fill="#fff" stroke="{colour}" stroke-width="1.5"><title>{tooltip}</title></rect>',
             f'<circle cx="{box.x + 14:.0f}" cy="{box.y + box.height / 2:.0f}" r="5" fill="{colour}"/>',
             f'<text x="{box.x + 26:.0f}" y="{box.y + box.height / 2 + 4:.0f}">{label}</text>',
         ]

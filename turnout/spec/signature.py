@@ -112,7 +112,7 @@ def read_signature(function: Callable[..., Any], *, dates: bool) -> Signature:
             faults.append(Fault("parameter without a type", here, hint="annotate it, such as `rows: int`"))
             continue
         try:
-            annotation, schema = _plain(hints[name], dates=dates)
+            annotation, schema = _read(hints[name], dates=dates)
         except _UnsupportedError as error:
             faults.append(Fault(str(error), here, hint=error.hint))
             continue
@@ -148,48 +148,62 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     return typing.get_type_hints(function, include_extras=True)
 
 
-def _plain(annotation: Any, *, dates: bool) -> tuple[Any, dict[str, Any] | None]:
-    """The annotation for KFP, and the JSON Schema of the values."""
+_Read = tuple[Any, dict[str, Any] | None]
+"""The annotation that KFP is given, and the JSON Schema of the values; None where the values are KFP's own."""
+
+
+def _read(annotation: Any, *, dates: bool) -> _Read:
+    """An annotation, by its form."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if _is_kfp(annotation):
         return annotation, None
     if annotation in _JSON_TYPES:
         return annotation, {"type": _JSON_TYPES[annotation]}
     if annotation in _DATES:
-        if not dates:
-            raise _UnsupportedError("a component cannot take a date", "take it as `str`, in ISO 8601 form")
-        return str, {"type": "string", "format": _DATES[annotation]}
-    if origin is typing.Annotated:
-        plain, schema = _plain(arguments[0], dates=dates)
-        if schema is None:
-            return annotation, None
-        return plain, schema | _facets(arguments[1:], "Items" if schema["type"] == "array" else "Length")
+        return _date(annotation, dates)
     if origin is typing.Literal:
-        kinds = {type(choice) for choice in arguments}
-        if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
-            raise _UnsupportedError(
-                "the choices of a Literal must be all text, all whole numbers, or all of one such type"
-            )
-        (kind,) = kinds
-        return kind, {"type": _JSON_TYPES[kind], "enum": list(arguments)}
-    if origin in (typing.Union, types.UnionType) and len(arguments) == 2 and type(None) in arguments:
-        (some,) = [argument for argument in arguments if argument is not type(None)]
-        plain, schema = _plain(some, dates=dates)
-        if schema is None:
-            return annotation, None
-        schema = schema | {"type": ["null", schema["type"]]}
-        if "enum" in schema:
-            schema["enum"] = [*schema["enum"], None]
-        return typing.Optional[plain], schema  # noqa: UP045 - KFP reads this spelling
-    if origin is list:
-        _, items = _plain(arguments[0], dates=dates) if arguments[0] is not Any else (None, {})
-        if items is None:
-            return annotation, None
-        return list, {"type": "array"} | ({"items": items} if items else {})
+        return _choices(arguments)
     if origin is dict:
         return dict, {"type": "object"}
+    if origin is list and arguments[0] is Any:
+        return list, {"type": "array"}
+    optional = origin in (typing.Union, types.UnionType) and len(arguments) == 2 and type(None) in arguments
+    if not optional and origin not in (typing.Annotated, list):
+        raise _unsupported(annotation)
+    # What is left is made of another annotation. If that is one of KFP's, so is the whole.
+    (inner, *_) = (argument for argument in arguments if argument is not type(None))
+    plain, schema = _read(inner, dates=dates)
+    if schema is None:
+        return annotation, None
+    if origin is typing.Annotated:
+        return plain, schema | _facets(arguments[1:], "Items" if schema["type"] == "array" else "Length")
+    return _or_null(plain, schema) if optional else (list, {"type": "array", "items": schema})
+
+
+def _date(annotation: type, dates: bool) -> _Read:
+    if not dates:
+        raise _UnsupportedError("a component cannot take a date", "take it as `str`, in ISO 8601 form")
+    return str, {"type": "string", "format": _DATES[annotation]}
+
+
+def _choices(choices: tuple[Any, ...]) -> _Read:
+    kinds = {type(choice) for choice in choices}
+    if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
+        raise _UnsupportedError("the choices of a Literal must be all text, all whole numbers, or all of one such type")
+    (kind,) = kinds
+    return kind, {"type": _JSON_TYPES[kind], "enum": list(choices)}
+
+
+def _or_null(plain: Any, schema: dict[str, Any]) -> _Read:
+    schema = schema | {"type": ["null", schema["type"]]}
+    if "enum" in schema:
+        schema["enum"] = [*schema["enum"], None]
+    return typing.Optional[plain], schema  # noqa: UP045 - KFP reads this spelling
+
+
+def _unsupported(annotation: Any) -> _UnsupportedError:
     name = getattr(annotation, "__name__", str(annotation))
-    raise _UnsupportedError(
+    return _UnsupportedError(
         f"type {name} cannot be a parameter",
         "parameters are str, int, float, bool, list, dict, Literal[...] or Annotated[..., Ge(0)]; "
         "data travels as Input[Dataset] and Output[Dataset]",
