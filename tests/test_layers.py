@@ -54,21 +54,25 @@ def room(module: str) -> str:
     return name if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file() else ""
 
 
+def file_of(module: str) -> str:
+    """The file that a module, or a name in one, stands in."""
+    parts = module.split(".")[1:]
+    for length in range(len(parts), 0, -1):
+        path = PACKAGE.joinpath(*parts[:length])
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.is_file():
+                return str(file.relative_to(PACKAGE.parent))
+    return "turnout/__init__.py"
+
+
 def violations(package: Path = PACKAGE) -> list[str]:
     found = []
     for file in sorted(package.rglob("*.py")):
         name = file.relative_to(package).with_suffix("").parts[0]
-        if name == "__init__":
-            continue
-        for module in imports(file):
-            if module.split(".")[0] != "turnout":
-                continue
-            other = room(module)
-            if other != name and other not in ALLOWED[name]:
-                target = "/".join(module.split(".")[:3])
-                found.append(
-                    f"{file.relative_to(package.parent)} imports {target}: {name} may not use {other or 'turnout'}"
-                )
+        for module in imports(file) if name != "__init__" else ():
+            if module.split(".")[0] == "turnout" and (other := room(module)) not in (name, *ALLOWED[name]):
+                where = file.relative_to(package.parent)
+                found.append(f"{where} imports {file_of(module)}: {name} may not use {other or 'turnout'}")
     return found
 
 
@@ -85,3 +89,11 @@ def test_rooms_below_do_not_use_those_above() -> None:
     order = ("errors", "spec", "plan", "execution", "runtimes", "tracks", "verbs", "cli")
     for index, name in enumerate(order):
         assert not ALLOWED[name] & set(order[index:]), name
+
+
+def test_a_violation_names_both_files(tmp_path: Path) -> None:
+    file = tmp_path / "turnout" / "plan" / "wrong.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("def late():\n    from turnout.execution.store import ArtifactStore\n")
+    (found,) = violations(tmp_path / "turnout")
+    assert found == "turnout/plan/wrong.py imports turnout/execution/store.py: plan may not use execution"
