@@ -5,269 +5,269 @@ from airflow.sdk import DAG, Param, TaskGroup
 from turnout.airflow import Step, When
 
 with DAG(
-    dag_id='flight-delay-training',
-    dag_display_name='Training',
+    dag_id="flight-delay-training",
+    dag_display_name="Training",
     doc_md=(
-        'Train a model on a table, judge it, and if it is better than the champion put it into service.\n'
-        'The defaults train on the flights that left New York in 2013: will a flight arrive more than 15\n'
-        'minutes late, judged at the start of the hour in which it should depart? Other parameters make it\n'
-        'the training of any other table with two classes or a number to predict.'
+        "Train a model on a table, judge it, and if it is better than the champion put it into service.\n"
+        "The defaults train on the flights that left New York in 2013: will a flight arrive more than 15\n"
+        "minutes late, judged at the start of the hour in which it should depart? Other parameters make it\n"
+        "the training of any other table with two classes or a number to predict."
     ),
     schedule=None,
     catchup=False,
     max_active_runs=1,
-    tags=['example', 'training'],
+    tags=["example", "training"],
     params={
-        'source': Param(
-            'data/flights/flights.parquet',
-            type=['null', 'string'],
-            section='Data',
-            description='Path or URI of the table; with a revision, its path in the DVC repository.',
+        "source": Param(
+            "data/flights/flights.parquet",
+            type=["null", "string"],
+            section="Data",
+            description="Path or URI of the table; with a revision, its path in the DVC repository.",
         ),
-        'revision': Param(
-            '',
-            type=['null', 'string'],
-            section='Data',
-            description='Git revision of the DVC repository to train on; empty for the data as it is now.',
+        "revision": Param(
+            "",
+            type=["null", "string"],
+            section="Data",
+            description="Git revision of the DVC repository to train on; empty for the data as it is now.",
         ),
-        'timestamps': Param(
+        "timestamps": Param(
             [],
-            type=['null', 'array'],
-            items={'type': 'string'},
-            section='Data',
-            description='Columns of a CSV source that hold times.',
+            type=["null", "array"],
+            items={"type": "string"},
+            section="Data",
+            description="Columns of a CSV source that hold times.",
         ),
-        'suite': Param(
-            'expectations/flights.json',
-            type=['null', 'string'],
-            section='Data',
-            description='Path or URI of the Great Expectations suite the table must pass; empty for none.',
+        "suite": Param(
+            "expectations/flights.json",
+            type=["null", "string"],
+            section="Data",
+            description="Path or URI of the Great Expectations suite the table must pass; empty for none.",
         ),
-        'feature_service': Param(
-            'flight_delay',
-            type=['null', 'string'],
-            section='Features',
-            description='Feast feature service to join; empty for none.',
+        "feature_service": Param(
+            "flight_delay",
+            type=["null", "string"],
+            section="Features",
+            description="Feast feature service to join; empty for none.",
         ),
-        'feature_repository': Param(
-            'feature_repo',
-            type=['null', 'string'],
-            section='Features',
-            description='Path of the Feast repository.',
+        "feature_repository": Param(
+            "feature_repo",
+            type=["null", "string"],
+            section="Features",
+            description="Path of the Feast repository.",
         ),
-        'feature_sources': Param(
-            'data/flights',
-            type=['null', 'string'],
-            section='Features',
+        "feature_sources": Param(
+            "data/flights",
+            type=["null", "string"],
+            section="Features",
             description="Path, URI or DVC path of the features' source tables.",
         ),
-        'target': Param(
-            'late',
-            type=['null', 'string'],
-            section='Model',
-            description='Column to predict.',
+        "target": Param(
+            "late",
+            type=["null", "string"],
+            section="Model",
+            description="Column to predict.",
         ),
-        'task': Param(
-            'classification',
-            type='string',
-            enum=['classification', 'regression'],
-            section='Model',
-            description='What kind of prediction it is.',
+        "task": Param(
+            "classification",
+            type="string",
+            enum=["classification", "regression"],
+            section="Model",
+            description="What kind of prediction it is.",
         ),
-        'ignore': Param(
-            ['flight_id', 'event_timestamp'],
-            type=['null', 'array'],
-            items={'type': 'string'},
-            section='Model',
-            description='Columns that are not for learning.',
+        "ignore": Param(
+            ["flight_id", "event_timestamp"],
+            type=["null", "array"],
+            items={"type": "string"},
+            section="Model",
+            description="Columns that are not for learning.",
         ),
-        'timestamp': Param(
-            'event_timestamp',
-            type=['null', 'string'],
-            section='Test',
+        "timestamp": Param(
+            "event_timestamp",
+            type=["null", "string"],
+            section="Test",
             description="Column with each row's time, to test on the last part; empty to split at random.",
         ),
-        'test_fraction': Param(
+        "test_fraction": Param(
             0.2,
-            type='number',
+            type="number",
             exclusiveMinimum=0,
             exclusiveMaximum=1,
-            section='Test',
-            description='Share of the rows to test on.',
+            section="Test",
+            description="Share of the rows to test on.",
         ),
-        'gap_hours': Param(
+        "gap_hours": Param(
             24.0,
-            type='number',
+            type="number",
             minimum=0,
-            section='Test',
-            description='Hours before the test rows that are left out of training.',
+            section="Test",
+            description="Hours before the test rows that are left out of training.",
         ),
-        'estimator': Param(
-            'lightgbm.LGBMClassifier',
-            type=['null', 'string'],
-            section='Model',
+        "estimator": Param(
+            "lightgbm.LGBMClassifier",
+            type=["null", "string"],
+            section="Model",
             description="Dotted path of an estimator with scikit-learn's API.",
         ),
-        'hyperparameters': Param(
+        "hyperparameters": Param(
             {
-                'colsample_bytree': 0.7,
-                'learning_rate': 0.05,
-                'min_child_samples': 100,
-                'n_estimators': 300,
+                "colsample_bytree": 0.7,
+                "learning_rate": 0.05,
+                "min_child_samples": 100,
+                "n_estimators": 300,
             },
-            type='object',
-            section='Model',
-            description='Arguments of the estimator.',
+            type="object",
+            section="Model",
+            description="Arguments of the estimator.",
         ),
-        'seed': Param(
+        "seed": Param(
             0,
-            type='integer',
-            section='Model',
-            description='Seed of the estimator and of a random split.',
+            type="integer",
+            section="Model",
+            description="Seed of the estimator and of a random split.",
         ),
-        'metric': Param(
-            'roc_auc',
-            type='string',
+        "metric": Param(
+            "roc_auc",
+            type="string",
             enum=[
-                'roc_auc',
-                'average_precision',
-                'neg_brier_score',
-                'neg_log_loss',
-                'accuracy',
-                'f1',
-                'r2',
-                'neg_mean_absolute_error',
-                'neg_root_mean_squared_error',
+                "roc_auc",
+                "average_precision",
+                "neg_brier_score",
+                "neg_log_loss",
+                "accuracy",
+                "f1",
+                "r2",
+                "neg_mean_absolute_error",
+                "neg_root_mean_squared_error",
             ],
-            section='Judgement',
-            description='What decides whether the model is better; higher is better.',
+            section="Judgement",
+            description="What decides whether the model is better; higher is better.",
         ),
-        'minimum_improvement': Param(
+        "minimum_improvement": Param(
             0.0,
-            type='number',
+            type="number",
             minimum=0,
-            section='Judgement',
-            description='How much better than the champion it must be.',
+            section="Judgement",
+            description="How much better than the champion it must be.",
         ),
-        'slices': Param(
-            ['carrier', 'origin'],
-            type=['null', 'array'],
-            items={'type': 'string'},
-            section='Judgement',
-            description='Columns by whose values the score is shown.',
+        "slices": Param(
+            ["carrier", "origin"],
+            type=["null", "array"],
+            items={"type": "string"},
+            section="Judgement",
+            description="Columns by whose values the score is shown.",
         ),
-        'require_champion': Param(
+        "require_champion": Param(
             False,
-            type='boolean',
-            section='Judgement',
-            description='Fail when there is no champion to compare with.',
+            type="boolean",
+            section="Judgement",
+            description="Fail when there is no champion to compare with.",
         ),
-        'registered_model': Param(
-            'flight-delay',
-            type=['null', 'string'],
-            section='Records',
-            description='Name in the MLflow registry.',
+        "registered_model": Param(
+            "flight-delay",
+            type=["null", "string"],
+            section="Records",
+            description="Name in the MLflow registry.",
         ),
-        'experiment': Param(
-            'flight-delay',
-            type=['null', 'string'],
-            section='Records',
-            description='MLflow experiment to log to.',
+        "experiment": Param(
+            "flight-delay",
+            type=["null", "string"],
+            section="Records",
+            description="MLflow experiment to log to.",
         ),
     },
     default_args={
-        'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:6818bf41f3b39a825fd6de52ff3ce7d50b909ae2eb4b0380c4e6bf81cbb70264',
+        "spec": "flight_delay_training.yaml",
+        "spec_digest": "sha256:6818bf41f3b39a825fd6de52ff3ce7d50b909ae2eb4b0380c4e6bf81cbb70264",
     },
 ) as dag:
     ingest = Step(
-        task_id='ingest',
-        doc_md='Read a table from where it is kept, and record exactly what was read.',
+        task_id="ingest",
+        doc_md="Read a table from where it is kept, and record exactly what was read.",
         inputs={
-            'revision': dag.param('revision'),
-            'source': dag.param('source'),
-            'timestamps': dag.param('timestamps'),
+            "revision": dag.param("revision"),
+            "source": dag.param("source"),
+            "timestamps": dag.param("timestamps"),
         },
     )
     validate = Step(
-        task_id='validate',
-        doc_md='Check a dataset against a suite of expectations, and stop the run when it fails.',
-        inputs={'suite': dag.param('suite'), 'data': ingest.output['data']},
+        task_id="validate",
+        doc_md="Check a dataset against a suite of expectations, and stop the run when it fails.",
+        inputs={"suite": dag.param("suite"), "data": ingest.output["data"]},
     )
     featurise = Step(
-        task_id='featurise',
-        doc_md='Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.',
+        task_id="featurise",
+        doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",
         inputs={
-            'feature_service': dag.param('feature_service'),
-            'repository': dag.param('feature_repository'),
-            'revision': dag.param('revision'),
-            'sources': dag.param('feature_sources'),
-            'entities': ingest.output['data'],
+            "feature_service": dag.param("feature_service"),
+            "repository": dag.param("feature_repository"),
+            "revision": dag.param("revision"),
+            "sources": dag.param("feature_sources"),
+            "entities": ingest.output["data"],
         },
     )
     validate >> featurise
     split = Step(
-        task_id='split',
-        doc_md='Keep the last part of the time for testing, so that nothing of the future leaks into training.',
+        task_id="split",
+        doc_md="Keep the last part of the time for testing, so that nothing of the future leaks into training.",
         inputs={
-            'gap_hours': dag.param('gap_hours'),
-            'seed': dag.param('seed'),
-            'test_fraction': dag.param('test_fraction'),
-            'timestamp': dag.param('timestamp'),
-            'data': featurise.output['features'],
+            "gap_hours": dag.param("gap_hours"),
+            "seed": dag.param("seed"),
+            "test_fraction": dag.param("test_fraction"),
+            "timestamp": dag.param("timestamp"),
+            "data": featurise.output["features"],
         },
     )
     train = Step(
-        task_id='train',
-        doc_md='Fit an estimator on a table and log it to MLflow, preprocessing included.',
+        task_id="train",
+        doc_md="Fit an estimator on a table and log it to MLflow, preprocessing included.",
         inputs={
-            'estimator': dag.param('estimator'),
-            'experiment': dag.param('experiment'),
-            'hyperparameters': dag.param('hyperparameters'),
-            'ignore': dag.param('ignore'),
-            'seed': dag.param('seed'),
-            'target': dag.param('target'),
-            'task': dag.param('task'),
-            'timestamp': dag.param('timestamp'),
-            'data': split.output['train'],
+            "estimator": dag.param("estimator"),
+            "experiment": dag.param("experiment"),
+            "hyperparameters": dag.param("hyperparameters"),
+            "ignore": dag.param("ignore"),
+            "seed": dag.param("seed"),
+            "target": dag.param("target"),
+            "task": dag.param("task"),
+            "timestamp": dag.param("timestamp"),
+            "data": split.output["train"],
         },
     )
     evaluate = Step(
-        task_id='evaluate',
-        doc_md='Score a model on held-out rows and compare it with the champion on the same rows.',
+        task_id="evaluate",
+        doc_md="Score a model on held-out rows and compare it with the champion on the same rows.",
         inputs={
-            'metric': dag.param('metric'),
-            'minimum_improvement': dag.param('minimum_improvement'),
-            'registered_model': dag.param('registered_model'),
-            'require_champion': dag.param('require_champion'),
-            'slices': dag.param('slices'),
-            'data': split.output['test'],
-            'model': train.output['model'],
+            "metric": dag.param("metric"),
+            "minimum_improvement": dag.param("minimum_improvement"),
+            "registered_model": dag.param("registered_model"),
+            "require_champion": dag.param("require_champion"),
+            "slices": dag.param("slices"),
+            "data": split.output["test"],
+            "model": train.output["model"],
         },
     )
-    condition_1_when = When(
-        task_id='condition-1-when',
-        condition='evaluate_promote == true',
-        inputs={'evaluate_promote': evaluate.output['promote']},
+    promote_when = When(
+        task_id="promote-when",
+        condition="evaluate_promote == true",
+        inputs={"evaluate_promote": evaluate.output["promote"]},
     )
-    with TaskGroup('condition-1', group_display_name='promote') as condition_1:
+    with TaskGroup("promote") as promote:
         register = Step(
-            task_id='register',
-            doc_md='Make a trained model a version in the MLflow registry; the same model again is the same version.',
+            task_id="register",
+            doc_md="Make a trained model a version in the MLflow registry; the same model again is the same version.",
             inputs={
-                'registered_model': dag.param('registered_model'),
-                'model': train.output['model'],
+                "registered_model": dag.param("registered_model"),
+                "model": train.output["model"],
             },
         )
         deploy = Step(
-            task_id='deploy',
-            doc_md='Try a model version on sample rows, then make it the champion.',
+            task_id="deploy",
+            doc_md="Try a model version on sample rows, then make it the champion.",
             inputs={
-                'registered_model': dag.param('registered_model'),
-                'version': register.output['version'],
-                'sample': split.output['test'],
+                "registered_model": dag.param("registered_model"),
+                "version": register.output["version"],
+                "sample": split.output["test"],
             },
         )
-    split >> condition_1_when
-    train >> condition_1_when
-    condition_1_when >> condition_1
+    split >> promote_when
+    train >> promote_when
+    promote_when >> promote

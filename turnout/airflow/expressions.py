@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, XComArg
 
+from turnout.airflow.internals import DagParam
+
 if TYPE_CHECKING:
     from turnout.airflow.loops import Loop
     from turnout.plan.model import Source
@@ -130,8 +132,6 @@ class Status(Expression):
 
 def source(value: Any) -> Source:
     """The plan's source for an expression, an output of a task, a parameter of the run, or a constant."""
-    from airflow.sdk.definitions.param import DagParam
-
     from turnout.plan.model import Constant, PipelineParameter, StepOutput
 
     if isinstance(value, Expression):
@@ -171,8 +171,6 @@ class Inputs:
 
 
 def _text(value: Any) -> str:
-    from airflow.sdk.definitions.param import DagParam
-
     if isinstance(value, XComArg):
         return ", ".join(f"{task.task_id}.output[{key!r}]" for task, key in value.iter_references())
     return f"dag.param({value.serialize()['name']!r})" if isinstance(value, DagParam) else str(value)

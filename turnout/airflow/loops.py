@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from airflow.sdk import conf
-from airflow.sdk.definitions._internal.contextmanager import TaskGroupContext
-from airflow.sdk.definitions._internal.expandinput import DictOfListsExpandInput
-from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 from airflow.sdk.exceptions import AirflowFailException
 
 from turnout.airflow.base import PlanOperator
 from turnout.airflow.expressions import Collected, Item
+from turnout.airflow.internals import DictOfListsExpandInput, MappedTaskGroup, TaskGroupContext
 from turnout.errors import Fault, TurnoutError
+from turnout.plan import task_ids
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +32,7 @@ class Items(PlanOperator):
 
     @property
     def node(self) -> str:
-        return str(self.task_id).removesuffix("-items")
+        return task_ids.loop_of_items(str(self.task_id))
 
     def execute(self, context: Context) -> list[list[int]]:
         from turnout.airflow.view import items_of
@@ -57,8 +56,8 @@ class Iterations(PlanOperator):
         super().__init__(trigger_rule="all_done", **kwargs)
 
     def execute(self, context: Context) -> list[list[int]]:
-        loop = str(self.task_id).removesuffix("-iterations")
-        lists = context["ti"].xcom_pull(task_ids=[f"{loop}-items"]) or []
+        loop = task_ids.loop_of_iterations(str(self.task_id))
+        lists = context["ti"].xcom_pull(task_ids=[task_ids.items(loop)]) or []
         found = [iteration for items in lists for iteration in items or ()]
         _check_length(len(found), self.task_id)
         self.log.info("%d iterations", len(found))
@@ -88,7 +87,7 @@ class Loop(MappedTaskGroup):  # type: ignore[misc]
         if outer:
             parent = outer[-1].parent_group
             group_id = around.child_id(group_id).removeprefix(f"{parent.group_id}." if parent.group_id else "")
-            every = Iterations(task_id=f"{group_id}-iterations", task_group=parent)
+            every = Iterations(task_id=task_ids.iterations(group_id), task_group=parent)
             every.set_upstream(over)
         self.__attrs_init__(  # type: ignore[call-arg]
             group_id=group_id,

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
-from airflow.sdk.bases.timetable import BaseTimetable
+
+from turnout.airflow.internals import timetables
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -52,9 +53,7 @@ def make_timetable(path: str, positional: Sequence[str] = (), arguments: Mapping
     Raises:
         TypeError: it is not a timetable.
     """
-    from airflow.timetables.base import Timetable  # those of plugins; heavier to import than the SDK
-
-    return _class(path, (BaseTimetable, Timetable), "a timetable")(*positional, **dict(arguments or {}))
+    return _class(path, timetables(), "a timetable")(*positional, **dict(arguments or {}))
 
 
 def _class(path: str, kinds: tuple[type, ...], what: str) -> Any:

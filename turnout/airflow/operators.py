@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from turnout.airflow.base import PlanOperator
 from turnout.airflow.links import MlflowRun, Results, mlflow_run
 from turnout.errors import TurnoutError
+from turnout.plan.task_ids import group_of_gate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,7 +128,7 @@ class When(PlanOperator):
 
     @property
     def node(self) -> str:
-        return str(self.task_id).removesuffix("-when")
+        return group_of_gate(str(self.task_id))
 
     def execute(self, context: Context) -> bool:
         from turnout.plan.model import Condition

@@ -21,11 +21,10 @@ def results_address(dag_id: str, run_id: str) -> str:
 
 def make_app() -> FastAPI:
     """The pages."""
-    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-    from airflow.api_fastapi.core_api.security import requires_access_dag
     from fastapi import Depends, FastAPI, HTTPException
     from fastapi.responses import HTMLResponse
 
+    from turnout.airflow.internals import may_read_runs
     from turnout.airflow.view import setting
     from turnout.execution.store import ArtifactStore
     from turnout.plan.results import StepResult
@@ -33,7 +32,7 @@ def make_app() -> FastAPI:
     from turnout.spec.contract import Run
 
     app = FastAPI(title="Turnout")
-    allowed = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
+    allowed = Depends(may_read_runs())
 
     @app.get("/results/{dag_id}/{run_id}", response_class=HTMLResponse, dependencies=[allowed])
     def results(dag_id: str, run_id: str) -> HTMLResponse:

@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator, conf
 from turnout.airflow.provider import SECTION
 from turnout.errors import Fault, StepError, TurnoutError
 from turnout.execution.store import ArtifactStore, with_workspace
+from turnout.plan import task_ids
 from turnout.plan.link import link
 from turnout.plan.model import Node, Plan, Region, Step
 from turnout.plan.parameters import empty_value, with_data_interval
@@ -34,8 +35,6 @@ XCOM_LIMIT = 48 * 1024
 
 IN_STORE = {"turnout": "too long for XCom: in the step's record"}
 """What XCom holds for an output that is longer."""
-
-_FAILED = ("failed", "upstream_failed")
 
 
 class View:
@@ -103,8 +102,8 @@ class View:
     @functools.cache  # noqa: B019 - a view lives as long as its task
     def iterations(self, loop: str) -> list[Iteration]:
         """All iterations of a loop, in the order of the instances of the tasks in it."""
-        nested = bool(self.loops(loop))
-        found = self.instance.xcom_pull(task_ids=f"{loop}-{'iterations' if nested else 'items'}", map_indexes=-1)
+        task = task_ids.iterations(loop) if self.loops(loop) else task_ids.items(loop)
+        found = self.instance.xcom_pull(task_ids=task, map_indexes=-1)
         return [tuple(item) for item in found or ()]
 
     def map_index(self, path: str, iteration: Iteration) -> int | None:
@@ -147,37 +146,46 @@ class View:
 
     def ended(self, path: str, iteration: Iteration) -> tuple[State, list[tuple[str, Iteration]]]:
         """How a step or all of a region ended, and the steps that failed in it."""
-        node = self.nodes[path]
-        gate = f"{path}-when" if isinstance(node, Region) and node.guarded else ""
-        own = [gate] if gate else []
-        inner = list(_tasks(node)) if isinstance(node, Region) else [path]
-        run_id = self.run.run_id
-        dag_id = self.plan.name
-        found = self.instance.get_task_states(dag_id=dag_id, task_ids=[*own, *inner], run_ids=[run_id])[run_id]
-        states: dict[tuple[str, Iteration], str] = {}
-        for task in [*own, *inner]:
-            for where, key in self._instances(task, iteration):
-                if key in found:
-                    states[task, where] = str(found[key])
-        failed = [at for at, state in states.items() if state in _FAILED]
+        states = self._states(path, iteration)
+        failed = [at for at, state in states.items() if state == "failed"]
         if failed:
-            state = State.FAILED if any(states[at] == "failed" for at in failed) else State.NOT_TRIGGERED
-            return state, [at for at in failed if states[at] == "failed"]
-        # Gates that were asked tell a region whose every branch was skipped from one that was itself.
-        asked = (
-            self.opened(task.removesuffix("-when"), where) is not None
-            for task, where in states
-            if task.removesuffix("-when") != path and task not in self.nodes and task.endswith("-when")
-        )
-        skipped = set(states.values()) == {"skipped"} and not any(asked)
+            return State.FAILED, failed
+        if "upstream_failed" in states.values():
+            return State.NOT_TRIGGERED, []
+        skipped = set(states.values()) == {"skipped"} and not self._asked_inside(path, states)
         return State.SKIPPED if skipped else State.SUCCEEDED, []
+
+    def _states(self, path: str, iteration: Iteration) -> dict[tuple[str, Iteration], str]:
+        """Airflow's states of the tasks of a step or region, its gate among them, by task and iteration."""
+        node = self.nodes[path]
+        tasks = [path]
+        if isinstance(node, Region):
+            tasks = [*([task_ids.gate(path)] if node.guarded else []), *_tasks(node)]
+        run_id = self.run.run_id
+        known = self.instance.get_task_states(dag_id=self.plan.name, task_ids=tasks, run_ids=[run_id])[run_id]
+        return {
+            (task, where): str(known[key])
+            for task in tasks
+            for where, key in self._instances(task, iteration)
+            if key in known
+        }
+
+    def _asked_inside(self, path: str, states: Mapping[tuple[str, Iteration], str]) -> bool:
+        """Whether a gate inside a region was asked.
+
+        Then the region did start, and all that is in it was skipped by the answers; without, it was skipped itself.
+        """
+        gates = [at for at in states if task_ids.is_gate(at[0], self.nodes) and at[0] != task_ids.gate(path)]
+        return any(self.opened(task_ids.group_of_gate(task), where) is not None for task, where in gates)
 
     def opened(self, region: str, iteration: Iteration) -> bool | None:
         """Whether the gate of a region let it start; None when it was not asked."""
         index = self.map_index(region, iteration)
         if index is None:
             return None
-        found: bool | None = self.instance.xcom_pull(task_ids=f"{region}-when", key="return_value", map_indexes=index)
+        found: bool | None = self.instance.xcom_pull(
+            task_ids=task_ids.gate(region), key="return_value", map_indexes=index
+        )
         return found
 
     def _instances(self, task: str, iteration: Iteration) -> Iterator[tuple[Iteration, str]]:
@@ -193,7 +201,7 @@ class View:
     def status(self, path: str, iteration: Iteration) -> dict[str, Any]:
         """KFP's PipelineTaskFinalStatus of a step or region."""
         state, failed = self.ended(path, iteration)
-        name = path.rpartition(".")[2] or self.plan.name
+        name = self.nodes[path].key or self.plan.name
         resource = self.values.run[".pipeline_job_resource_name"]
         status: dict[str, Any] = {
             "state": state.value,
@@ -269,11 +277,11 @@ def items_of(value: Any) -> list[Any]:
 def _tasks(region: Region) -> Iterator[str]:
     """The ids of all tasks in a region whose failure is the region's."""
     if region.loop:
-        yield f"{region.path}-items"
+        yield task_ids.items(region.path)
     for node in region.nodes:
         if isinstance(node, Region):
             if node.guarded:
-                yield f"{node.path}-when"
+                yield task_ids.gate(node.path)
             yield from _tasks(node)
         else:
             yield node.path

@@ -6,7 +6,9 @@ One walk over the nested dags; `turnout.plan.sources` looks up what their names 
 from __future__ import annotations
 
 import graphlib
+import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,6 +31,7 @@ from turnout.spec.document import Document
 from turnout.spec.pipeline_spec import (
     ComponentInputsSpec,
     ComponentSpec,
+    DagSpec,
     InputArtifactSpec,
     InputParameterSpec,
     PipelineTaskSpec,
@@ -81,11 +84,25 @@ class _Linker:
         if component.dag is None:
             self.fault("the pipeline's root is a container, not a dag", path)
             return Region(path=path, nodes=()), {}
-        scope = Scope(path, self.document.name, component.dag, inputs, self.report)
+        scope = Scope(path, self.document.name, component.dag, inputs, self.report, self._group_names(component.dag))
         found = (self._task(name, component.dag.tasks[name], scope) for name in self._order(scope))
         nodes = tuple(node for node in found if node is not None)
         outputs = dict(scope.dag_outputs(component.dag.outputs)) if component.dag.outputs else {}
         return Region(path=path, nodes=nodes, **settings), outputs
+
+    def _group_names(self, dag: DagSpec) -> dict[str, str]:
+        """What the author named the groups of a dag, as parts of paths, each once: `dsl.If(..., name="Big enough")`."""
+        components = self.document.pipeline.components
+        names: dict[str, str] = {}
+        for task_name, task in dag.tasks.items():
+            component = components.get(task.component_ref.name if task.component_ref else "")
+            title = task.task_info.name if task.task_info else ""
+            if component is None or component.dag is None or title in ("", task_name):
+                continue
+            plain = re.sub(r"[^A-Za-z0-9_-]+", "-", title).strip("-") or task_name
+            taken = {*dag.tasks, *names.values()} - {task_name}
+            names[task_name] = next(name for name in _numbered(plain) if name not in taken)
+        return names
 
     def _order(self, scope: Scope) -> list[str]:
         """The tasks of a dag, each after those it depends on, otherwise in the file's order."""
@@ -117,6 +134,7 @@ class _Linker:
             "after": tuple(scope.join(other) for other in _dependencies(task) if other in scope.dag.tasks),
             "always": trigger is not None and trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED,
             "title": task.task_info.name if task.task_info else "",
+            "key": name,
         }
         condition = scope.condition(name, task, inputs)
         loop = self._loop(name, task, scope, inputs)
@@ -134,7 +152,9 @@ class _Linker:
             node, outputs = self.region(component, path, inputs, condition=condition, loop=loop, **settings)
         elif condition or loop:
             # A step by itself with a condition or a loop becomes a region with the step inside.
-            step = self._step(scope.join(f"{name}.{name}"), task, component, scope, inputs, title=settings["title"])
+            step = self._step(
+                scope.join(f"{name}.{name}"), task, component, scope, inputs, title=settings["title"], key=name
+            )
             node = Region(path=path, nodes=(step,) if step else (), condition=condition, loop=loop, **settings)
             outputs = {key: StepOutput(f"{path}.{name}", key) for key in _output_names(component)}
         else:
@@ -225,6 +245,12 @@ class _Linker:
             caching=task.caching_options,
             **settings,
         )
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """A name, and then with numbers behind it, as KFP numbers tasks."""
+    yield name
+    yield from (f"{name}-{number}" for number in itertools.count(2))
 
 
 def _item_input(task: PipelineTaskSpec) -> str:

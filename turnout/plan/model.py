@@ -128,12 +128,14 @@ class Node:
         after: paths of the nodes of the same region that must have ended before this one starts.
         always: start also when one of them failed or was skipped.
         title: its name for people; empty when it has none.
+        key: the name of its task in the YAML, which is KFP's name for it; the root has none.
     """
 
     path: str
     after: tuple[str, ...] = ()
     always: bool = False
     title: str = ""
+    key: str = ""
 
     @property
     def name(self) -> str:

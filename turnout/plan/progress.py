@@ -208,7 +208,7 @@ class Progress:
         status: dict[str, Any] = {
             "state": execution.state.value,
             "pipelineJobResourceName": self.values.run.get(".pipeline_job_resource_name", ""),
-            "pipelineTaskName": execution.node.name,
+            "pipelineTaskName": execution.node.key or execution.node.name,
         }
         if execution.state not in (State.SUCCEEDED, State.SKIPPED):
             errors = [found.error for found in _inside(execution) if found.error]

@@ -61,6 +61,7 @@ class Scope:
     """What names stand for inside one dag.
 
     Attributes:
+        names: of the dag's nodes by task, where they are not the task's: groups that the author named.
         outputs: per task linked so far, the sources of its outputs by name.
         report: takes the faults that are found.
     """
@@ -70,9 +71,12 @@ class Scope:
     dag: DagSpec
     inputs: Mapping[str, Source | Broken]
     report: Callable[[Fault], None]
+    names: Mapping[str, str] = field(default_factory=dict)
     outputs: dict[str, dict[str, Source]] = field(default_factory=dict)
 
-    def join(self, name: str) -> str:
+    def join(self, task: str) -> str:
+        """The path of a task's node."""
+        name = self.names.get(task, task)
         return f"{self.path}.{name}" if self.path else name
 
     def available(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from turnout.errors import Fault
+from turnout.plan import task_ids
 from turnout.plan.model import (
     Collected,
     Constant,
@@ -37,7 +38,7 @@ from turnout.spec.airflow_facts import read_step_facts
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.tracks.airflow.arguments import as_text, dag_arguments, delta, step_arguments
-from turnout.tracks.airflow.python_source import Call, Code, call
+from turnout.tracks.airflow.python_source import Call, Code, call, literal, quoted
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,250}")
 _HOMES = {
@@ -51,7 +52,6 @@ _HOMES = {
     **dict.fromkeys(("Step", "Template", "When", "make_timetable"), "turnout.airflow"),
 }
 """Where the names come from that a DAG file may use; no step's variable takes one."""
-_RUN_END = "state-of-the-run"
 
 
 def dag_faults(plan: Plan) -> list[Fault]:
@@ -70,7 +70,7 @@ def dag_faults(plan: Plan) -> list[Fault]:
         )
     for key, count in Counter(DagFile(plan, "", "").tasks()).items():
         if count > 1:
-            hint = "rename the step or the pipeline inside; an If has a task '-when', a loop '-items', an end '-end'"
+            hint = f"rename the step or the pipeline inside; {task_ids.EXPLAINED}"
             found.append(Fault(f"two tasks would have the id '{key}'", plan.name, (), hint))
     return found
 
@@ -94,15 +94,15 @@ class DagFile:
                 continue
             yield region.path
             if region.guarded:
-                yield f"{region.path}-when"
+                yield task_ids.gate(region.path)
             if region.loop:
-                yield f"{region.path}-items"
+                yield task_ids.items(region.path)
                 if any(region.path.startswith(f"{loop}.") for loop in loops):
-                    yield f"{region.path}-iterations"
+                    yield task_ids.iterations(region.path)
             if region.path in self.ends:
-                yield f"{region.path}-end"
+                yield task_ids.end(region.path)
         if "" in self.ends:
-            yield _RUN_END
+            yield task_ids.RUN_END
 
     def text(self) -> str:
         body = ["\n".join(self._region(self.plan.root, 1)) or "    pass"]
@@ -134,10 +134,10 @@ class DagFile:
             # The form takes an empty field for null, and without it lets nobody start the run.
             schema["type"] = ["null", schema["type"]]
         sections = (title for title, names in self.facts.sections.items() if parameter.name in names)
-        told = {"section": title} if (title := next(sections, "")) else {}
+        texts = {"section": title} if (title := next(sections, "")) else {}
         if parameter.description:
-            told["description"] = parameter.description
-        return Code(call("Param", {**schema, **told}, 2, default))
+            texts["description"] = parameter.description
+        return Code(call("Param", {**schema, **texts}, 2, default))
 
     def _region(self, region: Region, depth: int) -> Iterator[str]:
         for node in region.nodes:
@@ -148,7 +148,7 @@ class DagFile:
         entries: list[str] = []
         if region.guarded:
             entries.append(f"{name}_when")
-            arguments: dict[str, Any] = {"task_id": f"{short}-when"}
+            arguments: dict[str, Any] = {"task_id": task_ids.gate(short)}
             if region.condition:
                 arguments["condition"] = region.condition.expression
                 arguments["inputs"] = self._inputs(region.condition.inputs)
@@ -157,7 +157,7 @@ class DagFile:
             yield f"{indent}{entries[-1]} = {call('When', arguments, depth)}"
         if region.loop:
             entries.append(f"{name}_items")
-            arguments = {"task_id": f"{short}-items", "items": self._source(region.loop.items)}
+            arguments = {"task_id": task_ids.items(short), "items": self._source(region.loop.items)}
             yield f"{indent}{entries[-1]} = {call('Items', arguments, depth)}"
             parallelism = {"parallelism": region.loop.parallelism} if region.loop.parallelism else {}
             group = call("Loop", parallelism | _titled(region), depth, [short, Code(entries[-1])])
@@ -173,7 +173,7 @@ class DagFile:
             yield f"{indent}{' >> '.join(entries if region.loop else [*entries, name])}"
         if region.path in self.ends:
             end = self._ended(region.path)
-            arguments = {"task_id": f"{short}-end", "region": region.path}
+            arguments = {"task_id": task_ids.end(short), "region": region.path}
             yield f"{indent}{end} = {call('End', arguments, depth)}"
             before = ", ".join([*entries, name])
             yield f"{indent}{f'[{before}]' if entries else name} >> {end}"
@@ -183,7 +183,7 @@ class DagFile:
         nodes = self.plan.root.nodes
         followed = {path for node in nodes for path in node.after}
         last = ", ".join(self._ended(node.path) for node in nodes if node.path not in followed)
-        end = call("End", {"task_id": _RUN_END, "region": ""}, 1)
+        end = call("End", {"task_id": task_ids.RUN_END, "region": ""}, 1)
         yield f"    [{last}] >> {end}"
 
     def _ended(self, path: str) -> str:
@@ -225,13 +225,13 @@ class DagFile:
             case Constant(value):
                 return whole_numbers(value)
             case PipelineParameter(name):
-                return Code(f"dag.param({name!r})")
+                return Code(f"dag.param({quoted(name)})")
             case StepOutput(step, output):
-                return Code(f"{self.names[step]}.output[{output!r}]")
+                return Code(f"{self.names[step]}.output[{quoted(output)}]")
             case LoopItem(loop):
                 return Code(f"{self.names[loop]}.item")
             case Field(LoopItem(loop), keys):
-                return Code(f"{self.names[loop]}.item{''.join(f'[{key!r}]' for key in keys)}")
+                return Code(f"{self.names[loop]}.item{''.join(f'[{literal(key, None)}]' for key in keys)}")
             case Field(inner, keys):
                 return Call("Field", [self._source(inner), *keys])
             case Collected(loop, item):
@@ -257,27 +257,39 @@ class DagFile:
 
 
 def _ends(plan: Plan) -> set[str]:
-    """The regions whose end is a task: others wait for it, and it is not simply that of their last tasks."""
-    asked = {
-        source.path
-        for step in plan.steps()
-        for item in step.inputs.values()
-        for source in references(item)
-        if isinstance(source, FinalStatus)
-    }
-    found = set()
-    for region in plan.root.regions():
-        followed = {path for node in region.nodes for path in node.after}
-        for node in region.nodes:
-            if isinstance(node, Region):
-                inside = [inner for inner in node.regions() if inner is not node]
-                partly = node.loop or any(inner.condition or inner.loop for inner in inside) or _has_always(node)
-                if node.path in followed and (partly or node.path in asked):
-                    found.add(node.path)
-    # The tasks of a loop in a loop lie beside those of the outer one, whose end must wait for them.
+    """The regions whose end is a task of its own: something waits for it, or reads it, and it is not simply that of
+    their last tasks.
+    """
+    followed, asked = _followed(plan), _asked(plan)
+    regions = [region for region in plan.root.regions() if region.path in followed]
+    found = {region.path for region in regions if _ends_in_parts(region) or region.path in asked}
+    return found | _loops_in_loops(plan) | ({""} if _has_always(plan.root) else set())
+
+
+def _followed(plan: Plan) -> set[str]:
+    """The nodes that another waits for."""
+    return {path for region in plan.root.regions() for node in region.nodes for path in node.after}
+
+
+def _asked(plan: Plan) -> set[str]:
+    """The nodes whose final status a step takes."""
+    sources = (source for step in plan.steps() for item in step.inputs.values() for source in references(item))
+    return {source.path for source in sources if isinstance(source, FinalStatus)}
+
+
+def _ends_in_parts(region: Region) -> bool:
+    """Whether some of a region's last tasks may be skipped, or succeed after a failure, while the region goes on.
+
+    Airflow's triggers look at single tasks: who waits for such a region would take a part for the whole.
+    """
+    inside = [inner for inner in region.regions() if inner is not region]
+    return bool(region.loop) or any(inner.condition or inner.loop for inner in inside) or _has_always(region)
+
+
+def _loops_in_loops(plan: Plan) -> set[str]:
+    """The loops inside others. Their tasks lie beside those of the outer loop, whose end must wait for them."""
     loops = [region for region in plan.root.regions() if region.loop]
-    found |= {inner.path for loop in loops for inner in loop.regions() if inner.loop and inner is not loop}
-    return found | ({""} if _has_always(plan.root) else set())
+    return {inner.path for loop in loops for inner in loop.regions() if inner.loop and inner is not loop}
 
 
 def _has_always(region: Region) -> bool:

@@ -53,14 +53,23 @@ def literal(value: Any, depth: int | None) -> str:
         return value.function + _enclose("(", entries, ")", depth)
     if isinstance(value, str) and "\n" in value and depth is not None:
         indent = "    " * (depth + 1)
-        lines = [f"{indent}{line!r}" for line in value.splitlines(keepends=True)]
+        lines = [f"{indent}{quoted(line)}" for line in value.splitlines(keepends=True)]
         return "\n".join(["(", *lines, "    " * depth + ")"])
     if isinstance(value, dict):
-        entries = [f"{key!r}: {literal(item, _deeper(depth))}" for key, item in value.items()]
+        entries = [f"{literal(key, None)}: {literal(item, _deeper(depth))}" for key, item in value.items()]
         return _enclose("{", entries, "}", depth)
     if isinstance(value, list):
         return _enclose("[", [literal(item, _deeper(depth)) for item in value], "]", depth)
-    return repr(value)
+    return quoted(value) if isinstance(value, str) else repr(value)
+
+
+def quoted(text: str) -> str:
+    """A text in double quotes, as formatters write it: in single ones where that needs fewer backslashes."""
+    plain = repr(text)
+    if plain[0] == '"' or '"' in plain:
+        return plain
+    # repr has escaped all but quotes; there is neither a double quote, nor an escaped single one.
+    return f'"{plain[1:-1]}"'
 
 
 def _enclose(start: str, entries: list[str], end: str, depth: int | None) -> str:
