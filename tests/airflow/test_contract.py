@@ -13,6 +13,9 @@ from contract.hostile import TEXTS
 from test_dags import pulled
 
 from turnout.airflow.view import IN_STORE
+from turnout.execution.store import ArtifactStore
+from turnout.plan.task_ids import RUN_OUTPUTS
+from turnout.spec.contract import Run
 
 STATES = {"success": "SUCCEEDED", "failed": "FAILED", "skipped": "SKIPPED", "upstream_failed": "NOT_TRIGGERED"}
 
@@ -39,6 +42,8 @@ def test_the_contract(case: Case, bag: Any, tmp_path: Path) -> None:
         label: state for label, state in case.steps.items() if label in instances or not never_was(label)
     }
     assert STATES[str(run.state)] == case.state
+    outputs = outputs_of(run) if dag.has_task(RUN_OUTPUTS) else {}
+    assert case.outputs(outputs) if callable(case.outputs) else outputs == case.outputs, outputs
     for label, value in case.values.items():
         assert pulled(run, instances[label].task_id, "Output", instances[label].map_index) == value
 
@@ -81,6 +86,15 @@ def test_a_random_pipeline_ends_as_everywhere(index: int) -> None:
         (name, tuple(where)): value for name, where, _, value in expected if (name, tuple(where)) in wanted
     }
     assert STATES[str(run.state)] == ("FAILED" if "FAILED" in wanted.values() else "SUCCEEDED")
+
+
+def outputs_of(run: Any) -> dict[str, Any]:
+    """The outputs of a run: of its last task, and of its record, which has those too that are too long for XCom."""
+    store = ArtifactStore(str(HOME / "root"))
+    recorded = store.outputs(Run(run.dag_id, run.run_id, ""))
+    told = {name: pulled(run, RUN_OUTPUTS, name) for name in recorded}
+    assert told == {name: IN_STORE if value == IN_STORE else recorded[name] for name, value in told.items()}
+    return recorded
 
 
 def never_was(label: str) -> bool:

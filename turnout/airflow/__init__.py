@@ -11,9 +11,22 @@ if TYPE_CHECKING:
     from turnout.airflow.expressions import Field, OneOf, Status, Template
     from turnout.airflow.loops import Items, Loop
     from turnout.airflow.named_classes import Notify, make_timetable
-    from turnout.airflow.operators import End, Step, When
+    from turnout.airflow.operators import End, Outputs, Step, When
 
-__all__ = ["End", "Field", "Items", "Loop", "Notify", "OneOf", "Status", "Step", "Template", "When", "make_timetable"]
+__all__ = [
+    "End",
+    "Field",
+    "Items",
+    "Loop",
+    "Notify",
+    "OneOf",
+    "Outputs",
+    "Status",
+    "Step",
+    "Template",
+    "When",
+    "make_timetable",
+]
 
 _MODULES = {
     "expressions": ("Field", "OneOf", "Status", "Template"),

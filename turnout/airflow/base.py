@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from turnout.airflow.view import View
+    from turnout.plan.model import Source
 
 
 class PlanOperator(BaseOperator):  # type: ignore[misc]
@@ -44,10 +45,18 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
         """Put the values of the inputs in their place, as Airflow's page of the task will show them."""
         assert isinstance(self.inputs, Inputs)
         sources = {name: source(value) for name, value in self.inputs.values.items()}
-        view = self._view = self.view(context)
+        self._view = self.view(context)
         self._check_open()
+        self.inputs = self.resolve(sources)
+
+    def resolve(self, sources: Mapping[str, Source]) -> dict[str, Any]:
+        """The values of the inputs; without those that nothing has produced.
+
+        Raises:
+            AirflowFailException: one cannot be had; trying again does not help.
+        """
         try:
-            self.inputs = view.values.resolve_all(sources, view.iteration, self.node)
+            return self._view.values.resolve_all(sources, self._view.iteration, self.node)
         except TurnoutError as error:
             raise AirflowFailException(f"{error} @ {self.task_id}") from error
 

@@ -1,4 +1,6 @@
-"""The operators of compiled DAG files: `Step` runs a step, `When` guards a group, `End` tells how one ended."""
+"""The operators of compiled DAG files: `Step` runs a step, `When` guards a group, `End` tells how one ended, and
+`Outputs` what a run gives.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from turnout.airflow.base import PlanOperator
 from turnout.airflow.links import MlflowRun, Results, mlflow_run
-from turnout.errors import TurnoutError
+from turnout.errors import Fault, TurnoutError
 from turnout.plan.task_ids import group_of_gate
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
 
     from turnout.airflow.runtimes import Process
+    from turnout.plan.model import Source
     from turnout.spec.contract import Outcome, Task
 
 
@@ -87,7 +90,6 @@ class Step(PlanOperator):
 
     def _finish(self, context: Context, task: Task, outcome: Outcome, key: str | None) -> None:
         """Make a step's outputs known, or fail as it did."""
-        from turnout.airflow.view import IN_STORE, XCOM_LIMIT
         from turnout.execution.cache import Cache, is_kept
         from turnout.spec.contract import State
 
@@ -100,7 +102,7 @@ class Step(PlanOperator):
         self.mlflow_run = mlflow_run(artifacts)
         self.operator_extra_links = (Results(), MlflowRun()) if self.mlflow_run else (Results(),)
         for name, value in {**outcome.parameters, **artifacts}.items():
-            short = value if len(json.dumps(value)) <= XCOM_LIMIT else IN_STORE
+            short = _short(value)
             context["ti"].xcom_push(key=name, value=short)
             if name in self.publishes:
                 facts = {key: value[key] for key in ("uri", "digest")} if name in artifacts else {"value": short}
@@ -109,6 +111,13 @@ class Step(PlanOperator):
     def on_kill(self) -> None:
         if self._runtime is not None:
             self._runtime.cancel()
+
+
+def _short(value: Any) -> Any:
+    """A value for XCom, which is Airflow's database; a longer one is in a record of the run."""
+    from turnout.airflow.view import IN_STORE, XCOM_LIMIT
+
+    return value if len(json.dumps(value)) <= XCOM_LIMIT else IN_STORE
 
 
 class When(PlanOperator):
@@ -170,3 +179,31 @@ class End(PlanOperator):
         if state is not State.SUCCEEDED:
             names = ", ".join(f"{step}{list(where) if where else ''}" for step, where in failed)
             raise AirflowFailException(f"failed: {names}" if names else "steps before it failed")
+
+
+class Outputs(PlanOperator):
+    """The outputs of a run: XComs by their names, and a record beside those of its steps.
+
+    An output of a branch that did not run is not there; one that cannot be had is told in the log, as on the local
+    track, where the run has its steps' state too.
+    """
+
+    ui_color = "#e8eef7"
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(trigger_rule="none_failed", **kwargs)
+
+    def resolve(self, sources: Mapping[str, Source]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, source in sources.items():
+            try:
+                found |= self._view.values.resolve_all({name: source}, ())
+            except TurnoutError as error:
+                self.log.error("%s", Fault(str(error), name))
+        return found
+
+    def execute(self, context: Context) -> None:
+        assert isinstance(self.inputs, dict)
+        self._view.store.write_outputs(self._view.run, self.inputs)
+        for name, value in self.inputs.items():
+            context["ti"].xcom_push(key=name, value=_short(value))

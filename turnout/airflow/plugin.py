@@ -36,14 +36,17 @@ def make_app() -> FastAPI:
 
     @app.get("/results/{dag_id}/{run_id}", response_class=HTMLResponse, dependencies=[allowed])
     def results(dag_id: str, run_id: str) -> HTMLResponse:
-        found = ArtifactStore(setting("root")).outcomes(Run(dag_id, run_id, ""))
+        store, run = ArtifactStore(setting("root")), Run(dag_id, run_id, "")
+        found = store.outcomes(run)
         if not found:
             raise HTTPException(404, f"no step of {dag_id} {run_id} has ended")
         steps = [StepResult.of(step, iteration, outcome) for (step, iteration), outcome in found.items()]
         steps.sort(key=lambda step: step.outcome.ended if step.outcome else "")
         # Reports are others' pages: they are shown in frames, and nothing on this one runs.
         policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'"
-        return HTMLResponse(results_page(dag_id, run_id, steps), headers={"Content-Security-Policy": policy})
+        return HTMLResponse(
+            results_page(dag_id, run_id, steps, store.outputs(run)), headers={"Content-Security-Policy": policy}
+        )
 
     return app
 

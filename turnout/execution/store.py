@@ -127,6 +127,14 @@ class ArtifactStore:
             what = f"there is a run '{run.run_id}' already"
             raise StoreError(what, where=str(path), hint="give another --run-id, or resume it with --resume")
 
+    def write_outputs(self, run: Run, outputs: Mapping[str, Any]) -> None:
+        """Keep the outputs of a run beside the records of its steps."""
+        self.write_record(self.run_path(run) / "outputs.json", outputs)
+
+    def outputs(self, run: Run) -> dict[str, Any]:
+        """The outputs of a run that were kept; none while it goes on."""
+        return self.read_record(self.run_path(run) / "outputs.json") or {}
+
     def write_record(self, path: UPath, record: Mapping[str, Any]) -> None:
         """Write JSON so that readers see all of it or what was there before.
 

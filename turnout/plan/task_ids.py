@@ -10,6 +10,9 @@ from collections.abc import Container
 RUN_END = "state-of-the-run"
 """The last task, whose state is the run's."""
 
+RUN_OUTPUTS = "outputs-of-the-run"
+"""The task that gives the pipeline's outputs."""
+
 _GATE, _ITEMS, _ITERATIONS, _END = "-when", "-items", "-iterations", "-end"
 EXPLAINED = f"an If has a task '{_GATE}', a loop '{_ITEMS}', an end '{_END}'"
 

@@ -48,13 +48,14 @@ def run_report(plan: Plan, record: Mapping[str, Any]) -> str:
     )
 
 
-def results_page(pipeline: str, run_id: str, steps: list[StepResult]) -> str:
+def results_page(pipeline: str, run_id: str, steps: list[StepResult], outputs: Mapping[str, Any] = {}) -> str:
     """The page of what the steps of a run have left, while it goes on or after it: values, metrics, artifacts.
 
     Args:
         steps: those that have ended, with their outcomes.
+        outputs: of the run, when they are known.
     """
-    sections = [_steps(steps, logs=False), *_metrics(steps), *_artifacts(steps)]
+    sections = [_steps(steps, logs=False), _values("Outputs", outputs), *_metrics(steps), *_artifacts(steps)]
     failed = [f"{step.label}: {step.error}" for step in steps if step.error]
     return page(
         f"{pipeline} {run_id}",

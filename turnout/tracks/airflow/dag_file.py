@@ -30,6 +30,7 @@ from turnout.plan.model import (
     Step,
     StepOutput,
     Template,
+    producers,
     references,
 )
 from turnout.plan.parameters import empty_value
@@ -48,7 +49,7 @@ _HOMES = {
     **dict.fromkeys(("CronDataIntervalTimetable", "CronTriggerTimetable"), "airflow.sdk"),
     **dict.fromkeys(("DeltaDataIntervalTimetable", "DeltaTriggerTimetable"), "airflow.sdk"),
     **dict.fromkeys(("AsyncCallback", "DeadlineAlert", "DeadlineReference"), "airflow.sdk.definitions.deadline"),
-    **dict.fromkeys(("End", "Field", "Items", "Loop", "Notify", "OneOf", "Status"), "turnout.airflow"),
+    **dict.fromkeys(("End", "Field", "Items", "Loop", "Notify", "OneOf", "Outputs", "Status"), "turnout.airflow"),
     **dict.fromkeys(("Step", "Template", "When", "make_timetable"), "turnout.airflow"),
 }
 """Where the names come from that a DAG file may use; no step's variable takes one."""
@@ -84,6 +85,7 @@ class DagFile:
         for region in plan.root.regions():
             for node in region.nodes:
                 self._name(node.path)
+        self._name(task_ids.RUN_OUTPUTS)
 
     def tasks(self) -> Iterator[str]:
         """The ids of all tasks and groups."""
@@ -103,11 +105,15 @@ class DagFile:
                 yield task_ids.end(region.path)
         if "" in self.ends:
             yield task_ids.RUN_END
+        if self.plan.outputs:
+            yield task_ids.RUN_OUTPUTS
 
     def text(self) -> str:
         body = ["\n".join(self._region(self.plan.root, 1)) or "    pass"]
         if "" in self.ends:
             body.append("\n".join(self._run_end()))
+        if self.plan.outputs:
+            body.append("\n".join(self._run_outputs()))
         text = f"with {call('DAG', self._dag_arguments(), 0)} as dag:\n" + "\n".join(body) + "\n"
         header = f"# Compiled by Turnout from the pipeline {_comment(self.plan.name)}: change that, not this file."
         return f"{header}\n\n{_imports(text)}\n\n{text}"
@@ -185,6 +191,15 @@ class DagFile:
         last = ", ".join(self._ended(node.path) for node in nodes if node.path not in followed)
         end = call("End", {"task_id": task_ids.RUN_END, "region": ""}, 1)
         yield f"    [{last}] >> {end}"
+
+    def _run_outputs(self) -> Iterator[str]:
+        """The task that gives the pipeline's outputs."""
+        name, outputs = self.names[task_ids.RUN_OUTPUTS], self.plan.outputs
+        arguments = {"task_id": task_ids.RUN_OUTPUTS, "inputs": self._inputs(outputs)}
+        yield f"    {name} = {call('Outputs', arguments, 1)}"
+        waits = set(_waits_for(outputs.values()))
+        for path in (path for path in _giving(self.plan) if path not in waits):
+            yield f"    {self._ended(path)} >> {name}"
 
     def _ended(self, path: str) -> str:
         """The variable of what has ended when a node has."""
@@ -267,8 +282,14 @@ def _ends(plan: Plan) -> set[str]:
 
 
 def _followed(plan: Plan) -> set[str]:
-    """The nodes that another waits for."""
-    return {path for region in plan.root.regions() for node in region.nodes for path in node.after}
+    """The nodes that another waits for, or that give an output of the pipeline."""
+    return {path for region in plan.root.regions() for node in region.nodes for path in node.after} | {*_giving(plan)}
+
+
+def _giving(plan: Plan) -> list[str]:
+    """The nodes of the root that outputs of the pipeline come from."""
+    paths = producers(plan.outputs)
+    return [node.path for node in plan.root.nodes if any(f"{path}.".startswith(f"{node.path}.") for path in paths)]
 
 
 def _asked(plan: Plan) -> set[str]:
