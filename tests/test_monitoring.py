@@ -68,6 +68,7 @@ def test_false_discoveries_of_many_columns_are_held_together() -> None:
     assert stats.binomtest(alarms, times, 0.05, alternative="greater").pvalue > 0.001, alarms
 
 
+@pytest.mark.slow
 def test_days_that_share_their_weather_are_like_other_days() -> None:
     rng, times = np.random.default_rng(3), 100
 
@@ -276,6 +277,7 @@ def test_rows_twice_and_rows_that_are_late(watch: Any, tmp_path: Path) -> None:
         watch(table, **given, keys=["key"])
 
 
+@pytest.mark.xdist_group("spark-session")
 def test_spark_looks_as_this_process_does(tmp_path: Path) -> None:
     table = flights(1, 1)
     table = table.append_column("n", pa.array(np.arange(len(table)) % 1000))

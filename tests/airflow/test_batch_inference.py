@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import COMPONENTS, PROJECT, run_program
 from server import Server
-from spark_cluster import SparkServers
 from waiting import wait
 
 DAYS = int(os.environ.get("TURNOUT_BACKFILL_DAYS", "8"))
 """How many days of January 2013 to run; 30 take five minutes."""
 
 DAG = "flight-delay-batch-inference"
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
 SPARK = {"spark.executor.memory": "512m", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 ROWS = """
@@ -47,28 +45,6 @@ when = pd.date_range("2024-01-01", periods=rows, freq=pd.Timedelta(days=3) / row
 table = pd.DataFrame({"id": np.arange(rows), "when": when, "number": np.arange(rows) / 7})
 table.to_parquet(sys.argv[1], index=False, row_group_size=500)
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("batch")
-    shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    compile_one = [COMPONENTS / "turnout", "compile", "tests/examples/batch.py:small_batch", "--out", home / "dags"]
-    subprocess.run(compile_one, cwd=PROJECT, check=True)
-    spark = SparkServers(home / "spark", COMPONENTS / "python")
-    environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", "AIRFLOW__TURNOUT__SPARK_CONN_ID": "cluster"}
-    try:
-        host, _, port = spark.start_cluster().rpartition(":")
-        connection = {"conn_type": "spark", "host": host, "port": int(port)}
-        server = Server(home, environment | {"AIRFLOW_CONN_CLUSTER": json.dumps(connection)})
-        try:
-            server.start()
-            server.unpause("small-batch")
-            yield server
-        finally:
-            server.stop()
-    finally:
-        spark.stop()
 
 
 def models(server: Server, *arguments: str) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import COMPONENTS, DAGS, HOME, PROJECT, run_program
 
+pytestmark = [pytest.mark.usefixtures("airflow"), pytest.mark.xdist_group("dags")]
+
 
 @pytest.fixture(scope="module")
 def bag() -> Any:
@@ -158,6 +160,7 @@ def test_another_yaml_than_the_file_was_compiled_with_is_refused(bag: Any) -> No
     assert tasks["inner.make"] == "failed"
 
 
+@pytest.mark.slow
 def test_training_reaches_the_metrics_of_the_local_run(bag: Any) -> None:
     january = HOME / "january.parquet"
     code = (
