@@ -29,6 +29,36 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
+TOGETHER = {
+    "tests/test_spark.py": "a Spark cluster",
+    "tests/test_streaming.py": "a Spark session",
+    "tests/test_feature_store_spark.py": "a Spark session",
+    "tests/airflow/test_batch_inference.py": "a standalone Airflow",
+    "tests/airflow/test_drift_check.py": "a standalone Airflow",
+    "tests/airflow/test_standalone.py": "a standalone Airflow",
+    "tests/airflow/test_contract.py": "a database of Airflow",
+    "tests/airflow/test_containers.py": "a database of Airflow",
+    "tests/airflow/test_dags.py": "a database of Airflow",
+    "tests/airflow/test_runtimes.py": "a database of Airflow",
+}
+"""Files whose tests share something that takes long to start: one process runs them, one after the other."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests go to processes one by one, but those that share something go together.
+
+    The mark `xdist_group` would do, but with pytest 9.2 pytest-xdist 3.8 does not see it.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return TOGETHER.get(nodeid.partition("::")[0], nodeid)
+
+    return Together(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests come first, so that no process is left with one of them when the others have ended."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

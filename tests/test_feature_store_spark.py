@@ -38,7 +38,6 @@ def join(entities: Dataset, target: Path, **more: object) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("spark-session")
 def test_spark_joins_the_same_features(
     entities: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

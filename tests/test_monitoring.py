@@ -277,7 +277,6 @@ def test_rows_twice_and_rows_that_are_late(watch: Any, tmp_path: Path) -> None:
         watch(table, **given, keys=["key"])
 
 
-@pytest.mark.xdist_group("spark-session")
 def test_spark_looks_as_this_process_does(tmp_path: Path) -> None:
     table = flights(1, 1)
     table = table.append_column("n", pa.array(np.arange(len(table)) % 1000))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import COMPONENTS, DAGS, HOME, PROJECT, run_program
 
-pytestmark = [pytest.mark.usefixtures("airflow"), pytest.mark.xdist_group("dags")]
+pytestmark = pytest.mark.usefixtures("airflow")
 
 
 @pytest.fixture(scope="module")

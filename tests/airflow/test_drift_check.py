@@ -31,7 +31,7 @@ make("2024-01-21", 2, -1, 2).assign(kind=None).to_parquet(f"{directory}/broken.p
 CHAMPION = "import mlflow; print(mlflow.MlflowClient().get_model_version_by_alias('m', 'champion').version)"
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.slow
 
 
 def run(server: Server, dag: str, **conf: Any) -> dict[str, str]:

@@ -13,7 +13,7 @@ from conftest import run_program
 from server import Server
 from waiting import wait
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
