@@ -36,10 +36,7 @@ TOGETHER = {
     "tests/airflow/test_batch_inference.py": "a standalone Airflow",
     "tests/airflow/test_drift_check.py": "a standalone Airflow",
     "tests/airflow/test_standalone.py": "a standalone Airflow",
-    "tests/airflow/test_contract.py": "a database of Airflow",
-    "tests/airflow/test_containers.py": "a database of Airflow",
-    "tests/airflow/test_dags.py": "a database of Airflow",
-    "tests/airflow/test_runtimes.py": "a database of Airflow",
+    "tests/airflow/": "a database of Airflow",
 }
 """Files whose tests share something that takes long to start: one process runs them, one after the other."""
 
@@ -54,7 +51,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return TOGETHER.get(nodeid.partition("::")[0], nodeid)
+            return next((shared for path, shared in TOGETHER.items() if nodeid.startswith(path)), nodeid)
 
     return Together(config, log)
 

@@ -17,9 +17,9 @@ PROJECT = Path(__file__).parents[2]
 COMPONENTS = PROJECT / ".venv" / "bin"
 HOME = Path(tempfile.mkdtemp(prefix="turnout-airflow-"))
 DAGS = HOME / "dags"
-SCHEDULED = ("nightly", "consumer", "killed", "two", "both", "six_hours", "workdays", "late")
 RANDOM = int(os.environ.get("TURNOUT_RANDOM_PIPELINES", "12"))
 """How many random pipelines to run."""
+SCHEDULED = ("nightly", "consumer", "killed", "two", "both", "six_hours", "workdays", "late")
 
 (HOME / "secrets.yaml").write_text("secrets: {warehouse: {password: hush}}\nconfig_maps: {limits: {rows: '10'}}\n")
 
@@ -58,6 +58,14 @@ def run_program(text: str, *arguments: Any, **more: Any) -> str:
     """What a Python program in the components' environment prints; it ends as a step does."""
     command = [COMPONENTS / "python", "-c", PROGRAM, text, *arguments]
     return subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True, **more).stdout
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests have the database, but for those of the standalone Airflow, which makes one of its own."""
+    for item in items:
+        inside = Path(__file__).parent in item.path.parents
+        if inside and not {"airflow", "server"} & set(item.fixturenames):
+            item.fixturenames.insert(0, "airflow")
 
 
 def pytest_unconfigure() -> None:

@@ -15,7 +15,7 @@ from test_dags import ended, pulled
 from turnout.execution.store import ArtifactStore
 from turnout.spec.contract import Outcome, Run
 
-pytestmark = [pytest.mark.containers, pytest.mark.usefixtures("airflow")]
+pytestmark = pytest.mark.containers
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from test_dags import pulled
 
 from turnout.airflow.view import IN_STORE
 
-pytestmark = pytest.mark.usefixtures("airflow")
 STATES = {"success": "SUCCEEDED", "failed": "FAILED", "skipped": "SKIPPED", "upstream_failed": "NOT_TRIGGERED"}
 
 

@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 from conftest import COMPONENTS, DAGS, HOME, PROJECT, run_program
 
-pytestmark = pytest.mark.usefixtures("airflow")
-
 
 @pytest.fixture(scope="module")
 def bag() -> Any:

@@ -25,7 +25,6 @@ from turnout.plan.values import Values
 from turnout.spec.contract import Run, State
 from turnout.spec.document import read_file
 
-pytestmark = pytest.mark.usefixtures("airflow")
 ROOT = HOME / "root"
 TEMPLATE = {
     "metadata": {"labels": {"stage": "test"}},
