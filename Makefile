@@ -1,4 +1,4 @@
-# Everything a new clone needs: python3 with venv. Each target does the set-up that it needs itself.
+# Everything a new clone needs: python3 with venv. Each target does the set-up that it needs itself. `make help`.
 PYTHON ?= python3
 COMPONENTS := .venv
 AIRFLOW := .venv-airflow
@@ -6,14 +6,21 @@ UV := $(COMPONENTS)/bin/uv
 BIN := $(abspath $(COMPONENTS))/bin
 AIRFLOW_BIN := $(abspath $(AIRFLOW))/bin
 MONITORED := pipelines/batch_inference.py pipelines/drift_check.py
-SYNC := pip install --quiet --compile-bytecode
+# Half of a test's time is waiting: for servers, for Spark, for the end of processes.
+PYTEST := python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+SYNC := pip install --quiet
 export UV_NO_CONFIG := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo data test test-components test-airflow test-containers lint airflow compile lock clean
+.PHONY: demo help ready data test test-quick test-components test-airflow test-containers fresh lint airflow compile lock clean
 
 demo: $(COMPONENTS)/.ready data  ## train on the flights, promote and deploy if better than the champion
 	turnout run pipelines/training.py
+
+help:  ## list the targets
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+ready: $(COMPONENTS)/.ready $(AIRFLOW)/.ready data  ## both environments and the data; with -j at once
 
 data: $(COMPONENTS)/.ready data/flights/flights.parquet  ## the example's tables, tracked by DVC
 
@@ -22,20 +29,27 @@ data/flights/flights.parquet: data/prepare_flights.py | $(COMPONENTS)/.ready
 	dvc add --quiet data/flights
 	dvc push --quiet
 
-test: test-components test-airflow  ## both environments; what CI runs
+# All at once, the two environments' set-up too; each part's output in one piece when it has ended.
+test:  ## lint, strict types and all tests, at once; what CI runs
+	$(MAKE) --jobs=5 --keep-going --output-sync=target lint fresh test-components test-airflow
 
-test-components: $(COMPONENTS)/.ready data
+test-quick: $(COMPONENTS)/.ready data  ## the components' tests without those that take long
+	$(PYTEST) tests --ignore tests/airflow -m "not slow and not containers"
+
+fresh: $(COMPONENTS)/.ready  ## whether dags/ and monitoring/ are what the pipelines compile to
 	turnout compile --check
 	turnout monitoring export $(MONITORED) --check
-	python -m pytest tests --ignore tests/airflow
 
-test-airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data
-	$(AIRFLOW_BIN)/python -m pytest tests/airflow
+test-components: $(COMPONENTS)/.ready data  ## the tests of all but Airflow
+	$(PYTEST) tests --ignore tests/airflow
+
+test-airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## the tests in a real Airflow
+	$(AIRFLOW_BIN)/$(PYTEST) tests/airflow
 
 test-containers: $(AIRFLOW)/.ready $(COMPONENTS)/.ready  ## steps in real containers; needs root, podman, runc and debootstrap
 	$(AIRFLOW_BIN)/python -m pytest tests/airflow/test_containers.py -m containers
 
-lint: $(COMPONENTS)/.ready
+lint: $(COMPONENTS)/.ready  ## ruff and strict types
 	ruff check .
 	ruff format --check .
 	mypy
@@ -51,17 +65,17 @@ airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## a standalone Airflow on
 	AIRFLOW__TURNOUT__DIRECTORY=$(CURDIR) \
 	PATH=$(AIRFLOW_BIN):$$PATH $(AIRFLOW_BIN)/airflow standalone
 
-compile: $(COMPONENTS)/.ready
+compile: $(COMPONENTS)/.ready  ## write dags/ and monitoring/ anew
 	turnout compile
 	turnout monitoring export $(MONITORED)
 
-lock: $(UV)
+lock: $(UV)  ## pin the requirements of both environments
 	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra components --group components-test \
 		pyproject.toml -o requirements/components.txt --custom-compile-command "make lock"
 	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra airflow --group airflow-test \
 		pyproject.toml -o requirements/airflow.txt --custom-compile-command "make lock"
 
-clean:
+clean:  ## remove environments, runs and data
 	rm -rf $(COMPONENTS) $(AIRFLOW) .turnout .airflow mlflow.db mlruns data/flights
 
 $(UV):
@@ -70,11 +84,11 @@ $(UV):
 
 $(COMPONENTS)/.ready: requirements/components.txt requirements/data.in pyproject.toml | $(UV)
 	$(UV) $(SYNC) --python $(COMPONENTS) -r requirements/components.txt
-	$(UV) $(SYNC) --python $(COMPONENTS) --no-deps -r requirements/data.in -e .
+	$(UV) $(SYNC) --compile-bytecode --python $(COMPONENTS) --no-deps -r requirements/data.in -e .
 	touch $@
 
 $(AIRFLOW)/.ready: requirements/airflow.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(COMPONENTS)/bin/python $(AIRFLOW)
 	$(UV) $(SYNC) --python $(AIRFLOW) -r requirements/airflow.txt
-	$(UV) $(SYNC) --python $(AIRFLOW) --no-deps -e .
+	$(UV) $(SYNC) --compile-bytecode --python $(AIRFLOW) --no-deps -e .
 	touch $@

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +22,43 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[1]
 EXAMPLES = Path(__file__).parent / "examples"
+
+# Several processes run tests at once: none takes all cores, and the many short-lived JVMs of Spark do not spend more on
+# their optimising compiler than on their work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+
+TOGETHER = {
+    "tests/test_spark.py": "a Spark cluster",
+    "tests/test_streaming.py": "a Spark session",
+    "tests/test_feature_store_spark.py": "a Spark session",
+    "tests/airflow/test_batch_inference.py": "a standalone Airflow",
+    "tests/airflow/test_drift_check.py": "a standalone Airflow",
+    "tests/airflow/test_standalone.py": "a standalone Airflow",
+    "tests/airflow/": "a database of Airflow",
+}
+"""Files whose tests share something that takes long to start: one process runs them, one after the other."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests go to processes one by one, but those that share something go together.
+
+    The mark `xdist_group` would do, but with pytest 9.2 pytest-xdist 3.8 does not see it.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((shared for path, shared in TOGETHER.items() if nodeid.startswith(path)), nodeid)
+
+    return Together(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first, so that no process is left with one of them when the others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @dataclass(frozen=True)
@@ -36,9 +77,34 @@ class Ran:
         return next(step for step in self.json["steps"] if step["name"] == name)
 
 
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of an empty MLflow, made once for all processes: MLflow takes seconds to make one."""
+    made = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the directory that the workers share
+        made = made.parent
+    path = made / "empty-mlflow.db"
+    with (made / "empty-mlflow.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not path.exists():
+            program = "import sys, mlflow; mlflow.set_tracking_uri(sys.argv[1]); mlflow.search_experiments()"
+            making = made / "mlflow-in-the-making.db"
+            subprocess.run([sys.executable, "-c", program, f"sqlite:///{making}"], check=True, cwd=made)
+            making.rename(path)
+    return path
+
+
+def copy_mlflow(empty: Path, target: Path, artifacts: Path) -> None:
+    """Put a copy of the empty MLflow into a directory, with its default experiment's artifacts below another."""
+    shutil.copyfile(empty, target)
+    with contextlib.closing(sqlite3.connect(target)) as database, database:
+        database.execute("UPDATE experiments SET artifact_location = ?", [str(artifacts / "mlruns" / "0")])
+
+
 @pytest.fixture
-def turnout(tmp_path: Path) -> Callable[..., Ran]:
+def turnout(tmp_path: Path, empty_mlflow: Path) -> Callable[..., Ran]:
     """Run the command as a user does, in this project, with records and MLflow in a directory of the test's."""
+    copy_mlflow(empty_mlflow, tmp_path / "mlflow.db", PROJECT)
 
     def run(*arguments: str, directory: Path = PROJECT) -> Ran:
         environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
@@ -51,10 +117,11 @@ def turnout(tmp_path: Path) -> Callable[..., Ran]:
 
 
 @pytest.fixture
-def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def tracking(tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty MLflow of the test's own, for components called as functions."""
     import mlflow
 
+    copy_mlflow(empty_mlflow, tmp_path / "mlflow.db", tmp_path)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.chdir(tmp_path)

@@ -26,9 +26,10 @@ class SparkServers:
         self.home = Path(subprocess.run(find, check=True, capture_output=True, text=True).stdout.strip())
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start_cluster(self, workers: int = 2) -> str:
-        """Start a master and workers of one core; the master's URL."""
-        port, page, *pages = free_ports(2 + workers)
+    def start_cluster(self, workers: int = 2, port: int = 0) -> str:
+        """Start a master, at a port that is given or free, and workers of one core; the master's URL."""
+        page, *pages = free_ports(1 + workers)
+        port = port or free_ports(1)[0]
         self._start("master", "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", str(port),
                     "--webui-port", str(page))  # fmt: skip
         url = f"spark://127.0.0.1:{port}"

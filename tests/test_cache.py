@@ -78,6 +78,7 @@ def cached(turnout, project: Path, *options: str) -> tuple[str, str]:
     return "".join(step["name"][0] for step in ran.json["steps"] if step["cached"]), ran.json["outputs"]["Output"]
 
 
+@pytest.mark.slow
 def test_only_what_changed_and_what_depends_on_changed_content_runs_again(turnout, project: Path) -> None:
     assert cached(turnout, project) == ("", "5")
     assert cached(turnout, project) == ("fst", "5")

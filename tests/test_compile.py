@@ -76,6 +76,7 @@ def test_a_refused_fact_is_an_error_with_its_place(turnout, tmp_path: Path) -> N
     assert turnout("compile", str(path), "--track", "kfp", "--out", str(tmp_path)).status == 0
 
 
+@pytest.mark.slow
 def test_what_only_some_runtimes_can_do_is_refused_where_the_runtime_is_known(turnout, tmp_path: Path) -> None:
     path = tmp_path / "secretive.py"
     path.write_text(

@@ -37,6 +37,7 @@ def join(entities: Dataset, target: Path, **more: object) -> pd.DataFrame:
     return table.sort_values(list(table.columns), ignore_index=True)
 
 
+@pytest.mark.slow
 def test_spark_joins_the_same_features(
     entities: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

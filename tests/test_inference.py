@@ -423,6 +423,7 @@ Ran(Path({directory!r}), Path({directory!r}) / "in.parquet")
 """
 
 
+@pytest.mark.slow
 def test_readers_see_old_or_new_however_a_job_is_killed(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
     Ran(tmp_path, table)
     version = tables.prepare(str(tmp_path / "out"), tables.read(str(tmp_path / "out")).schema).version()

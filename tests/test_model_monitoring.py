@@ -49,6 +49,7 @@ def test_performance_is_estimated_without_labels(metric: str) -> None:
     assert np.mean([one.error for one in again]) > 0.8 * np.std([one.value for one in again])
 
 
+@pytest.mark.slow
 def test_a_worse_model_is_told_from_an_unlucky_one() -> None:
     rng, times = np.random.default_rng(0), 60
 
@@ -77,6 +78,7 @@ def test_the_estimate_is_that_of_nannyml() -> None:
     assert {name: estimate(name, chances).value for name in theirs} == pytest.approx(theirs, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_worse_on_some_days_is_not_worse_each_day() -> None:
     rng, times = np.random.default_rng(2), 60
 
@@ -137,6 +139,7 @@ def test_adwin_detects_where_it_is_published_to() -> None:
     assert changes(stream.astype(float), "adwin")[0].row == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_more_errors_are_found_and_fewer_are_no_harm(detector: Any) -> None:
     rng = np.random.default_rng(0)
@@ -205,6 +208,7 @@ def test_groups_are_alike_unless_they_are_not() -> None:
 # --- all columns together
 
 
+@pytest.mark.slow
 def test_columns_that_are_alike_one_by_one_are_told_apart_together() -> None:
     rng, times = np.random.default_rng(0), 60
 

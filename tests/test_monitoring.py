@@ -68,6 +68,7 @@ def test_false_discoveries_of_many_columns_are_held_together() -> None:
     assert stats.binomtest(alarms, times, 0.05, alternative="greater").pvalue > 0.001, alarms
 
 
+@pytest.mark.slow
 def test_days_that_share_their_weather_are_like_other_days() -> None:
     rng, times = np.random.default_rng(3), 100
 

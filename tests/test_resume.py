@@ -61,6 +61,7 @@ class Interrupted:
             known = any(self.root.glob(f"*/{run_id}/run.json"))
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_been(tmp_path: Path, turnout) -> None:
     assert turnout("compile", "tests/examples/resumable.py", "--track", "kfp", "--out", str(tmp_path)).status == 0
     source, root = tmp_path / "resumable.yaml", tmp_path / "root"
@@ -82,6 +83,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_been(tmp_path: Pa
         assert sum(pool.map(kill, (7, 8))) >= 90
 
 
+@pytest.mark.slow
 def test_a_training_killed_at_random_moments_registers_one_version(tmp_path: Path, tracking: str) -> None:
     import mlflow
     import numpy as np

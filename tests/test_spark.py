@@ -22,6 +22,7 @@ from turnout.models.estimators import make_estimator, make_model, plain_types
 
 PROJECT = Path(__file__).parents[1]
 SETTINGS = {"spark.executor.memory": "512m", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+pytestmark = pytest.mark.slow
 
 STEP = """
 import json, sys

@@ -28,6 +28,7 @@ from turnout.models.estimators import make_estimator, make_model, plain_types
 
 PROJECT = Path(__file__).parents[1]
 SETTINGS = {"spark.sql.shuffle.partitions": "2", "spark.driver.bindAddress": "127.0.0.1"}
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

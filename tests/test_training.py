@@ -16,6 +16,7 @@ PROJECT = Path(__file__).parents[1]
 TRAINING = "pipelines/training.py"
 FLIGHTS = PROJECT / "data" / "flights" / "flights.parquet"
 FAST = ["-p", "feature_service=", "-p", 'hyperparameters={"n_estimators": 20}']
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

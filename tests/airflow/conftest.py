@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,9 @@ HOME = Path(tempfile.mkdtemp(prefix="turnout-airflow-"))
 DAGS = HOME / "dags"
 RANDOM = int(os.environ.get("TURNOUT_RANDOM_PIPELINES", "12"))
 """How many random pipelines to run."""
+SCHEDULED = ("nightly", "consumer", "killed", "two", "both", "six_hours", "workdays", "late")
+
+(HOME / "secrets.yaml").write_text("secrets: {warehouse: {password: hush}}\nconfig_maps: {limits: {rows: '10'}}\n")
 
 # Airflow reads its configuration when it is first imported.
 os.environ.update(
@@ -37,6 +42,9 @@ import pytest  # noqa: E402 - after the configuration
 
 sys.path.insert(0, str(PROJECT / "tests"))
 from contract.cases import CASES  # noqa: E402
+from server import Server  # noqa: E402
+from spark_cluster import SparkServers  # noqa: E402
+from waiting import free_ports  # noqa: E402
 
 PROGRAM = """
 import sys
@@ -52,11 +60,23 @@ def run_program(text: str, *arguments: Any, **more: Any) -> str:
     return subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True, **more).stdout
 
 
-@pytest.fixture(scope="session", autouse=True)
-def airflow() -> Iterator[Path]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests have the database, but for those of the standalone Airflow, which makes one of its own."""
+    for item in items:
+        inside = Path(__file__).parent in item.path.parents
+        if inside and not {"airflow", "server"} & set(item.fixturenames):
+            item.fixturenames.insert(0, "airflow")
+
+
+def pytest_unconfigure() -> None:
+    """Each process of the tests has a home of its own."""
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def airflow() -> Path:
     """Compile the tests' pipelines, and make a database."""
     shutil.copytree(PROJECT / "dags", DAGS, ignore=shutil.ignore_patterns("__pycache__"))
-    (HOME / "secrets.yaml").write_text("secrets: {warehouse: {password: hush}}\nconfig_maps: {limits: {rows: '10'}}\n")
     shapes = [f"tests/examples/shapes.py:{name}" for name in ("branch", "failing", "flaky", "nested")]
     subprocess.run([COMPONENTS / "turnout", "compile", *shapes, "--out", DAGS], cwd=PROJECT, check=True)
     contract = dict.fromkeys([*(case.shape for case in CASES), "hostile"])
@@ -66,5 +86,41 @@ def airflow() -> Iterator[Path]:
     programs = [COMPONENTS / "python", PROJECT / "tests" / "random_programs.py", DAGS / "random", str(RANDOM)]
     subprocess.run(programs, cwd=PROJECT, check=True)
     subprocess.run([Path(sys.executable).parent / "airflow", "db", "migrate"], check=True, capture_output=True)
-    yield DAGS
-    shutil.rmtree(HOME, ignore_errors=True)
+    return DAGS
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The one standalone Airflow, with an MLflow server and a Spark cluster beside it."""
+    home = tmp_path_factory.mktemp("standalone")
+    shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    sources = [*(f"tests/examples/scheduled.py:{name}" for name in SCHEDULED), "tests/examples/batch.py:small_batch"]
+    subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", home / "dags"], cwd=PROJECT, check=True)
+    port, master = free_ports(2)
+    environment = {
+        "NOTIFIED": str(home),
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
+        "AIRFLOW__TURNOUT__SPARK_CONN_ID": "cluster",
+        "AIRFLOW_CONN_CLUSTER": json.dumps({"conn_type": "spark", "host": "spark://127.0.0.1", "port": master}),
+    }
+    store = f"sqlite:///{home}/mlflow.db"
+    command = [COMPONENTS / "mlflow", "server", "--port", str(port), "--backend-store-uri", store, "--workers", "1"]
+    server, spark = Server(home, environment), SparkServers(home / "spark", COMPONENTS / "python")
+    with (home / "mlflow.log").open("wb") as log:
+        tracking = subprocess.Popen(
+            command,
+            cwd=home,
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # what evaluates models of language
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        spark.start_cluster(port=master)
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        spark.stop()
+        os.killpg(tracking.pid, signal.SIGTERM)
+        tracking.wait(30)

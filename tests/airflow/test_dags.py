@@ -158,6 +158,7 @@ def test_another_yaml_than_the_file_was_compiled_with_is_refused(bag: Any) -> No
     assert tasks["inner.make"] == "failed"
 
 
+@pytest.mark.slow
 def test_training_reaches_the_metrics_of_the_local_run(bag: Any) -> None:
     january = HOME / "january.parquet"
     code = (

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import PROJECT, run_program
+from conftest import run_program
 from server import Server
 from waiting import wait
 
@@ -33,19 +31,7 @@ make("2024-01-21", 2, -1, 2).assign(kind=None).to_parquet(f"{directory}/broken.p
 CHAMPION = "import mlflow; print(mlflow.MlflowClient().get_model_version_by_alias('m', 'champion').version)"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("drift")
-    shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    run_program(MAKE, home)
-    server = Server(home, {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"})
-    try:
-        server.start()
-        for dag in (CHECK, TRAINING):
-            wait(lambda dag=dag: server.known(dag), f"the DAG {dag}", 120)
-        yield server
-    finally:
-        server.stop()
+pytestmark = pytest.mark.slow
 
 
 def run(server: Server, dag: str, **conf: Any) -> dict[str, str]:
@@ -78,6 +64,9 @@ def notices(server: Server) -> list[dict[str, str]]:
 
 
 def test_drifted_data_starts_a_training_and_broken_data_does_not(server: Server) -> None:
+    run_program(MAKE, server.home)
+    for dag in (CHECK, TRAINING):
+        wait(lambda dag=dag: server.known(dag), f"the DAG {dag}", 120)
     run(server, TRAINING, source=str(server.home / "old.parquet"), slices=None)
     assert champion(server) == "1"
 

@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
 import urllib.error
 import urllib.parse
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import COMPONENTS, PROJECT, run_program
+from conftest import run_program
 from server import Server
-from waiting import free_ports, wait
+from waiting import wait
 
-PIPELINES = ("nightly", "consumer", "killed", "two", "both", "six_hours", "workdays", "late")
+pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("standalone")
-    shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    sources = [f"tests/examples/scheduled.py:{name}" for name in PIPELINES]
-    subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", home / "dags"], cwd=PROJECT, check=True)
-    (port,) = free_ports(1)
-    mlflow = f"http://127.0.0.1:{port}"
-    store = f"sqlite:///{home}/mlflow.db"
-    command = [COMPONENTS / "mlflow", "server", "--port", str(port), "--backend-store-uri", store, "--workers", "1"]
-    server = Server(home, {"NOTIFIED": str(home), "MLFLOW_TRACKING_URI": mlflow})
-    with (home / "mlflow.log").open("wb") as log:
-        tracking = subprocess.Popen(command, cwd=home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        server.start()
-        server.unpause("nightly", "consumer", "killed", "late", "two", "flight-delay-training")
-        yield server
-    finally:
-        server.stop()
-        os.killpg(tracking.pid, signal.SIGTERM)
-        tracking.wait(30)
+@pytest.fixture(scope="module", autouse=True)
+def unpaused(server: Server) -> None:
+    server.unpause("nightly", "consumer", "killed", "late", "two", "flight-delay-training")
 
 
 def test_a_schedule_fills_the_data_interval_and_an_asset_starts_the_consumer(server: Server) -> None:
@@ -138,6 +117,7 @@ def test_training_starts_from_the_form(server: Server) -> None:
         "gap_hours": 0,
         "hyperparameters": {"n_estimators": 20},
         "metric": "roc_auc",
+        "registered_model": "of-the-form",
     }
     run = server.trigger("flight-delay-training", **conf)
     state = server.ended("flight-delay-training", run, 300)
