@@ -10,7 +10,7 @@ SYNC := pip install --quiet --compile-bytecode
 export UV_NO_CONFIG := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo data test test-components test-airflow test-containers lint airflow compile lock clean
+.PHONY: demo data test test-components test-airflow test-containers lint airflow compile docs lock clean
 
 demo: $(COMPONENTS)/.ready data  ## train on the flights, promote and deploy if better than the champion
 	turnout run pipelines/training.py
@@ -54,6 +54,9 @@ airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## a standalone Airflow on
 compile: $(COMPONENTS)/.ready
 	turnout compile
 	turnout monitoring export $(MONITORED)
+
+docs: $(COMPONENTS)/.ready  ## write docs/reference/ anew
+	python docs/generate.py
 
 lock: $(UV)
 	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra components --group components-test \
