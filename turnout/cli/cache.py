@@ -1,4 +1,4 @@
-"""`turnout cache`: the results of steps that later runs may take."""
+"""`turnout cache`: the results of steps that later runs may use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from turnout.cli.options import Json, Root, errors
+from turnout.errors import Fault
 
-commands = typer.Typer(no_args_is_help=True, help="The results of steps that later runs may take.")
+commands = typer.Typer(no_args_is_help=True, help="List or forget the results of steps that later runs may use.")
 
 
 @commands.command("list")
@@ -31,13 +32,13 @@ def list_results(root: Root = ".turnout", as_json: Json = False) -> None:
     for entry in sorted(entries, key=lambda entry: entry.created):
         created = entry.created[:19].replace("T", " ")
         table.add_row(entry.step, entry.pipeline, entry.run_id, created, entry.fingerprint[:12])
-    Console(highlight=False).print(table if entries else f"no results are kept @ {root}")
+    Console(highlight=False).print(table if entries else str(Fault("no results are kept", root)))
 
 
 @commands.command()
 def prune(
     root: Root = ".turnout",
-    older_than: Annotated[float, typer.Option(metavar="DAYS", min=0, help="Only results older than this.")] = 0.0,
+    older_than: Annotated[float, typer.Option(metavar="DAYS", min=0, help="Forget only results that are older.")] = 0.0,
 ) -> None:
     """Forget results, so that their steps run again. Runs and their artifacts stay."""
     from turnout.execution.cache import Cache

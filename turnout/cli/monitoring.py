@@ -15,6 +15,7 @@ from rich.table import Table
 
 from turnout.cli.compile import write
 from turnout.cli.options import Check, Json, Root, all_pipelines, errors
+from turnout.errors import Fault
 
 commands = typer.Typer(no_args_is_help=True, help="Export alert rules and dashboards; show step statistics.")
 
@@ -23,9 +24,9 @@ commands = typer.Typer(no_args_is_help=True, help="Export alert rules and dashbo
 def export(
     sources: Annotated[
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
-        typer.Argument(metavar="[SOURCE ...]", help="Pipelines with monitors; all of pipelines/ when none is given."),
+        typer.Argument(metavar="[SOURCE ...]", help="Pipelines with monitors. Default: every file in pipelines/."),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("monitoring"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the files.")] = Path("monitoring"),
     check: Check = False,
 ) -> None:
     """Write alert rules for Prometheus (rules.yml) and a dashboard for Grafana (dashboard.json)."""
@@ -43,8 +44,8 @@ def export(
 @commands.command()
 def steps(
     root: Root = ".turnout",
-    days: Annotated[float, typer.Option(min=0, help="Only steps that ended in the last so many days.")] = 30.0,
-    prometheus: Annotated[str, typer.Option(help="A .prom file, or URL of a Pushgateway, for the figures.")] = "",
+    days: Annotated[float, typer.Option(min=0, help="How many days to look back.")] = 30.0,
+    prometheus: Annotated[str, typer.Option(help="Also write them to this .prom file or Pushgateway URL.")] = "",
     as_json: Json = False,
 ) -> None:
     """Show how long steps take, how often they fail, how many rows they process, and how much memory they need."""
@@ -60,7 +61,7 @@ def steps(
         print(json.dumps([dataclasses.asdict(item) for item in found], indent=2))
         return
     if not found:
-        print(f"no step has run in {days:g} days @ {root}")
+        print(Fault(f"no step has run in {days:g} days", root))
     times = [f"p{round(100 * quantile)}" for quantile in QUANTILES]
     for pipeline, items in itertools.groupby(found, key=lambda item: item.pipeline):
         table = Table("step", "runs", "failed (95 %)", *times, "rows/s", "MiB", title=pipeline, title_justify="left")

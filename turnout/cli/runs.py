@@ -1,4 +1,4 @@
-"""`turnout runs` and `turnout show`: what earlier runs left."""
+"""`turnout runs` and `turnout show`: the records of earlier runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from turnout.cli.options import Json, Root, errors
+from turnout.errors import Fault
 
 
 def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
-    """List the runs under a root, the latest last."""
+    """List the runs, the latest last."""
     from turnout.execution.runs import find_runs
     from turnout.execution.store import ArtifactStore
 
@@ -32,11 +33,13 @@ def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
         steps = ", ".join(f"{count} {state.lower()}" for state, count in states.items())
         started = str(record["create_time"])[:19].replace("T", " ")
         table.add_row(record["run_id"], record["pipeline"], record["state"], started, steps)
-    Console(highlight=False).print(table if records else f"no runs @ {root}")
+    Console(highlight=False).print(table if records else str(Fault("no runs", root)))
 
 
-def show(run_id: Annotated[str, typer.Argument(metavar="RUN_ID")], root: Root = ".turnout") -> None:
-    """Print a run, and open its report in a browser when this is a terminal."""
+def show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="Id of the run.")], root: Root = ".turnout"
+) -> None:
+    """Print a run. On a terminal, also open its report in a browser."""
     from turnout.cli.progress import show_result
     from turnout.execution.runs import read_run
     from turnout.execution.store import ArtifactStore
@@ -51,6 +54,6 @@ def show(run_id: Annotated[str, typer.Argument(metavar="RUN_ID")], root: Root = 
     result.path = str(report.parent) if report.exists() else ""
     show_result(result)
     if not report.exists():
-        print(f"under way, or interrupted: turnout run --resume {run_id}")
+        print(f"still running, or interrupted. To continue it: turnout run --resume {run_id}")
     elif store.is_local and sys.stdout.isatty():
         webbrowser.open(f"file://{report.path}")
