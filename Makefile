@@ -12,7 +12,7 @@ SYNC := pip install --quiet
 export UV_NO_CONFIG := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo help ready data test test-quick test-components test-airflow test-containers fresh lint airflow compile lock clean
+.PHONY: demo help ready data test test-quick test-components test-airflow test-containers fresh lint airflow compile docs lock clean
 
 demo: $(COMPONENTS)/.ready data  ## train on the flights, promote and deploy if better than the champion
 	turnout run pipelines/training.py
@@ -68,6 +68,9 @@ airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## a standalone Airflow on
 compile: $(COMPONENTS)/.ready  ## write dags/ and monitoring/ anew
 	turnout compile
 	turnout monitoring export $(MONITORED)
+
+docs: $(COMPONENTS)/.ready  ## write docs/reference/ anew
+	python docs/generate.py
 
 lock: $(UV)  ## pin the requirements of both environments
 	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra components --group components-test \

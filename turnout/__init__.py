@@ -1,8 +1,7 @@
 """Write a machine-learning pipeline once, on the Kubeflow Pipelines SDK; run it on three tracks.
 
-`component` and `pipeline` are the authoring side, together with KFP's artifact types; `run` and
-`compile` are what one does with a pipeline. They are loaded on first use, so that `import turnout`
-alone costs nothing and imports no other library.
+You write pipelines with `component`, `pipeline` and KFP's artifact types. `run` and `compile` take a
+pipeline. All names are loaded on first use: `import turnout` alone imports no other library.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one does with a pipeline, in Python: run it, compile it, check it. The command line is a layer over this."""
+"""Run, compile and check pipelines from Python. The command line calls these functions."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from turnout.tracks import registry
 from turnout.tracks.files import write_files
 
 ROOT = ".turnout"
-"""Under which runs are kept when nothing else is said."""
+"""The root of runs when none is given, neither as an argument nor by `$TURNOUT_ROOT`."""
 
 
 def linked(pipeline: Any) -> Plan:
-    """A pipeline as a plan.
+    """The plan of a pipeline.
 
     Args:
         pipeline: a function under `@pipeline` or `kfp.dsl.pipeline`; a source (`module:pipeline`, `path.py[:name]`, a
             compiled YAML file); a document; or a plan.
 
     Raises:
-        SourceError: nothing is there, or not exactly one pipeline.
-        DefinitionError, SpecError, PlanError: it is no pipeline, or cannot be linked, with every reason.
+        SourceError: the source does not exist, or has not exactly one pipeline.
+        DefinitionError, SpecError, PlanError: it is not a pipeline, or cannot be linked; with all reasons.
     """
     if isinstance(pipeline, Plan):
         return pipeline
@@ -71,22 +71,23 @@ def run(
 
     Args:
         pipeline: as `linked` takes it.
-        parameters: values by name, as Python or JSON has them; defaults for the others.
+        parameters: values by name, of Python's or JSON's types. The others have their defaults.
         track: the track to run on.
         root: path or URI under which runs are kept; `$TURNOUT_ROOT`, or `.turnout`, when None.
-        run_id: an id that no run under the root has; made from the time when empty.
-        runtime: what steps run with, such as `docker`; the track's own when empty.
-        settings: of the runtime, by name.
-        cache: whether results of earlier steps with the same code and inputs are taken.
-        parallelism: how many steps may run at once; as many as there are cores when None.
+        run_id: an id that no run under the root has; when empty, it is made from the time.
+        runtime: how the commands of steps run, such as `docker`; when empty, the track's default.
+        settings: settings of the runtime, by name.
+        cache: whether results of earlier steps with the same code and inputs are used.
+        parallelism: how many steps may run at once; when None, the number of cores.
         secrets: YAML file that stands for a cluster's secrets and config maps.
         watch: called with a step whenever its state changes, and with each line that it prints.
 
     Returns:
-        How the run ended, also when it failed: `result.state`, `result.outputs`, `result.artifacts`.
+        How the run ended, also when it failed: `result.state`, `result.outputs`, `result.steps`.
 
     Raises:
-        TurnoutError: the run cannot start: it is no pipeline, a parameter does not fit, or the track cannot run it.
+        TurnoutError: the run cannot start: this is not a pipeline, a parameter has a wrong value, or the track cannot
+            run it.
     """
     plan = linked(pipeline)
     chosen = registry.track(track)
@@ -110,13 +111,13 @@ def resume(
     secrets: str | Path | None = None,
     watch: Watch = lambda step, line: None,
 ) -> RunResult:
-    """Continue a run of this machine that was interrupted or failed: what has succeeded is taken, the rest runs.
+    """Continue a local run that was interrupted or failed. Steps that succeeded are not run again.
 
     Args:
-        run_id: its id; the others are as for `run`.
+        run_id: the id of the run. The other arguments are those of `run`.
 
     Raises:
-        StoreError: there is no such run, it succeeded already, or it is still under way.
+        StoreError: there is no such run, it has succeeded already, or it is still running.
     """
     from turnout.tracks.local import runner
 
@@ -124,7 +125,7 @@ def resume(
 
 
 def plan_of_run(run_id: str, root: str | Path | None = None) -> Plan:
-    """The plan of a run that was made earlier. Raises StoreError when there is no such run."""
+    """The plan of an earlier run. Raises StoreError when there is no such run."""
     return read_run(_store(root), run_id)[0]
 
 
@@ -140,7 +141,7 @@ def _options(
 
 
 def new_run_id() -> str:
-    """An id for a run, by the time in UTC."""
+    """An id for a run, made from the time in UTC."""
     return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{random.token_hex(2)}"
 
 
@@ -155,14 +156,14 @@ def compile(
 
     Args:
         pipeline: as `linked` takes it.
-        out: directory to write the files to; nothing is written when None.
-        runtime: what the track runs steps with, where that is known; what it cannot do is refused.
+        out: directory to write the files to; when None, nothing is written.
+        runtime: the runtime that steps will have, if you know it. What it cannot do is refused.
 
     Returns:
         The text of each file, by its name.
 
     Raises:
-        TurnoutError: it is no pipeline, or asks for what the track cannot do.
+        TurnoutError: this is not a pipeline, or it asks for something that the track cannot do.
     """
     plan = linked(pipeline)
     chosen = registry.track(track)
@@ -177,18 +178,18 @@ def compile(
 
 
 def check(pipeline: Any, track: str | None = None, runtime: str | None = None) -> dict[str, Any]:
-    """What each track does with a pipeline, in JSON's types.
+    """What each track does with each fact of a pipeline, in JSON's types.
 
     Args:
         pipeline: as `linked` takes it.
-        track: only this one; all that are installed when None.
-        runtime: what steps run with, where that is known.
+        track: only this one; when None, all that are installed.
+        runtime: the runtime that steps will have, if you know it.
 
     Returns:
         `{pipeline, faults, tracks: {TRACK: {kept, lowered, refused}}}`.
 
     Raises:
-        TurnoutError: it is no document, or there is no such track.
+        TurnoutError: this is not a pipeline, or there is no such track.
     """
     document = pipeline if isinstance(pipeline, Document) else load(str(pipeline))
     chosen = [registry.track(name) for name in ([track] if track else registry.names())]

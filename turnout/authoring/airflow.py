@@ -1,4 +1,4 @@
-"""What a step of a pipeline says to Airflow alone."""
+"""`on_airflow`: facts of a step that only Airflow uses."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ def on_airflow(
     publishes: Mapping[str, Asset] | None = None,
     on_failure: Sequence[Notifier] = (),
 ) -> PipelineTask:
-    """Say how Airflow should run a step; other tracks have no use for it.
+    """Say how Airflow should run a step. Other tracks do not use it.
 
     Args:
-        task: the step, as calling its component gave it.
-        pool: name of an Airflow pool whose slots the step takes.
-        pool_slots: how many of them.
-        priority: among tasks that wait for a slot; higher is sooner.
-        queue: of workers, where the executor knows queues.
-        executor: name of the executor that runs it, where several are configured.
-        owner: who answers for it.
+        task: the step: what a component returns when a pipeline calls it.
+        pool: name of the Airflow pool whose slots the step takes.
+        pool_slots: how many slots it takes.
+        priority: priority weight among tasks that wait for a slot; a higher one starts sooner.
+        queue: queue of the workers that may run it, if the executor has queues.
+        executor: name of the executor that runs it, if several are configured.
+        owner: who is responsible for it.
         max_active: how many instances of the step may run at once, over all runs.
-        publishes: assets by name of the output that updates them when the step succeeds.
-        on_failure: who is told when it fails for good.
+        publishes: assets to update when the step succeeds, by the name of the output that each stands for.
+        on_failure: whom to notify when it has failed and has no retries left.
 
     Returns:
         The same step.
 
     Raises:
-        DefinitionError: an output that the step does not have, or a notifier that cannot be one.
+        DefinitionError: the step does not have such an output, or a notifier's path is not valid.
     """
     faults = [
         Fault(f"no output '{name}'", task.name, tuple(task.outputs))

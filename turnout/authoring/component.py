@@ -22,7 +22,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class RunningComponent:
-    """What `@component` gives inside a running step, where nothing is authored and KFP loads light."""
+    """What `@component` returns inside a running step: no KFP component is made there, which keeps the start short."""
 
     python_func: Callable[..., Any]
     signature: Signature
@@ -42,7 +42,7 @@ def component(
     image: str | None = None,
     outside: Callable[..., Any] | None = None,
 ) -> Any:
-    """Make a typed Python function a KFP component.
+    """Make a KFP component from a typed Python function.
 
     The component's command is `turnout exec MODULE:FUNCTION`: the function is imported in the image,
     never pasted into the YAML and never installed at run time. The result composes like any other KFP
@@ -52,9 +52,10 @@ def component(
         function: a function at the top of an importable module; every parameter has a type and a line
             in the docstring. `Literal` and `annotated_types` bounds are checked when the step starts.
         image: the container image with the code; `$TURNOUT_IMAGE`, or this version's image, when None.
-        outside: for a component that looks at more than its inputs, such as a registry: a function of
-            some of its parameters that tells, as JSON, the state of what it looks at. An earlier result
-            is taken only while that is the same. KFP's server cannot ask, so there such steps always run.
+        outside: for a component that looks at more than its inputs, for example at a registry. It is a
+            function that takes some of the component's parameters and returns, as JSON, the state of
+            what the component looks at. An earlier result is used only if that state is still the same.
+            KFP's server cannot call the function, so there such steps always run.
 
     Raises:
         DefinitionError: the function cannot be a component, with every reason.

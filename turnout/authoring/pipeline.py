@@ -41,14 +41,14 @@ _IN_THE_SPEC = {"type", "enum", "items"}
 
 @dataclass(frozen=True)
 class Facts:
-    """What a pipeline says beside its KFP spec."""
+    """What a pipeline has beside its KFP spec."""
 
     signature: Signature
     airflow: dict[str, Any]
 
 
 class AirflowArguments(TypedDict, total=False):
-    """What `@pipeline` takes for Airflow alone."""
+    """Arguments of `@pipeline` that only Airflow uses."""
 
     schedule: Schedule | None
     triggered_by: Asset | Assets | None
@@ -88,7 +88,7 @@ def pipeline(
     pipeline_root: str | None = None,
     **airflow: Unpack[AirflowArguments],
 ) -> Any:
-    """Make a function that calls components a KFP pipeline.
+    """Make a KFP pipeline from a function that calls components.
 
     Its parameters become both KFP inputs and the trigger form of Airflow: `Literal` a drop-down,
     `annotated_types` bounds a checked number, `datetime.date` a date picker, the docstring their help.
@@ -99,7 +99,7 @@ def pipeline(
         description: what it does; the docstring's text when None.
         display_name: a name for people.
         pipeline_root: default URI under which KFP stores artifacts.
-        airflow: what it says to Airflow alone, by the names of the attributes of `AirflowFacts`:
+        airflow: facts that only Airflow uses, by the names of the attributes of `AirflowFacts`:
             `schedule`, `timezone`, `catchup`, `data_interval`, `triggered_by`, `tags`, `on_failure`, ...
 
     Raises:
@@ -211,7 +211,7 @@ def compile_pipeline(graph: GraphComponent) -> Document:
 
 
 def _docs(spec: PipelineSpec) -> dict[str, dict[str, Any]]:
-    """What the components say that they do, by executor's label; KFP's spec has no place for it."""
+    """The summaries of the components' docstrings, by executor label; KFP's spec has no field for them."""
     assert spec.deployment_spec is not None
     found = {}
     for component in spec.components.values():

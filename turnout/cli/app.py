@@ -33,15 +33,20 @@ def _version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and end.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "help_option_names": []})
-def exec_(arguments: Annotated[list[str], typer.Argument(metavar="MODULE:FUNCTION --executor-input JSON")]) -> None:
-    """Run a component's function inside a step: the executor."""
+def exec_(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(metavar="MODULE:FUNCTION --executor-input JSON", help="The function, and KFP's input for it."),
+    ],
+) -> None:
+    """Run a component's function inside a step. Compiled pipelines contain this command; you need not type it."""
     from turnout.execution.executor import main
 
     raise typer.Exit(main(arguments))

@@ -1,4 +1,4 @@
-"""`turnout cache`: the results of steps that later runs may take."""
+"""`turnout cache`: the results of steps that later runs may use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from turnout.cli.options import Json, Root, errors
 from turnout.errors import Fault
 
-commands = typer.Typer(no_args_is_help=True, help="The results of steps that later runs may take.")
+commands = typer.Typer(no_args_is_help=True, help="List or forget the results of steps that later runs may use.")
 
 
 @commands.command("list")
@@ -38,7 +38,7 @@ def list_results(root: Root = ".turnout", as_json: Json = False) -> None:
 @commands.command()
 def prune(
     root: Root = ".turnout",
-    older_than: Annotated[float, typer.Option(metavar="DAYS", min=0, help="Only results older than this.")] = 0.0,
+    older_than: Annotated[float, typer.Option(metavar="DAYS", min=0, help="Forget only results that are older.")] = 0.0,
 ) -> None:
     """Forget results, so that their steps run again. Runs and their artifacts stay."""
     from turnout.execution.cache import Cache

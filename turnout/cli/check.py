@@ -15,7 +15,7 @@ from turnout.cli.options import Json, Runtime, Source, errors
 
 def check(
     source: Source,
-    track: Annotated[Optional[str], typer.Option(help="Only this track.")] = None,  # noqa: UP045
+    track: Annotated[Optional[str], typer.Option(help="Only this track. Default: all tracks.")] = None,  # noqa: UP045
     runtime: Runtime = None,
     as_json: Json = False,
 ) -> None:

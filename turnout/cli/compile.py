@@ -14,14 +14,14 @@ from turnout.errors import TurnoutError
 def compile(
     sources: Annotated[
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
-        typer.Argument(metavar="[SOURCE ...]", help="Pipelines to compile; all of pipelines/ when none is given."),
+        typer.Argument(metavar="[SOURCE ...]", help="Pipelines to compile. Default: every file in pipelines/."),
     ] = None,
-    track: Annotated[Optional[str], typer.Option(help="The track to compile for; a DAG file if not given.")] = None,  # noqa: UP045
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("dags"),
+    track: Annotated[Optional[str], typer.Option(help="The track. Default: a DAG file for Airflow.")] = None,  # noqa: UP045
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the files.")] = Path("dags"),
     runtime: Runtime = None,
     check: Check = False,
 ) -> None:
-    """Compile pipelines to files that are checked in."""
+    """Compile pipelines to files: to DAG files, or to what the chosen track runs."""
     from turnout import verbs
 
     named = {"track": track} if track else {}
@@ -33,7 +33,7 @@ def compile(
 
 
 def write(files: dict[Path, str], out: Path, check: bool, hint: str) -> None:
-    """Write files, or say which are not as they should be."""
+    """Write files, or print how they differ from those that are there."""
     from turnout.tracks.files import stale, write_files
 
     if not check:

@@ -24,9 +24,9 @@ commands = typer.Typer(no_args_is_help=True, help="Export alert rules and dashbo
 def export(
     sources: Annotated[
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
-        typer.Argument(metavar="[SOURCE ...]", help="Pipelines with monitors; all of pipelines/ when none is given."),
+        typer.Argument(metavar="[SOURCE ...]", help="Pipelines with monitors. Default: every file in pipelines/."),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("monitoring"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the files.")] = Path("monitoring"),
     check: Check = False,
 ) -> None:
     """Write alert rules for Prometheus (rules.yml) and a dashboard for Grafana (dashboard.json)."""
@@ -44,8 +44,8 @@ def export(
 @commands.command()
 def steps(
     root: Root = ".turnout",
-    days: Annotated[float, typer.Option(min=0, help="Only steps that ended in the last so many days.")] = 30.0,
-    prometheus: Annotated[str, typer.Option(help="A .prom file, or URL of a Pushgateway, for the figures.")] = "",
+    days: Annotated[float, typer.Option(min=0, help="How many days to look back.")] = 30.0,
+    prometheus: Annotated[str, typer.Option(help="Also write them to this .prom file or Pushgateway URL.")] = "",
     as_json: Json = False,
 ) -> None:
     """Show how long steps take, how often they fail, how many rows they process, and how much memory they need."""

@@ -1,4 +1,4 @@
-"""The monitors in pipelines, as alert rules and dashboards want to know them."""
+"""Finds the monitors in pipelines, for alert rules and dashboards."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def monitors(plan: Plan) -> Iterator[Monitor]:
     """The monitors of a pipeline.
 
     Raises:
-        PlanError: one has no name of its own, so that nobody could tell its metrics from others'.
+        PlanError: one has no `check_name`, so that its metrics could not be told from those of others.
     """
     for step in plan.steps():
         if not isinstance(step.executor, PipelineContainerSpec) or MONITOR not in [

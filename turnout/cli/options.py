@@ -13,18 +13,18 @@ from turnout.errors import SourceError, TurnoutError
 
 SOURCE = "module:pipeline, path.py[:name], or a compiled KFP YAML"
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE)]
-Root = Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="URI under which runs are kept.")]
+Root = Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="Path or URI under which runs are kept.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is not up to date.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 Runtime = Annotated[
     Optional[str],  # noqa: UP045 - Typer reads this spelling on every Python
-    typer.Option(help="What steps run with, where that is known; what it cannot do is refused."),
+    typer.Option(help="The runtime that steps will have, if you know it. What it cannot do is refused."),
 ]
 
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
-    """Our errors in their words, without a traceback; status 1."""
+    """Print Turnout's errors without a traceback, and exit with 1."""
     try:
         yield
     except TurnoutError as error:

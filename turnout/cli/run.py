@@ -17,18 +17,19 @@ def run(
     source: Annotated[str, typer.Argument(metavar="[SOURCE]", help=SOURCE)] = "",
     parameter: Annotated[
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
-        typer.Option(
-            "-p", "--parameter", metavar="NAME=VALUE", help="A parameter; text, or JSON where JSON is wanted."
-        ),
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter; lists and structs as JSON."),
     ] = None,
     root: Root = ".turnout",
-    run_id: Annotated[str, typer.Option(help="The run's id; made from the time when not given.")] = "",
+    run_id: Annotated[str, typer.Option(help="Id of the run. Default: made from the time.")] = "",
     resume: Annotated[str, typer.Option(metavar="RUN_ID", help="Continue a run that was interrupted or failed.")] = "",
-    parallelism: Annotated[Optional[int], typer.Option(min=1, help="Steps at once; the number of cores.")] = None,  # noqa: UP045
-    cache: Annotated[bool, typer.Option(help="Take results of earlier steps with the same code and inputs.")] = True,
+    parallelism: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="How many steps run at once. Default: one for each core."),
+    ] = None,
+    cache: Annotated[bool, typer.Option(help="Use results of earlier steps with the same code and inputs.")] = True,
     secrets: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(envvar="TURNOUT_SECRETS", metavar="FILE", help="YAML that stands for a cluster's secrets."),
+        typer.Option(envvar="TURNOUT_SECRETS", metavar="FILE", help="YAML file with secrets and config maps."),
     ] = None,
     runtime: Annotated[str, typer.Option(help="What steps run with; as processes of this machine if not given.")] = "",
     as_json: Json = False,
@@ -38,7 +39,7 @@ def run(
     from turnout.cli.progress import show_result, watching
     from turnout.spec.contract import State
 
-    # Who ends a run in an orderly way, such as a CI system, gets the same as for an interrupt.
+    # A CI system ends a run with SIGTERM: the steps are cancelled as after an interrupt.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     more: dict[str, Any] = {
         "root": root, "runtime": runtime, "cache": cache, "parallelism": parallelism, "secrets": secrets,
@@ -66,7 +67,7 @@ def run(
 
 
 def _typed(plan: Any, parameters: list[str]) -> dict[str, Any]:
-    """What was given as text, in the parameters' types."""
+    """The given texts as values of the parameters' types."""
     from turnout.plan.parameters import parse_value
 
     given = dict(_pair(item) for item in parameters)

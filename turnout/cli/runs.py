@@ -1,4 +1,4 @@
-"""`turnout runs` and `turnout show`: what earlier runs left."""
+"""`turnout runs` and `turnout show`: the records of earlier runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from turnout.errors import Fault
 
 
 def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
-    """List the runs under a root, the latest last."""
+    """List the runs, the latest last."""
     from turnout.execution.runs import find_runs
     from turnout.execution.store import ArtifactStore
 
@@ -36,8 +36,10 @@ def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
     Console(highlight=False).print(table if records else str(Fault("no runs", root)))
 
 
-def show(run_id: Annotated[str, typer.Argument(metavar="RUN_ID")], root: Root = ".turnout") -> None:
-    """Print a run, and open its report in a browser when this is a terminal."""
+def show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="Id of the run.")], root: Root = ".turnout"
+) -> None:
+    """Print a run. On a terminal, also open its report in a browser."""
     from turnout.cli.progress import show_result
     from turnout.execution.runs import read_run
     from turnout.execution.store import ArtifactStore
@@ -52,6 +54,6 @@ def show(run_id: Annotated[str, typer.Argument(metavar="RUN_ID")], root: Root = 
     result.path = str(report.parent) if report.exists() else ""
     show_result(result)
     if not report.exists():
-        print(f"under way, or interrupted: turnout run --resume {run_id}")
+        print(f"still running, or interrupted. To continue it: turnout run --resume {run_id}")
     elif store.is_local and sys.stdout.isatty():
         webbrowser.open(f"file://{report.path}")
