@@ -161,7 +161,7 @@ CASES = [
     Case("failure", {"fail": F, "give": NOT, "give-2": S}, state=F),
     Case(
         "exit_after_success",
-        {"exit-handler-1.give": S, "final": S, "give-2": S},
+        {"guarded.give": S, "final": S, "give-2": S},
         out("after"),
         values={"final": "exit-handler-1 SUCCEEDED False"},
     ),
