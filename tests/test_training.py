@@ -44,7 +44,7 @@ def test_the_real_flights_promote_a_champion_and_a_pinned_repetition_is_judged_a
     golden = json.loads((PROJECT / "tests" / "golden" / "flights.json").read_text())
     assert evaluated["score"] == pytest.approx(golden["roc_auc"], abs=2e-3)
     assert evaluated["promote"] is True
-    assert first.step("condition-1.deploy")["outputs"] == {"version": "1", "previous": ""}
+    assert first.step("promote.deploy")["outputs"] == {"version": "1", "previous": ""}
 
     again = turnout("run", TRAINING, "-p", "revision=HEAD", "--json")
     assert again.status == 0, again.err + again.out[-3000:]
@@ -55,7 +55,7 @@ def test_the_real_flights_promote_a_champion_and_a_pinned_repetition_is_judged_a
     assert evaluated_again["score"] == evaluated["score"]
     assert "of the champion (version 1)" in evaluated_again["reasons"][0]
     assert evaluated_again["promote"] is False
-    assert again.step("condition-1.register")["state"] == "SKIPPED"
+    assert again.step("promote.register")["state"] == "SKIPPED"
     repeated = turnout("run", TRAINING, "-p", "revision=HEAD", "--json")
     ran = [step for step in repeated.json["steps"] if step["state"] == "SUCCEEDED"]
     assert [step["name"] for step in ran if step["cached"]] == [step["name"] for step in ran]
@@ -93,7 +93,7 @@ def test_another_table_by_parameters_alone(turnout, tmp_path: Path) -> None:
     )
     assert ran.status == 0, ran.err + ran.out[-3000:]
     assert ran.step("evaluate")["outputs"]["score"] > 0.8
-    assert ran.step("condition-1.deploy")["outputs"]["version"] == "1"
+    assert ran.step("promote.deploy")["outputs"]["version"] == "1"
 
 
 def test_a_broken_column_fails_validation_and_leaves_nothing_registered(turnout, tmp_path: Path, january: Path) -> None:

@@ -174,7 +174,7 @@ def test_training_reaches_the_metrics_of_the_local_run(bag: Any) -> None:
     ours = local("pipelines/training.py", "-p", f"source={january}", "-p", 'hyperparameters={"n_estimators": 20}')
     (evaluated,) = [step for step in ours["steps"] if step["name"] == "evaluate"]
     assert pulled(run, "evaluate", "score") == evaluated["outputs"]["score"]
-    assert pulled(run, "condition-1.deploy", "version") == "1"
+    assert pulled(run, "promote.deploy", "version") == "1"
     assert Path(pulled(run, "evaluate", "report")["uri"]).is_file()
 
 

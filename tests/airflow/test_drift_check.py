@@ -72,11 +72,11 @@ def test_drifted_data_starts_a_training_and_broken_data_does_not(server: Server)
 
     states = check(server, "2024-01-01", "2024-01-11", "old")
     assert states["monitor"] == "success"
-    assert states["condition-1.notify"] == "skipped"
+    assert states["tell.notify"] == "skipped"
     assert notices(server) == []
 
     states = check(server, "2024-01-11", "2024-01-21", "new")
-    assert states["condition-1.notify"] == "success"
+    assert states["tell.notify"] == "success"
     assert champion(server) == "2"
     (notice,) = notices(server)
     assert notice["severity"] == "warning"
@@ -85,11 +85,11 @@ def test_drifted_data_starts_a_training_and_broken_data_does_not(server: Server)
     assert "roc_auc went from 0.8" in notice["text"]
 
     states = check(server, "2024-01-11", "2024-01-21", "new")
-    assert states["condition-1.notify"] == "skipped"
+    assert states["tell.notify"] == "skipped"
     assert champion(server) == "2"
 
     states = check(server, "2024-01-21", "2024-01-31", "broken")
-    assert states["condition-1.notify"] == "success"
-    assert {state for name, state in states.items() if name.startswith("condition-2.")} == {"skipped"}
+    assert states["tell.notify"] == "success"
+    assert {state for name, state in states.items() if name.startswith("train_again.")} == {"skipped"}
     assert [notice["severity"] for notice in notices(server)] == ["warning", "critical"]
     assert champion(server) == "2"
