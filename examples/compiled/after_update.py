@@ -1,0 +1,25 @@
+# Compiled by Turnout from the pipeline after-update: change that, not this file.
+
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
+
+from turnout.airflow import Step
+
+with DAG(
+    dag_id="after-update",
+    doc_md="Refresh what depends on a table.",
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("@weekly", timezone="UTC"),
+        assets=Asset(name="orders") | Asset(name="customers"),
+    ),
+    catchup=False,
+    params={"table": Param("orders", type=["null", "string"], description="its name.")},
+    default_args={
+        "spec": "after_update.yaml",
+        "spec_digest": "sha256:89b9807df8f6ab9785138b4c761ce54c4b73acbcbe94cedbf8c5e1a8c2823e07",
+    },
+) as dag:
+    refresh = Step(
+        task_id="refresh",
+        doc_md="Read a table anew.",
+        inputs={"table": dag.param("table")},
+    )

@@ -1,0 +1,43 @@
+# Compiled by Turnout from the pipeline daily: change that, not this file.
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+
+from turnout.airflow import Notify, Step
+
+with DAG(
+    dag_id="daily",
+    doc_md="Load yesterday.",
+    schedule=CronDataIntervalTimetable("0 3 * * *", timezone="Europe/Berlin"),
+    start_date=datetime(2024, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(seconds=7200),
+    on_failure_callback=[
+        Notify(
+            "airflow.providers.slack.notifications.slack.SlackNotifier",
+            {"text": "{{ dag.dag_id }} failed"},
+        ),
+    ],
+    tags=["daily"],
+    params={
+        "since": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description="start of the day; the schedule fills it in.",
+        ),
+        "until": Param(None, type=["null", "string"], format="date-time", description="its end."),
+    },
+    default_args={
+        "spec": "daily.yaml",
+        "spec_digest": "sha256:04feb1adf6d19108aa2f9866983513cd385fff83dd206c7fc90ce18a52c44f92",
+    },
+) as dag:
+    load = Step(
+        task_id="load",
+        doc_md="Load what came in an interval.",
+        inputs={"since": dag.param("since"), "until": dag.param("until")},
+    )

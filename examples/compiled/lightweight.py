@@ -1,0 +1,19 @@
+# Compiled by Turnout from the pipeline lightweight: change that, not this file.
+
+from airflow.sdk import DAG, Param
+
+from turnout.airflow import Outputs, Step
+
+with DAG(
+    dag_id="lightweight",
+    schedule=None,
+    catchup=False,
+    params={"a": Param(1.0, type="number"), "b": Param(2.0, type="number")},
+    default_args={
+        "spec": "lightweight.yaml",
+        "spec_digest": "sha256:6c65a9e4f221fbefe37730addc7d2ad9df0135e9b28e1cdea25638f8270b87b8",
+    },
+) as dag:
+    add = Step(task_id="add", inputs={"a": dag.param("a"), "b": dag.param("b")})
+    add_2 = Step(task_id="add-2", inputs={"a": add.output["Output"], "b": dag.param("b")})
+    outputs_of_the_run = Outputs(task_id="outputs-of-the-run", inputs={"Output": add_2.output["Output"]})

@@ -1,0 +1,30 @@
+# Compiled by Turnout from the pipeline lines: change that, not this file.
+
+from airflow.sdk import DAG, Param, TaskGroup
+
+from turnout.airflow import Step, When
+
+with DAG(
+    dag_id="lines",
+    doc_md="Write lines, and count them if there are many.",
+    schedule="@daily",
+    catchup=False,
+    params={"rows": Param(3, type="integer", minimum=1, description="how many.")},
+    default_args={
+        "spec": "lines.yaml",
+        "spec_digest": "sha256:ac9122d5272555ce50a411e12f68c2cba2ce479a178f989e96869bb52574dbf1",
+    },
+) as dag:
+    make = Step(task_id="make", doc_md="Write some lines.", inputs={"rows": dag.param("rows")})
+    condition_1_when = When(
+        task_id="condition-1-when",
+        condition="make_Output == true",
+        inputs={"make_Output": make.output["Output"]},
+    )
+    with TaskGroup("condition-1") as condition_1:
+        count = Step(
+            task_id="count",
+            doc_md="Count the lines.",
+            inputs={"data": make.output["data"]},
+        )
+    condition_1_when >> condition_1
