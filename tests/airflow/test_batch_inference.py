@@ -96,6 +96,7 @@ def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(se
         "until": "2024-01-04",
         "spark_conf": SPARK,
     }
+    server.unpause("small-batch")
     started = server.trigger("small-batch", **conf)
     wait(lambda: len(list(tmp_path.glob("out/date=*/*.parquet"))) >= 3, "some pieces", 180)
     os.kill(driver(tmp_path / "out"), signal.SIGKILL)
