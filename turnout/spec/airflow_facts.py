@@ -1,7 +1,7 @@
-"""What a pipeline says to Airflow alone: when it runs, where, and who hears of it.
+"""Facts that only Airflow uses: when a pipeline runs, where, and who is notified.
 
-It stands in the YAML under `platforms.airflow`: the pipeline's in `config`, those of a step in
-`deploymentSpec.executors` under its executor's label, as kfp-kubernetes' settings do for its platform.
+They stand in the YAML under `platforms.airflow`: those of the pipeline in `config`, those of a step in
+`deploymentSpec.executors` under its executor's label, like the settings of kfp-kubernetes for its platform.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 @dataclass(frozen=True)
 class Asset:
-    """Data that a pipeline makes, and that starts others: Airflow's asset.
+    """An asset of Airflow: data that one pipeline makes, and whose update can start others.
 
-    `a & b` starts a run when both were updated, `a | b` when one was.
+    `a & b` starts a run when both were updated, `a | b` when one of them was.
 
     Attributes:
-        name: at most 1500 characters of ASCII; what pipelines agree on.
-        uri: where it is, for people; nothing reads it.
+        name: at most 1500 characters of ASCII. Pipelines that use the same name mean the same asset.
+        uri: where the data is, for people; no program reads it.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Asset:
 
 @dataclass(frozen=True)
 class Assets:
-    """Assets of which every one, or any, must have been updated."""
+    """Assets of which all, or any one, must have been updated."""
 
     of: tuple[Asset | Assets, ...]
     every: bool
@@ -60,11 +60,11 @@ class Assets:
 
 @dataclass(frozen=True)
 class Notifier:
-    """Who is told: a notifier class of Airflow's providers, or one's own subclass of `BaseNotifier`.
+    """Whom to notify, and how: a notifier class of an Airflow provider, or your own subclass of `BaseNotifier`.
 
     Attributes:
         path: dotted path of the class, such as `airflow.providers.slack.notifications.slack.SlackNotifier`.
-        arguments: of the class; texts in its template fields are Jinja templates, such as `{{ dag.dag_id }}`.
+        arguments: arguments of the class. Texts in its template fields are Jinja templates, such as `{{ dag.dag_id }}`.
     """
 
     path: str
@@ -73,12 +73,12 @@ class Notifier:
 
 @dataclass(frozen=True)
 class Timetable:
-    """When a pipeline runs, where no cron expression can say it: a timetable class of Airflow or of a plugin.
+    """A schedule that no cron expression can express: a timetable class of Airflow or of a plugin.
 
     Attributes:
         path: dotted path of the class, such as `airflow.sdk.MultipleCronTriggerTimetable`.
-        arguments: of the class, by name.
-        positional: its arguments without names, before those with.
+        arguments: arguments of the class, by name.
+        positional: its positional arguments.
     """
 
     path: str
@@ -88,10 +88,11 @@ class Timetable:
 
 @dataclass(frozen=True)
 class Deadline:
-    """Who is told when a run has not ended in time; the run goes on.
+    """Whom to notify when a run has not ended in time. The run goes on.
 
     Attributes:
-        after: since the run was queued.
+        after: the time that a run may take, from when it was queued.
+        notifier: whom to notify, and how.
     """
 
     after: datetime.timedelta
@@ -100,18 +101,18 @@ class Deadline:
 
 @dataclass(frozen=True, kw_only=True)
 class StepFacts:
-    """What a step, or by default every step, says to Airflow.
+    """Facts of one step, or the defaults for all steps.
 
     Attributes:
-        pool: name of an Airflow pool whose slots the step takes.
-        pool_slots: how many of them.
-        priority: among tasks that wait for a slot; higher is sooner.
-        queue: of workers, where the executor knows queues.
-        executor: name of the executor that runs it, where several are configured.
-        owner: who answers for it.
+        pool: name of the Airflow pool whose slots the step takes.
+        pool_slots: how many slots it takes.
+        priority: priority weight among tasks that wait for a slot; a higher one starts sooner.
+        queue: queue of the workers that may run it, if the executor has queues.
+        executor: name of the executor that runs it, if several are configured.
+        owner: who is responsible for it.
         max_active: how many instances of the step may run at once, over all runs.
-        publishes: assets by name of the output that updates them.
-        on_failure: who is told when it fails for good.
+        publishes: assets to update when the step succeeds, by the name of the output that each stands for.
+        on_failure: whom to notify when it has failed and has no retries left.
         doc: what it does, for people; the first paragraph of its component's docstring.
     """
 
@@ -132,15 +133,15 @@ Schedule = str | datetime.timedelta | Timetable
 
 @dataclass(frozen=True, kw_only=True)
 class AirflowFacts:
-    """What a pipeline says to Airflow.
+    """Facts of a pipeline for Airflow.
 
     Attributes:
         schedule: a five-field cron expression, a preset such as `@daily`, the time between runs, or a timetable.
-        triggered_by: assets whose update starts a run; beside the schedule, when there is one.
-        timezone: IANA name in which the schedule and dates without an offset are meant; UTC when empty.
-        data_interval: names of two parameters, date-times, for the start and end of the data of a run.
+        triggered_by: assets whose update starts a run, in addition to the schedule if there is one.
+        timezone: IANA name of the time zone of the schedule, and of dates without an offset; UTC when empty.
+        data_interval: names of two date-time parameters: start and end of the data that a run works on.
         sections: headings of the trigger form, each with the parameters under it.
-        steps: what holds for every step.
+        steps: defaults for every step.
     """
 
     schedule: Schedule | None = None
