@@ -160,10 +160,6 @@ def anchors(page: Path) -> set[str]:
     return found
 
 
-LATER = {"docs/reference/support.md"}
-"""Pages that are linked to and not there yet."""
-
-
 def broken_links(page: Path) -> Iterator[str]:
     for token in tokens(page):
         link = str(token.attrGet("href") or token.attrGet("src") or "")
@@ -171,8 +167,6 @@ def broken_links(page: Path) -> Iterator[str]:
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        if not target.exists() and str(target.relative_to(PROJECT)) in LATER:
-            continue
         if not target.exists():
             yield f"{link}: no such file"
         elif anchor and anchor not in anchors(target):
@@ -182,11 +176,6 @@ def broken_links(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_relative_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
     assert list(broken_links(page)) == []
-
-
-def test_no_page_is_excused_that_is_there() -> None:
-    there = [name for name in LATER if (PROJECT / name).exists()]
-    assert there == [], "take them out of LATER"
 
 
 def test_every_room_stands_in_the_layout_of_contributing() -> None:

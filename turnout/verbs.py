@@ -83,7 +83,7 @@ def run(
         watch: called with a step whenever its state changes, and with each line that it prints.
 
     Returns:
-        How the run ended, also when it failed: `result.state`, `result.outputs`, `result.steps`.
+        How the run ended, also when it failed: `result.state`, `result.outputs`, `result.artifacts`.
 
     Raises:
         TurnoutError: the run cannot start: this is not a pipeline, a parameter has a wrong value, or the track cannot

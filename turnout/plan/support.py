@@ -50,7 +50,7 @@ def lowered(how: str) -> Support:
     return Support("lowered", how)
 
 
-def refused(how: str, gap: Gap) -> Support:
+def refused(how: str, gap: Gap = "notimpl") -> Support:
     """An error that says what to do."""
     return Support("refused", how, gap)
 
