@@ -66,7 +66,7 @@ def test_hostile_texts_pass_through_unchanged(bag: Any) -> None:
 def test_a_random_pipeline_ends_as_everywhere(index: int) -> None:
     from airflow.dag_processing.dagbag import DagBag
 
-    bag = DagBag(str(DAGS / "random" / f"random-{index}.py"), bundle_name="dags-folder")
+    bag = DagBag(str(DAGS / "random" / f"random_{index}.py"), bundle_name="dags-folder")
     dag = bag.dags[f"random-{index}"]
     run = dag.test()
     expected = json.loads((DAGS / "random" / f"random-{index}.json").read_text())
