@@ -15,7 +15,8 @@ from turnout.tracks.registry import Track
 if TYPE_CHECKING:
     from turnout.plan.results import RunResult
 
-DEFAULT_RUNTIME = "process"
+DEFAULT_RUNTIME = "warm"
+"""What steps run with when nothing else is said."""
 
 
 def _support(runtime: str | None) -> Mapping[str, Support]:
