@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,4 +66,17 @@ def test_a_container_that_takes_too_long_is_ended(bag: Any, podman: Podman) -> N
     state, _, run = ended(bag, "contained", {"seconds": 60})
     assert state == "failed"
     assert outcome_of(run, "read").error == "the step took longer than its time-out of 20 s, and was ended"
+    assert podman.containers() == []
+
+
+def test_the_local_track_runs_steps_in_containers_too(podman: Podman, tmp_path: Path) -> None:
+    source = "tests/examples/contained.py:contained"
+    (tmp_path / "secrets.yaml").write_text("secrets: {warehouse: {password: hush}}\n")
+    command = [COMPONENTS / "turnout", "run", source, "--runtime", "docker", "--setting", f"docker_host={podman.host}"]
+    options = ["--root", tmp_path / "root", "--secrets", tmp_path / "secrets.yaml", "-p", "text=one 'two'", "--json"]
+    done = subprocess.run([*command, *options], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
+    assert steps["write"]["outputs"]["words"]["metadata"] == {"user": 1000}
+    assert steps["read"]["outputs"]["Output"] == ["one", "'two'"]
     assert podman.containers() == []

@@ -71,12 +71,13 @@ def serialized(operator: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def demanding(compiled: Path, tmp_path: Path) -> Any:
-    from turnout.airflow.kubernetes import Cluster, pod_operator
+    from turnout.airflow.kubernetes import pod_operator
+    from turnout.runtimes.kubernetes import Cluster
 
     template = json.loads(json.dumps(TEMPLATE).replace(str(ROOT), str(tmp_path)))
     task, settings = task_and_settings(compiled / "demanding.yaml", name="mine")
     store = ArtifactStore(str(tmp_path))
-    return pod_operator(task, settings, store, Cluster("kubernetes_default", "ml", "turnout:1", template))
+    return pod_operator(task, settings, store, Cluster("ml", "turnout:1", template), "kubernetes_default")
 
 
 def test_a_pod_has_every_setting_of_its_step(demanding: Any, tmp_path: Path) -> None:
@@ -160,25 +161,25 @@ def test_a_pod_is_valid_and_its_operator_can_be_written_down(demanding: Any) -> 
 
 
 def test_a_container_has_the_settings_that_docker_knows(compiled: Path, tmp_path: Path) -> None:
-    from turnout.airflow.docker import docker_operator
+    from turnout.runtimes.container import container_of
 
     task, settings = task_and_settings(compiled / "sized.yaml", name="mine")
-    operator = docker_operator(task, settings, ["sh", "-c", "true"], {"SECRET": "hush"}, tmp_path)
-    assert (operator.image, operator.entrypoint, operator.command) == ("alpine:3", ["sh"], ["-c", "true"])
-    assert operator.cpus == 2
-    assert operator.mem_limit == 2**30
-    assert operator.user == "1000:1000"
-    assert operator.force_pull
-    assert operator.labels == {"team": "ml", "note": "x"}
-    assert [dict(item) for item in operator.device_requests] == [
+    container = container_of(task, settings, ["sh", "-c", "true"], {"SECRET": "hush"}, tmp_path)
+    assert (container.image, container.entrypoint, container.command) == ("alpine:3", ["sh"], ["-c", "true"])
+    assert container.cpus == 2
+    assert container.mem_limit == 2**30
+    assert container.user == "1000:1000"
+    assert container.pull_policy == "Always"
+    assert container.labels == {"team": "ml", "note": "x"}
+    assert [dict(item) for item in container.device_requests] == [
         {"Driver": "nvidia", "Count": 1, "DeviceIDs": [], "Capabilities": [["gpu"]], "Options": {}}
     ]
-    mounts = {item["Target"]: item for item in operator.mounts}
+    mounts = {item["Target"]: item for item in container.mounts}
     assert (mounts[str(tmp_path)]["Source"], mounts[str(tmp_path)]["Type"]) == (str(tmp_path), "bind")
     assert (mounts["/data"]["Source"], mounts["/data"]["VolumeOptions"]["Subpath"]) == ("mine", "s")
     assert (mounts["/scratch"]["Type"], mounts["/scratch"]["TmpfsOptions"]["SizeBytes"]) == ("tmpfs", 2**30)
     assert mounts["/ephemeral"]["Type"] == "volume"
-    assert "hush" not in str(serialized(operator))
+    assert "hush" not in str(container)
 
 
 # --- runs ---------------------------------------------------------------------------------------------------

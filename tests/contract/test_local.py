@@ -32,11 +32,16 @@ def filled(parameters: Mapping[str, Any], directory: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_the_contract(case: Case, tmp_path: Path) -> None:
+    keeps(case, tmp_path, local.Options(secrets=SECRETS))
+
+
+def keeps(case: Case, tmp_path: Path, options: local.Options) -> None:
+    """See a case through on the local track."""
     os.environ.setdefault("TURNOUT_ENVIRONMENTS", str(Path(__file__).parents[2] / ".turnout" / "environments"))
     plan = link(load(f"{SHAPES}:{case.shape}"))
     values = bind_parameters(plan.parameters, filled(case.parameters, tmp_path), plan.name)
     store = ArtifactStore(str(tmp_path / "root"))
-    result = local.run(plan, values, store, "run", local.Options(secrets=SECRETS))
+    result = local.run(plan, values, store, "run", options)
     errors = [step.error for step in result.steps if step.error] + result.errors
     assert {step.label: step.state.value for step in result.steps} == case.steps, errors
     assert result.state == case.state, errors

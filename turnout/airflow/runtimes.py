@@ -6,20 +6,20 @@ A runtime prepares what is to run, and runs it. What it starts it can also end.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.airflow.view import View, setting
 from turnout.errors import Fault, TrackError, TurnoutError
-from turnout.execution.cache import fingerprint, fingerprint_with_outside
-from turnout.execution.environments import prepare
+from turnout.execution.cache import fingerprint_with_outside
 from turnout.execution.launcher import launch, now
 from turnout.execution.runtime import Runtime
 from turnout.execution.secrets import Secrets
 from turnout.plan.model import Step
-from turnout.runtimes.process import ProcessRuntime
+from turnout.runtimes import docker, kubernetes
+from turnout.runtimes.process import ProcessRuntime, prepared
+from turnout.runtimes.steps import key_in_image
 from turnout.runtimes.warm import Workers, is_lightweight
 from turnout.spec.contract import Outcome, State, Task
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
@@ -52,11 +52,11 @@ class Process:
     def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
         """Run one attempt. Raises TurnoutError when another would fail the same way."""
         python, directory = setting("python"), setting("directory", required=False) or None
-        lightweight = False
-        if isinstance(container := task.executor, PipelineContainerSpec):
-            python, command = prepare(container.command, python, log.info)
-            task = dataclasses.replace(task, executor=dataclasses.replace(container, command=command))
-            lightweight = is_lightweight([*command, *container.args])
+        python, task = prepared(task, python, log.info)
+        container = task.executor
+        lightweight = isinstance(container, PipelineContainerSpec) and is_lightweight(
+            [*container.command, *container.args]
+        )
         # KFP's own executor takes arguments no longer than Linux does, and ends with the destructors of libraries, in
         # which Arrow's threads abort (`run_to_end`); a worker does neither.
         with Workers(directory) if lightweight else contextlib.nullcontext() as workers:
@@ -92,20 +92,41 @@ class _Container(Process):
     """Steps run in images: this machine has neither their code nor what they look at."""
 
     def key(self, task: Task) -> str | None:
-        container = task.executor
-        unknown = isinstance(container, PipelineContainerSpec) and "--outside" in container.args
-        return None if unknown else fingerprint(task, self.step.caching)
+        return key_in_image(task, self.step.caching)
 
 
 class Docker(_Container):
     """Steps are containers of the worker's Docker host."""
 
     def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
-        from turnout.airflow.docker import DockerRuntime
-
-        runtime = DockerRuntime(task, self.settings, setting("docker_conn_id", required=False))
+        engine = docker.Engine(setting("docker_host", required=False), _login())
+        runtime = docker.DockerRuntime(task, self.settings, engine)
         self._running = runtime
         return launch(task, self.view.store, runtime, log.info)
+
+
+def _login() -> docker.Login | None:
+    """The registry's login, from Airflow's Docker connection; None when no connection is named.
+
+    Raises:
+        TurnoutError: the connection names no registry or no user.
+    """
+    name = setting("docker_conn_id", required=False)
+    if not name:
+        return None
+    from airflow.sdk import Connection
+
+    connection = Connection.get(name)
+    if not connection.host or not connection.login:
+        raise TurnoutError(str(Fault("a Docker connection needs a host and a login", f"the connection {name}")))
+    extra = connection.extra_dejson
+    return docker.Login(
+        registry=f"{connection.host}:{connection.port}" if connection.port else connection.host,
+        user=connection.login,
+        password=connection.password or "",
+        email=extra.get("email") or "",
+        reauth=str(extra.get("reauth", True)).lower() in ("y", "yes", "t", "true", "on", "1"),
+    )
 
 
 class Kubernetes(_Container):
@@ -117,19 +138,15 @@ class Kubernetes(_Container):
         return {}  # the pod refers to them
 
     def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
-        from turnout.airflow.kubernetes import pod_operator
-
         if isinstance(task.executor, ImporterSpec):
             return launch(task, self.view.store, ProcessRuntime(), log.info)
         self.view.store.clear_attempt(task)
-        self._operator = pod_operator(task, self.settings, self.view.store, self._cluster())
+        self._operator = self._made(task)
         return self._ended(task, lambda: self._operator.execute_async(context), log)
 
     def resume(self, task: Task, context: Context, event: dict[str, Any], log: logging.Logger) -> Outcome:
         """The outcome of a pod that the triggerer has seen end."""
-        from turnout.airflow.kubernetes import pod_operator
-
-        self._operator = pod_operator(task, self.settings, self.view.store, self._cluster())
+        self._operator = self._made(task)
         return self._ended(task, lambda: self._operator.trigger_reentry(context=context, event=event), log)
 
     def _ended(self, task: Task, wait: Any, log: logging.Logger) -> Outcome:
@@ -151,16 +168,14 @@ class Kubernetes(_Container):
         if self._operator is not None:
             self._operator.on_kill()
 
-    @staticmethod
-    def _cluster() -> Any:
-        from turnout.airflow.kubernetes import Cluster, read_template
+    def _made(self, task: Task) -> Any:
+        from turnout.airflow.kubernetes import pod_operator
 
-        return Cluster(
-            connection=setting("kubernetes_conn_id", required=False) or "kubernetes_default",
-            namespace=setting("namespace", required=False),
-            launcher_image=setting("launcher_image"),
-            template=read_template(setting("pod_template", required=False)),
+        cluster = kubernetes.Cluster.of(
+            {item.name: setting(item.name, required=item.default is None) for item in kubernetes.SETTINGS}
         )
+        connection = setting("kubernetes_conn_id", required=False) or "kubernetes_default"
+        return pod_operator(task, self.settings, self.view.store, cluster, connection)
 
 
 _RUNTIMES: dict[str, type[Process]] = {"process": Process, "docker": Docker, "kubernetes": Kubernetes}

@@ -32,6 +32,10 @@ def run(
         typer.Option(envvar="TURNOUT_SECRETS", metavar="FILE", help="YAML file with secrets and config maps."),
     ] = None,
     runtime: Annotated[str, typer.Option(help="What steps run with; as processes of this machine if not given.")] = "",
+    setting: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--setting", metavar="NAME=VALUE", help="A setting of the runtime; or set TURNOUT_NAME."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a pipeline on this machine. Exit 0 only when the run succeeded."""
@@ -45,6 +49,7 @@ def run(
         "root": root, "runtime": runtime, "cache": cache, "parallelism": parallelism, "secrets": secrets,
     }  # fmt: skip
     with errors():
+        more["settings"] = dict(_pair(item, "--setting NAME=VALUE") for item in setting or [])
         if resume:
             if source or parameter or run_id:
                 what = "a run that is resumed has its pipeline, parameters and id already"
@@ -70,15 +75,15 @@ def _typed(plan: Any, parameters: list[str]) -> dict[str, Any]:
     """The given texts as values of the parameters' types."""
     from turnout.plan.parameters import parse_value
 
-    given = dict(_pair(item) for item in parameters)
+    given = dict(_pair(item, "-p rows=100, or -p 'grid=[1, 2]'") for item in parameters)
     return {
         name: parse_value(text, plan.parameters[name].schema) if name in plan.parameters else text
         for name, text in given.items()
     }
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str, hint: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ParameterError([Fault(f"'{text}' is not NAME=VALUE", hint="-p rows=100, or -p 'grid=[1, 2]'")])
+        raise ParameterError([Fault(f"'{text}' is not NAME=VALUE", hint=hint)])
     return name, value

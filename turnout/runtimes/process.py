@@ -12,13 +12,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from turnout.errors import Fault, StepError
+from turnout.errors import Fault, StepError, TrackError
+from turnout.execution.cache import fingerprint_with_outside
+from turnout.execution.environments import prepare
+from turnout.execution.launcher import launch
+from turnout.execution.runtime import Runtime
+from turnout.execution.secrets import Secrets
+from turnout.execution.store import ArtifactStore
 from turnout.plan.fields import FIELDS
 from turnout.plan.support import KEPT, Support, lowered, refused
-from turnout.spec.deployment_spec import AcceleratorConfig, ResourceSpec
+from turnout.runtimes.settings import Setting
+from turnout.runtimes.steps import Attempt
+from turnout.spec.contract import Outcome, Task
+from turnout.spec.deployment_spec import AcceleratorConfig, PipelineContainerSpec, ResourceSpec
+from turnout.spec.pipeline_spec import CachingOptions
 
 _POLL_S = 0.2
 
@@ -63,6 +74,85 @@ SUPPORT: dict[str, Support] = {
 }
 """What becomes of a step's settings in a process."""
 
+SETTINGS = (
+    Setting(
+        "python",
+        "Interpreter of the components' environment, in which steps run.",
+        "/opt/components/bin/python",
+        default=None,
+    ),
+    Setting("directory", "Working directory of steps; the worker's own when empty.", "/opt/project"),
+)
+
+
+class Processes:
+    """Runs a run's steps as processes of this machine; see `turnout.runtimes.steps.StepRunner`."""
+
+    def __init__(self, settings: Mapping[str, str], store: ArtifactStore):
+        self.python, self.directory = settings["python"] or sys.executable, settings["directory"] or str(Path.cwd())
+        self.store = store
+        self._keep: int | None = None
+
+    def check(self) -> None:
+        interpreter(self.python)
+        if not Path(self.directory).is_dir():
+            raise TrackError([Fault("the working directory of steps does not exist", self.directory)])
+
+    @contextlib.contextmanager
+    def started(self, keep: int | None) -> Iterator[object]:
+        self._keep = keep
+        yield self
+
+    def runtime(self, python: str) -> Runtime:
+        """What runs one command, in the environment of an interpreter."""
+        return ProcessRuntime(python, self.directory, self._keep)
+
+    def environment(self, secrets: Secrets, settings: Mapping[str, Any], step: str) -> dict[str, str]:
+        return secrets.environment(settings, step)
+
+    def key(self, task: Task, caching: CachingOptions | None) -> str | None:
+        return fingerprint_with_outside(task, caching, self.runtime(self.python), self.directory)
+
+    def attempt(self, task: Task, settings: Mapping[str, Any]) -> Attempt:
+        return _ProcessAttempt(self, task)
+
+
+class _ProcessAttempt:
+    """An attempt in an environment that has what the step would install."""
+
+    def __init__(self, steps: Processes, task: Task):
+        self.steps, self.task = steps, task
+        self._cancelled = threading.Event()
+        self._runtime: Runtime | None = None
+
+    def run(self, on_line: Callable[[str], None]) -> Outcome:
+        python, task = prepared(self.task, self.steps.python, on_line)
+        runtime = self._runtime = self.steps.runtime(python)
+        if self._cancelled.is_set():
+            runtime.cancel()
+        return launch(task, self.steps.store, runtime, on_line)
+
+    def cancel(self, grace: float = 5.0) -> None:
+        self._cancelled.set()
+        if self._runtime is not None:
+            self._runtime.cancel(grace)
+
+
+def prepared(task: Task, python: str, on_line: Callable[[str], None]) -> tuple[str, Task]:
+    """The interpreter of a task's environment, and the task without what has been installed there.
+
+    Args:
+        python: the interpreter of the components' environment.
+
+    Raises:
+        StepError: what the task would install cannot be installed.
+    """
+    container = task.executor
+    if not isinstance(container, PipelineContainerSpec):
+        return python, task
+    python, command = prepare([*container.command], python, on_line)
+    return python, dataclasses.replace(task, executor=dataclasses.replace(container, command=command))
+
 
 class ProcessRuntime:
     """Starts a process for each command.
@@ -71,11 +161,12 @@ class ProcessRuntime:
         python: the interpreter of the environment to run in. Its directory comes first on the PATH, so
             that `turnout`, `python3` and the environment's other commands are that environment's.
         directory: the working directory of the command; this process's when None.
+        keep: a descriptor that the command holds open.
     """
 
-    def __init__(self, python: str = sys.executable, directory: str | None = None):
+    def __init__(self, python: str = sys.executable, directory: str | None = None, keep: int | None = None):
         self.python = interpreter(python)
-        self.directory = directory
+        self.directory, self.kept = directory, () if keep is None else (keep,)
         self._process: subprocess.Popen[bytes] | None = None
         self._cancelled = threading.Event()
 
@@ -98,6 +189,7 @@ class ProcessRuntime:
                     stdin=subprocess.DEVNULL,
                     stdout=file,
                     stderr=subprocess.STDOUT,
+                    pass_fds=self.kept,
                     start_new_session=True,
                 )
         except OSError as error:

@@ -22,8 +22,9 @@ from typing import Any
 
 from turnout.errors import StepError
 from turnout.execution import code_digest
-from turnout.runtimes import forkserver
-from turnout.runtimes.process import PATIENT, end_group, follow, interpreter, locate, step_environment
+from turnout.execution.runtime import Runtime
+from turnout.runtimes import forkserver, process
+from turnout.runtimes.process import PATIENT, Processes, end_group, follow, interpreter, locate, step_environment
 
 _LIGHTWEIGHT = re.compile(
     r'\s*program_path=\$\(mktemp -d\)\s+printf "%s" "\$0" > "\$program_path/ephemeral_component\.py"\s+'
@@ -33,6 +34,24 @@ _LIGHTWEIGHT = re.compile(
 
 
 _EXECUTOR = ("kfp.dsl.executor", "turnout.execution.executor", "jsonschema")
+
+
+SUPPORT = process.SUPPORT
+"""What becomes of a step's settings: the same as in any process."""
+
+SETTINGS = process.SETTINGS
+
+
+class WarmProcesses(Processes):
+    """Runs a run's steps below servers that have loaded the science; see `turnout.runtimes.steps.StepRunner`."""
+
+    @contextlib.contextmanager
+    def started(self, keep: int | None) -> Iterator[object]:
+        with Workers(self.directory, keep) as self._workers:
+            yield self
+
+    def runtime(self, python: str) -> Runtime:
+        return self._workers.runtime(python)
 
 
 class Workers:

@@ -15,16 +15,19 @@ from turnout.tracks.airflow.dag_file import DagFile, dag_faults
 from turnout.tracks.airflow.support import SUPPORT
 from turnout.tracks.registry import Track
 
+# A task of Airflow is a process of its own, in which nothing could stay warm for the next one.
+_RUNTIMES = {name: table for name, table in RUNTIMES.items() if name != "warm"}
+
 
 def _support(runtime: str | None) -> Mapping[str, Support]:
     """A compiled file does not know its runtime: the deployment chooses it."""
-    return {**(RUNTIMES[runtime] if runtime else any_runtime()), **SUPPORT}
+    return {**(_RUNTIMES[runtime] if runtime else any_runtime(_RUNTIMES)), **SUPPORT}
 
 
 def faults(plan: Plan, runtime: str | None = None) -> list[Fault]:
     """What keeps a plan from being a DAG, or from running with a runtime."""
-    if runtime and runtime not in RUNTIMES:
-        return [unknown_runtime(runtime, "[turnout] runtime")]
+    if runtime and runtime not in _RUNTIMES:
+        return [unknown_runtime(runtime, "[turnout] runtime", _RUNTIMES)]
     return [*refusals(plan.document, _support(runtime)), *artifact_lists(plan), *dag_faults(plan)]
 
 

@@ -15,7 +15,8 @@ from turnout.runtimes.registry import RUNTIMES, unknown_runtime
 from turnout.tracks.local.support import SUPPORT
 from turnout.tracks.registry import Options, Track
 
-DEFAULT_RUNTIME = "process"
+DEFAULT_RUNTIME = "warm"
+"""What steps run with when nothing else is said."""
 
 
 def _support(runtime: str | None) -> Mapping[str, Support]:

@@ -15,9 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from turnout.errors import Fault, StepError, StoreError, TrackError, TurnoutError
-from turnout.execution.cache import Cache, fingerprint_with_outside, is_kept
-from turnout.execution.environments import prepare
-from turnout.execution.launcher import launch, now
+from turnout.execution.cache import Cache, is_kept
+from turnout.execution.launcher import now
 from turnout.execution.runs import read_run
 from turnout.execution.store import ArtifactStore, with_workspace
 from turnout.plan.model import Plan, Step
@@ -27,13 +26,13 @@ from turnout.plan.retry import Backoff
 from turnout.plan.task import make_task
 from turnout.plan.values import Values
 from turnout.reports.run import run_report
-from turnout.runtimes.warm import WorkerRuntime, Workers
+from turnout.runtimes.registry import make_step_runner
+from turnout.runtimes.steps import Attempt, StepRunner
 from turnout.spec.contract import Outcome, Run, State, Task
-from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import digest, write
 from turnout.spec.placeholders import run_values
 from turnout.spec.values import ABSENT
-from turnout.tracks.local import TRACK
+from turnout.tracks.local import DEFAULT_RUNTIME, TRACK
 from turnout.tracks.registry import DEFAULTS, Options
 
 
@@ -52,12 +51,11 @@ def run(
         run_id: an id that no run under the store's root has.
 
     Raises:
-        TrackError: the pipeline asks for what this track cannot do.
+        TrackError: the pipeline asks for what this track cannot do, or the runtime cannot run here.
         StoreError: the store cannot be written, or has a run of that id.
         KeyboardInterrupt: after all steps that were running have been cancelled.
     """
-    if faults := TRACK.faults(plan, options.runtime or None):
-        raise TrackError(faults)
+    steps = _step_runner(plan, store, options)
     store.check_writable()
     info = with_workspace(Run(plan.name, run_id, now()), plan.config, store)
     spec = write(plan.document)
@@ -72,7 +70,7 @@ def run(
     store.check_free(info)
     with store.lock(info) as keep:
         store.claim(info, record, spec)
-        return _run(plan, parameters, store, info, record, options, watch, keep)
+        return _run(_Runner(plan, parameters, store, info, steps, options, watch), record, keep)
 
 
 def resume(
@@ -85,39 +83,45 @@ def resume(
 
     Raises:
         StoreError: there is no such run, it succeeded already, or it is still under way.
+        TrackError: the runtime cannot run the pipeline, or cannot run here.
     """
     plan, record = read_run(store, run_id)
     if record["state"] == State.SUCCEEDED:
         raise StoreError(str(Fault(f"the run '{run_id}' has succeeded; there is nothing to resume", str(store.root))))
+    steps = _step_runner(plan, store, options)
     info = with_workspace(Run(plan.name, run_id, record["create_time"]), plan.config, store)
     known = {"pipeline", "run_id", "parameters", "create_time", "spec"}
     record = {key: value for key, value in record.items() if key in known} | {"state": State.RUNNING.value}
     with store.lock(info) as keep:
         store.write_record(store.run_path(info) / "run.json", record)
-        return _run(plan, record["parameters"], store, info, record, options, watch, keep)
+        return _run(_Runner(plan, record["parameters"], store, info, steps, options, watch), record, keep)
 
 
-def _run(
-    plan: Plan,
-    parameters: Mapping[str, Any],
-    store: ArtifactStore,
-    info: Run,
-    record: Mapping[str, Any],
-    options: Options,
-    watch: Watch,
-    keep: int | None,
-) -> RunResult:
-    runner = _Runner(plan, parameters, store, info, options, watch)
+def _step_runner(plan: Plan, store: ArtifactStore, options: Options) -> StepRunner:
+    """What runs the steps: checked, so that no run begins whose steps cannot run.
+
+    Raises:
+        TurnoutError: they cannot.
+    """
+    if faults := TRACK.faults(plan, options.runtime or None):
+        raise TrackError(faults)
+    steps = make_step_runner(options.runtime or DEFAULT_RUNTIME, options.settings, store)
+    steps.check()
+    return steps
+
+
+def _run(runner: _Runner, record: Mapping[str, Any], keep: int | None) -> RunResult:
+    store = runner.store
 
     def close(result: RunResult) -> None:
-        path = store.run_path(info)
+        path = store.run_path(runner.info)
         ended = {**record, **result.to_dict(), "end_time": now()}
         store.write_record(path / "run.json", ended)
-        (path / "report.html").write_text(run_report(plan, ended), encoding="utf-8")
+        (path / "report.html").write_text(run_report(runner.plan, ended), encoding="utf-8")
 
     try:
-        with Workers(keep=keep) as workers:
-            result = runner.run(workers)
+        with runner.steps.started(keep):
+            result = runner.run()
     except BaseException:
         close(runner.result(State.CANCELLED))
         raise
@@ -137,10 +141,12 @@ class _Runner:
         parameters: Mapping[str, Any],
         store: ArtifactStore,
         info: Run,
+        steps: StepRunner,
         options: Options,
         watch: Watch,
     ):
         self.plan, self.store, self.info, self.options, self.watch = plan, store, info, options, watch
+        self.steps = steps
         self.results: dict[tuple[str, tuple[int, ...]], StepResult] = {}
         self.started = time.monotonic()
         self.values = Values(plan, parameters, run_values(info, str(store.root)))
@@ -148,28 +154,29 @@ class _Runner:
         self.cache = Cache(store)
         self.events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self.retries: list[tuple[float, int, Execution, Task]] = []
-        self.runtimes: set[WorkerRuntime] = set()
+        self.attempts: set[Attempt] = set()
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self.errors: list[str] = []
         self.order = itertools.count()
         self.keys: dict[Execution, str | None] = {}
+        self.settings: dict[Execution, Mapping[str, Any]] = {}
 
-    def run(self, workers: Workers) -> RunResult:
+    def run(self) -> RunResult:
         limit = self.plan.config.active_deadline_seconds
         deadline = self.started + limit if limit else None
         with ThreadPoolExecutor(self.options.parallelism or os.cpu_count() or 1) as pool:
             try:
                 while not self.progress.finished:
                     for execution in self.progress.ready():
-                        self._begin(execution, pool, workers)
+                        self._begin(execution, pool)
                     if self.progress.finished:
                         break
                     with contextlib.suppress(queue.Empty):
                         self._end(*self.events.get(timeout=self._patience(deadline)))
                     while self.retries and self.retries[0][0] <= time.monotonic():
                         _, _, execution, task = heapq.heappop(self.retries)
-                        pool.submit(self._attempt, execution, task, workers)
+                        pool.submit(self._attempt, execution, task)
                     if deadline and time.monotonic() >= deadline:
                         self.errors.append(f"the run took longer than its time-out of {limit} s, and was ended")
                         self._cancel()
@@ -205,84 +212,73 @@ class _Runner:
         path = str(self.store.run_path(self.info))
         return RunResult(self.plan.name, self.info.run_id, state, steps, outputs, self.errors + errors, path)
 
-    def _begin(self, execution: Execution, pool: ThreadPoolExecutor, workers: Workers) -> None:
+    def _begin(self, execution: Execution, pool: ThreadPoolExecutor) -> None:
         """Start a step whose time has come."""
         step, iteration = execution.node, execution.iteration
         assert isinstance(step, Step)
         try:
             values = self.values.resolve_all(step.inputs, iteration, step.path)
-            settings = self.values.settings(step.kubernetes, iteration)
+            settings = self.settings[execution] = self.values.settings(step.kubernetes, iteration)
             timeout = settings.get("activeDeadlineSeconds")
             task = make_task(
                 step,
                 values,
                 self.info,
                 iteration=iteration,
-                environment=self.options.secrets.environment(settings, step.path),
+                environment=self.steps.environment(self.options.secrets, settings, step.path),
                 timeout=float(timeout) if timeout else None,
             )
         except StepError as error:
             self._end(execution, None, Outcome(State.FAILED, 0, error=f"the step cannot start: {error}"))
             return
-        pool.submit(self._attempt, execution, task, workers)
+        pool.submit(self._attempt, execution, task)
 
-    def _attempt(self, execution: Execution, task: Task, workers: Workers) -> None:
+    def _attempt(self, execution: Execution, task: Task) -> None:
         """One attempt of a step, in a thread of the pool; what has been done already is taken."""
         try:
-            outcome = self._known(execution, task, workers) if task.attempt == 1 else None
+            outcome = self._known(execution, task) if task.attempt == 1 else None
             if outcome is None:
-                outcome = self._launch(execution, task, workers)
+                outcome = self._launch(execution, task)
         except BaseException as error:  # whatever it is, the run must hear of it
             outcome = Outcome(State.FAILED, task.attempt, error=f"{type(error).__name__}: {error}")
         self.events.put((execution, task, outcome))
 
-    def _known(self, execution: Execution, task: Task, workers: Workers) -> Outcome | None:
+    def _known(self, execution: Execution, task: Task) -> Outcome | None:
         """The outcome that an interrupted run of this id committed, or another run with the same inputs."""
         outcome = self.store.outcome(self.info, task.path, task.iteration)
         if outcome is not None and outcome.state is State.SUCCEEDED:
             return outcome
         assert isinstance(execution.node, Step)
-        key = fingerprint_with_outside(task, execution.node.caching, workers.runtime(), workers.directory)
+        key = self.steps.key(task, execution.node.caching)
         self.keys[execution] = key
         outcome = self.cache.find(key) if key and self.options.use_cache else None
         if outcome is not None:
             self.store.commit(task, outcome)
         return outcome
 
-    def _launch(self, execution: Execution, task: Task, workers: Workers) -> Outcome:
+    def _launch(self, execution: Execution, task: Task) -> Outcome:
         result = self._result(execution)
         result.attempts = task.attempt
         result.start_s = result.start_s or time.monotonic() - self.started
         self._show(result, State.RUNNING)
         key = self.keys[execution]
+        attempt = self.steps.attempt(task, self.settings[execution])
+        with self.lock:
+            self.attempts.add(attempt)
+        if self.stopping.is_set():
+            attempt.cancel()
         try:
-            python, task = self._prepared(task, result)
+            outcome = attempt.run(lambda line: self.watch(result, line))
         except TurnoutError as error:
             outcome = Outcome(State.FAILED, task.attempt, started=now(), ended=now(), error=str(error))
             self.store.commit(task, outcome)
-            return outcome
-        runtime = workers.runtime(*([python] if python else []))
-        with self.lock:
-            self.runtimes.add(runtime)
-        if self.stopping.is_set():
-            runtime.cancel()
-        try:
-            outcome = launch(task, self.store, runtime, lambda line: self.watch(result, line))
         finally:
             with self.lock:
-                self.runtimes.discard(runtime)
+                self.attempts.discard(attempt)
         result.duration_s = time.monotonic() - self.started - result.start_s
         if key and is_kept(outcome):
             self.cache.keep(key, task, outcome)
         return outcome
-
-    def _prepared(self, task: Task, result: StepResult) -> tuple[str, Task]:
-        """The interpreter of a task's environment, and the task without what is installed there already."""
-        container = task.executor
-        if not isinstance(container, PipelineContainerSpec):
-            return "", task
-        python, command = prepare([*container.command], on_line=lambda line: self.watch(result, line))
-        return python, dataclasses.replace(task, executor=dataclasses.replace(container, command=command))
 
     def _end(self, execution: Execution, task: Task | None, outcome: Outcome) -> None:
         """An attempt of a step has ended: there is another, or the step has ended too."""
@@ -315,7 +311,7 @@ class _Runner:
     def _cancel(self) -> None:
         self.stopping.set()
         with self.lock:
-            runtimes = list(self.runtimes)
-        for runtime in runtimes:
-            runtime.cancel()
+            attempts = list(self.attempts)
+        for attempt in attempts:
+            attempt.cancel()
         self.progress.cancel()

@@ -16,7 +16,8 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class Cluster:
 
     Args:
         image: variables of every image.
-        secrets: values by secret and key.
+        secrets: values by secret or config map, and key.
     """
 
     def __init__(self, image: Mapping[str, str], secrets: Mapping[str, Mapping[str, str]]):
@@ -53,6 +54,16 @@ class Cluster:
                 with contextlib.suppress(BrokenPipeError):
                     self.wfile.write(body)
 
+            def stream(self, pieces: Iterator[bytes]) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    for piece in pieces:
+                        self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                    self.wfile.write(b"0\r\n\r\n")
+
             def handle_request(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else {}
@@ -71,7 +82,11 @@ class Cluster:
                 elif name not in cluster.pods:
                     self.answer({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404}, 404)
                 elif match["log"]:
-                    self.answer(cluster.log(name))
+                    query = {key: value[0] == "True" for key, value in parse_qs(url.query).items()}
+                    if query.get("follow"):
+                        self.stream(cluster.follow(name, query.get("timestamps", False)))
+                    else:
+                        self.answer(_stamped(cluster.log(name)) if query.get("timestamps") else cluster.log(name))
                 elif self.command == "PATCH":
                     cluster.pods[name]["metadata"]["labels"].update(body["metadata"].get("labels", {}))
                     self.answer(cluster.pods[name])
@@ -119,9 +134,31 @@ class Cluster:
         """What the kernel does to a container that takes too much memory."""
         _signal(self.groups[name][-1], signal.SIGKILL)
 
+    def _end_late(self, name: str) -> None:
+        """What the kubelet does to a pod that takes longer than its deadline."""
+        if name in self.pods:
+            self.pods[name]["status"]["reason"] = "DeadlineExceeded"
+            self.kill_base(name)
+
     def log(self, name: str) -> bytes:
         file = Path(tempfile.gettempdir(), f"pod-{name}.log")
         return file.read_bytes() if file.exists() else b""
+
+    def follow(self, name: str, timestamps: bool) -> Iterator[bytes]:
+        """The log as it grows, until the pod has ended."""
+        told = 0
+        while True:
+            over = name not in self.pods or self.pods[name]["status"]["phase"] in ("Succeeded", "Failed")
+            log = self.log(name)
+            if not over:
+                log = log[: log.rfind(b"\n") + 1]
+            content = _stamped(log) if timestamps else log
+            if len(content) > told:
+                yield content[told:]
+                told = len(content)
+            if over:
+                return
+            time.sleep(0.1)
 
     def stop(self) -> None:
         for name in list(self.pods):
@@ -135,7 +172,11 @@ class Cluster:
         made = [key for key, path in volumes.items() if not path]
         volumes |= {key: tempfile.mkdtemp(prefix=f"volume-{key}-") for key in made}
         log = Path(tempfile.gettempdir(), f"pod-{name}.log")
+        log.unlink(missing_ok=True)
         side_cars: list[subprocess.Popen[bytes]] = []
+        deadline = threading.Timer(spec.get("activeDeadlineSeconds") or 0, self._end_late, args=(name,))
+        if spec.get("activeDeadlineSeconds"):
+            deadline.start()
         code = 0
         try:
             for container in spec["initContainers"]:
@@ -163,6 +204,7 @@ class Cluster:
             status |= {"containerStatuses": [_state({"terminated": ended})]}
             status |= {"phase": "Failed" if code else "Succeeded"}
         finally:
+            deadline.cancel()
             for key in made:
                 shutil.rmtree(volumes[key], ignore_errors=True)
 
@@ -176,7 +218,8 @@ class Cluster:
 
         variables = dict(self.image)
         for item in container.get("env") or ():
-            reference = (item.get("valueFrom") or {}).get("secretKeyRef")
+            source = item.get("valueFrom") or {}
+            reference = source.get("secretKeyRef") or source.get("configMapKeyRef")
             value = self.secrets[reference["name"]][reference["key"]] if reference else item.get("value", "")
             variables[item["name"]] = placed(value)
         with log.open("ab") as file:
@@ -193,6 +236,12 @@ class Cluster:
 
 def _state(state: dict[str, Any]) -> dict[str, Any]:
     return {"name": "base", "state": state, "ready": True, "restartCount": 0, "image": "", "imageID": ""}
+
+
+def _stamped(log: bytes) -> bytes:
+    """A log with a time before each line, as the API gives it."""
+    lines = log.splitlines(keepends=True)
+    return b"".join(f"2026-01-01T00:00:00.{index:09d}Z ".encode() + line for index, line in enumerate(lines))
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
