@@ -150,16 +150,19 @@ def spark_udf(session: Any, uri: str, path: Path, out: Path) -> None:
 
 
 def turnout(engine: Callable[..., Any], uri: str, path: Path, out: Path) -> None:
-    from turnout.inference.batch import days, predict
+    from turnout.data.times import days, interval
+    from turnout.inference.batch import predict
     from turnout.inference.job import Job, load_scorer
-    from turnout.models.registry import download, pin
+    from turnout.models.files import download
+    from turnout.models.registry import look_up
 
     load_scorer.cache_clear()
     with tempfile.TemporaryDirectory() as directory:
-        version = pin(uri)
-        job = Job(version, str(download(version, directory)), str(out), "", ("id",), "when", "UTC",
-                  "2024-01-01T00:00:00+00:00", "2024-01-02T00:00:00+00:00", "run", "2024-01-02T00:00:00Z")  # fmt: skip
-        predict(str(path), job, days("2024-01-01", "2024-01-02", "UTC"), engine)
+        version = look_up(uri)
+        day = interval("2024-01-01", "2024-01-02", "UTC")
+        job = Job(version, str(download(version, directory)), str(out), "", ("id",), "when", "UTC", "run",
+                  "2024-01-02T00:00:00Z", day)  # fmt: skip
+        predict(str(path), job, days(day, "UTC"), engine)
 
 
 # --- measuring ------------------------------------------------------------------------------------------------

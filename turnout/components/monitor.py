@@ -77,9 +77,10 @@ def monitor(
         ignore: columns of the reference not to compare.
         predictions: path or URI of a table of predictions, as `predict` writes it; those of the interval are compared
             with the model's predictions of rows that it had not seen.
-        since: start of the interval, ISO 8601.
+        since: start of the interval, ISO 8601; needed with `predictions`, as a midnight in `timezone`.
         until: its end, which is not part of it.
-        timezone: IANA name of the zone whose days the predictions are kept by.
+        timezone: IANA name of the zone whose days the predictions are kept by and the rows' days are counted in, and in
+            which `since` and `until` are meant if they have no offset.
         rate: of false discoveries among the differences that count.
         least_distance: the share of rows that a difference must be about.
         null_limit: how much the share of missing values of a column may rise.
@@ -93,7 +94,7 @@ def monitor(
         concept: river's detector for errors in the course of `timestamp`, where rows have the target; empty for none.
         groups: columns with groups that the model should treat alike, such as a protected attribute.
         least_unfairness: difference of two groups' shares of yes that does not matter.
-        timestamp: column with each row's time; it says how many days the rows are of.
+        timestamp: column with each row's time, without a zone meant in UTC; it says how many days the rows are of.
         stale_hours: how much older than `until`, or than now, the newest row may be; 0 for any age.
         keys: columns that no two rows may have alike.
         required: fail when the model was trained without a reference; else report that there is none.
@@ -107,9 +108,9 @@ def monitor(
 
     from turnout import ComponentError
     from turnout.data.tables import fetch
-    from turnout.data.times import days
+    from turnout.data.times import days, interval
     from turnout.inference import table
-    from turnout.models.registry import pin
+    from turnout.models.registry import look_up
     from turnout.monitoring.check import Settings, check
     from turnout.monitoring.current import current
     from turnout.monitoring.judgement import judge
@@ -123,8 +124,10 @@ def monitor(
         raise ComponentError("only a model's performance can be measured", where="metric", hint="give a model")
     if (concept or groups) and not metric:
         raise ComponentError("a model's errors and groups are looked at with its metric", where="metric")
+    chosen = interval(since, until, timezone)
+    dates = days(chosen, timezone) if predictions else ()
     if model:
-        version = pin(model)
+        version = look_up(model)
         found = load_reference(version)
         if found is None and required:
             hint = "train it again with the catalogue's train, or give a reference table"
@@ -137,13 +140,14 @@ def monitor(
     predicted: Profile | None = None
     if predictions:
         columns = [name for name in ("prediction", "probability") if name in known.profile.columns]
-        predicted = count(table.read(predictions, days(since, until, timezone), columns), known.profile)
+        predicted = count(table.read(predictions, dates, columns), known.profile)
     settings = Settings(
         rate=rate, least_distance=least_distance, metric=metric, target=target, least_loss=least_loss, concept=concept,
-        groups=groups, least_unfairness=least_unfairness, keys=keys, timestamp=timestamp, stale_hours=stale_hours,
+        groups=groups, least_unfairness=least_unfairness, keys=keys, timestamp=timestamp, timezone=timezone,
+        stale_hours=stale_hours,
     )  # fmt: skip
     with current(data.path, engine, master, spark_conf) as here:
-        comparison, counts = check(known, here, settings, predicted, until)
+        comparison, counts = check(known, here, settings, predicted, chosen.until)
     judgement = judge(comparison, rate, null_limit, least_rows)
     verdict = f"{known.name}: {judgement}" if known.profile.columns else f"{known.name} has no reference"
     reasons = list(judgement.reasons)

@@ -48,9 +48,10 @@ def predict(
         model: `models:/NAME@ALIAS` or `models:/NAME/VERSION` in the MLflow registry.
         table: path or URI of the table of predictions; made when it does not exist.
         since: start of the interval, ISO 8601; a midnight in `timezone`.
-        until: its end, which is not part of it.
-        timestamp: column with each row's time.
-        timezone: IANA name of the zone whose days the table is partitioned by.
+        until: its end, which is not part of it; a midnight too.
+        timestamp: column with each row's time; without a zone it is meant in UTC.
+        timezone: IANA name of the zone whose days the table is partitioned by, and in which `since` and `until` are
+            meant if they have no offset.
         keys: columns to pass on, such as an identifier.
         quarantine: path or URI of a table for rows that cannot be predicted, with reasons; empty to fail for one.
         quarantine_limit: share of the rows that may be quarantined.
@@ -65,21 +66,25 @@ def predict(
     import tempfile
     import time
 
-    from turnout.data.times import days, moment
+    from turnout.data.tables import require_interval
+    from turnout.data.times import days, interval
     from turnout.engines import arrow as arrow_engine
     from turnout.engines import spark as spark_engine
     from turnout.engines.spark_session import session
     from turnout.inference.batch import absolute, choose_engine
     from turnout.inference.batch import predict as predict_interval
     from turnout.inference.job import Job
-    from turnout.models.registry import download, pin
+    from turnout.models.files import download
+    from turnout.models.registry import look_up
 
-    dates = days(since, until, timezone)
+    chosen_rows = interval(since, until, timezone)
+    dates = days(chosen_rows, timezone)
+    require_interval(data.metadata, chosen_rows)
     master = master or os.environ.get("SPARK_REMOTE") or os.environ.get("SPARK_MASTER", "")
     chosen, why = choose_engine(engine, master, data.path)
     print(f"engine: {chosen}, {why}")
     early = chosen == "arrow" and arrow_engine.start_early(data.path)
-    version = pin(model)
+    version = look_up(model)
     run_id = os.environ.get("TURNOUT_RUN_ID", "")
     place, aside = absolute(table), absolute(quarantine) if quarantine else ""
     with tempfile.TemporaryDirectory() as directory:
@@ -91,10 +96,9 @@ def predict(
             keys=tuple(keys),
             timestamp=timestamp,
             timezone=timezone,
-            since=moment(since, timezone).isoformat(),
-            until=moment(until, timezone).isoformat(),
             run_id=run_id,
             predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            interval=chosen_rows,
         )
         with session(master, spark_conf) if chosen == "spark" else contextlib.nullcontext() as spark:
             arrow = functools.partial(arrow_engine.score, early=early)

@@ -53,7 +53,7 @@ def predict_stream(
         options: Spark's own for the source, such as `kafka.bootstrap.servers` or `maxFilesPerTrigger`.
         columns: for Kafka: Spark's types of the columns that the model does not take, such as
             `{"event_timestamp": "timestamp"}`.
-        timestamp: column with each row's time.
+        timestamp: column with each row's time; without a zone it is meant in UTC.
         timezone: IANA name of the zone whose days the table is partitioned by.
         keys: columns to pass on, such as an identifier.
         quarantine: path or URI of a table for rows that cannot be predicted, with reasons; empty to fail for one.
@@ -66,18 +66,21 @@ def predict_stream(
     import os
     import tempfile
 
+    from turnout.data.times import time_zone
     from turnout.engines.spark_session import session
     from turnout.errors import ComponentError
     from turnout.inference import stream as streaming
     from turnout.inference.batch import absolute
     from turnout.inference.job import Job, load_scorer
-    from turnout.models.registry import download, pin
+    from turnout.models.files import download
+    from turnout.models.registry import look_up
 
     master = master or os.environ.get("SPARK_MASTER", "")
     if master.startswith("sc://"):
         hint = "name a cluster by its master URL"
         raise ComponentError("a stream cannot be led through Spark Connect", where=master, hint=hint)
-    version = pin(model)
+    time_zone(timezone)
+    version = look_up(model)
     place, aside = absolute(table), absolute(quarantine) if quarantine else ""
     with tempfile.TemporaryDirectory() as directory:
         job = Job(
@@ -88,8 +91,6 @@ def predict_stream(
             keys=tuple(keys),
             timestamp=timestamp,
             timezone=timezone,
-            since="",
-            until="",
             run_id=os.environ.get("TURNOUT_RUN_ID", ""),
             predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from upath import UPath
 
 from turnout.data.parquet import Piece, open_table, pieces
+from turnout.data.times import within
 from turnout.errors import ComponentError
 from turnout.inference import table
-from turnout.inference.job import Job, Schemas, load_scorer, output_schemas, within
+from turnout.inference.job import Job, Schemas, load_scorer, output_schemas
 from turnout.inference.table import Part
 from turnout.models.signature import check_columns
 
@@ -92,7 +93,7 @@ def predict(data: str, job: Job, dates: Sequence[str], engine: Engine, quarantin
     prepared = {uri: table.prepare(uri, schema) for uri, schema in tables}
     if timeless := dataset.count_rows(filter=pc.field(job.timestamp).is_null()):
         raise ComponentError(f"{timeless:,} rows have no time", where=f"data.{job.timestamp}")
-    chosen = within(job, dataset.schema)
+    chosen = within(job.interval, dataset.schema, job.timestamp)
     rows = dataset.count_rows(filter=chosen)
     parts: list[Part] = []
     try:

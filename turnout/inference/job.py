@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from turnout.data.parquet import Piece
+from turnout.data.times import ALWAYS, Interval, array_in_utc, within
 from turnout.errors import ComponentError
 from turnout.inference.table import DATE, Part
 from turnout.models.registry import ModelVersion
@@ -45,9 +46,9 @@ class Job:
         keys: columns that are passed on, such as an identifier.
         timestamp: column with each row's time; without a zone it is meant in UTC.
         timezone: IANA name of the zone whose days the table is partitioned by.
-        since, until: the interval, as ISO 8601 with a zone, from the first to before the last; empty for all rows.
         run_id: of the run that predicts.
         predicted_at: ISO 8601 in UTC.
+        interval: whose rows are scored; all rows if it has no bounds.
     """
 
     model: ModelVersion
@@ -57,24 +58,9 @@ class Job:
     keys: tuple[str, ...]
     timestamp: str
     timezone: str
-    since: str
-    until: str
     run_id: str
     predicted_at: str
-
-
-def within(job: Job, schema: pa.Schema) -> pc.Expression | None:
-    """The rows of the job's interval, as a filter; None when it has no interval."""
-    if not job.since:
-        return None
-    kind = schema.field(job.timestamp).type
-    field = pc.field(job.timestamp)
-
-    def bound(text: str) -> pc.Expression:
-        moment = pa.scalar(text).cast(pa.timestamp("us", "UTC"))
-        return pc.scalar(moment.cast(pa.timestamp("us")) if kind.tz is None else moment)
-
-    return (field >= bound(job.since)) & (field < bound(job.until))
+    interval: Interval = ALWAYS
 
 
 def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> Schemas:
@@ -113,8 +99,8 @@ def score_piece(job: Job, piece: Piece, schemas: Schemas) -> list[Part]:
     fragment = ds.ParquetFileFormat().make_fragment(path.path, files, row_groups=list(piece.row_groups))
     schema = fragment.physical_schema
     batches = fragment.scanner(
-        columns=columns_read(job, scorer), filter=within(job, schema), batch_size=BATCH_ROWS, batch_readahead=2,
-        use_threads=False,
+        columns=columns_read(job, scorer), filter=within(job.interval, schema, job.timestamp), batch_size=BATCH_ROWS,
+        batch_readahead=2, use_threads=False,
     ).to_batches()  # fmt: skip
     return score_batches(job, batches, schemas, piece.uri)
 
@@ -247,7 +233,7 @@ class _Writer:
         if not count:
             return
         job = self.job
-        times = _in_utc(rows[job.timestamp])
+        times = array_in_utc(rows[job.timestamp])
         told = {"model": job.model.name, "model_version": job.model.version, "run_id": job.run_id}
         arrays: dict[str, pa.Array] = {name: rows[name] for name in job.keys}
         arrays[job.timestamp] = times
@@ -286,11 +272,6 @@ class _Writer:
             )  # fmt: skip
             self.open[key] = (path, file, writer)
         return self.open[key][2]
-
-
-def _in_utc(times: pa.Array) -> pa.Array:
-    zoned = times if times.type.tz else pc.assume_timezone(times, "UTC")
-    return zoned.cast(pa.timestamp("us", "UTC"), safe=False)
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:

@@ -15,6 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from turnout.data.times import series_in_utc
+
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Blocks = Sequence[NDArray[np.int64]]
@@ -127,7 +129,7 @@ def blocks_of(times: pd.Series | None, seed: int = 0) -> Blocks:
     """
     if times is None:
         return []
-    days = pd.to_datetime(times, utc=True).dt.floor("D").reset_index(drop=True)
+    days = series_in_utc(times).dt.floor("D").reset_index(drop=True)
     parts = [np.asarray(rows) for rows in days.groupby(days).indices.values() if len(rows) >= LEAST_ROWS]
     if len(parts) > MOST_BLOCKS:
         chosen = np.sort(np.random.default_rng(seed).choice(len(parts), MOST_BLOCKS, replace=False))

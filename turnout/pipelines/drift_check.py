@@ -90,7 +90,7 @@ def drift_check(
         until: End of the interval, which is not part of it.
         source: Path or URI of the table with the rows.
         timestamp: Column with each row's time.
-        timezone: IANA name of the zone whose days the predictions are kept by.
+        timezone: IANA name of the zone of the interval, and whose days the predictions are kept by.
         keys: Columns that no two rows may have alike.
         predictions: Path or URI of the table of predictions; empty to leave them alone.
         ignore: Columns not to compare.
@@ -123,7 +123,7 @@ def drift_check(
     """
     pinned = pin_model(model=f"models:/{registered_model}@champion").set_caching_options(False)
     # A day without rows is for the monitor to tell.
-    ingested = ingest(source=source, timestamp=timestamp, since=since, until=until, allow_empty=True)
+    ingested = ingest(source=source, timestamp=timestamp, since=since, until=until, timezone=timezone, allow_empty=True)
     featurised = featurise(
         entities=ingested.outputs["data"],
         feature_service=feature_service,
