@@ -33,7 +33,7 @@ def predict(
     quarantine_limit: Annotated[float, Ge(0), Le(1)] = 0.01,
     engine: Literal["auto", "arrow", "spark"] = "auto",
     master: str = "",
-    spark_conf: dict = {},
+    spark_conf: dict[str, str] = {},
 ) -> Predicted:
     """Score each row of an interval, and make that the content of its days in a table, all at once.
 
@@ -60,49 +60,36 @@ def predict(
         spark_conf: further settings of the Spark session.
     """
     import contextlib
-    import datetime
     import functools
     import os
-    import tempfile
     import time
 
     from turnout.data.tables import require_interval
     from turnout.data.times import days, interval
-    from turnout.engines import arrow as arrow_engine
-    from turnout.engines import spark as spark_engine
+    from turnout.engines.arrow import start_early
     from turnout.engines.spark_session import session
-    from turnout.inference.batch import absolute, choose_engine
+    from turnout.inference.batch import choose_engine
     from turnout.inference.batch import predict as predict_interval
-    from turnout.inference.job import Job
-    from turnout.models.files import download
+    from turnout.inference.engines import PRELOAD, score_on_arrow, score_on_spark
+    from turnout.inference.job import open_job
     from turnout.models.registry import look_up
 
-    chosen_rows = interval(since, until, timezone)
-    dates = days(chosen_rows, timezone)
-    require_interval(data.metadata, chosen_rows)
+    chosen = interval(since, until, timezone)
+    dates = days(chosen, timezone)
+    require_interval(data.metadata, chosen)
     master = master or os.environ.get("SPARK_REMOTE") or os.environ.get("SPARK_MASTER", "")
-    chosen, why = choose_engine(engine, master, data.path)
-    print(f"engine: {chosen}, {why}")
-    early = chosen == "arrow" and arrow_engine.start_early(data.path)
+    engine_name, why = choose_engine(engine, master, data.path)
+    print(f"engine: {engine_name}, {why}")
+    early = engine_name == "arrow" and start_early(data.path, PRELOAD)
     version = look_up(model)
-    run_id = os.environ.get("TURNOUT_RUN_ID", "")
-    place, aside = absolute(table), absolute(quarantine) if quarantine else ""
-    with tempfile.TemporaryDirectory() as directory:
-        job = Job(
-            model=version,
-            model_directory=str(download(version, directory)),
-            table=place,
-            quarantine=aside,
-            keys=tuple(keys),
-            timestamp=timestamp,
-            timezone=timezone,
-            run_id=run_id,
-            predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            interval=chosen_rows,
-        )
-        with session(master, spark_conf) if chosen == "spark" else contextlib.nullcontext() as spark:
-            arrow = functools.partial(arrow_engine.score, early=early)
-            score = functools.partial(spark_engine.score, session=spark) if spark else arrow
+    opened = open_job(
+        version, table=table, quarantine=quarantine, keys=keys, timestamp=timestamp, timezone=timezone, interval=chosen
+    )
+    with opened as job:
+        place = job.table
+        with session(master, spark_conf) if engine_name == "spark" else contextlib.nullcontext() as spark:
+            arrow = functools.partial(score_on_arrow, early=early)
+            score = functools.partial(score_on_spark, session=spark) if spark else arrow
             started = time.monotonic()
             found = predict_interval(data.path, job, dates, score, quarantine_limit)
     seconds = time.monotonic() - started
@@ -124,4 +111,4 @@ def predict(
         f"{found.predicted:,} of {found.rows:,} rows predicted by {version.uri}, {found.quarantined:,} quarantined,"
         f" {found.outside:,} outside the interval; {dates[0]} to {dates[-1]} in {place}, version {found.version}"
     )
-    return Predicted(found.rows, found.predicted, found.quarantined, version.version, chosen)
+    return Predicted(found.rows, found.predicted, found.quarantined, version.version, engine_name)

@@ -53,21 +53,25 @@ def download(version: ModelVersion, directory: str) -> Path:
         raise ComponentError(what, where=version.uri, hint=hint) from error
 
 
-def load(directory: str | Path) -> tuple[str, Any]:
+def load(directory: str | Path, version: ModelVersion | None = None) -> tuple[str, Any]:
     """A model from its files: the flavour that it was loaded by (`sklearn`, `lightgbm` or `pyfunc`), and the model.
+
+    Args:
+        version: the registered version whose files they are, for errors.
 
     Raises:
         ComponentError: it cannot be loaded.
     """
     from mlflow.models import Model
 
-    flavors = Model.load(str(directory)).flavors
-    flavor = next((name for name in _NATIVE if name in flavors), "pyfunc")
     try:
+        flavors = Model.load(str(directory)).flavors
+        flavor = next((name for name in _NATIVE if name in flavors), "pyfunc")
         return flavor, importlib.import_module(f"mlflow.{flavor}").load_model(str(directory))
     except Exception as error:  # a model's code may raise anything
-        hint = "are the packages in its requirements.txt installed, at these versions?"
-        raise ComponentError(f"the model cannot be loaded: {error}", where=str(directory), hint=hint) from error
+        hint = "are its files there, and the packages of its requirements.txt installed at these versions?"
+        what = f"the {'registered ' if version else ''}model cannot be loaded: {error}"
+        raise ComponentError(what, where=version.uri if version else str(directory), hint=hint) from error
 
 
 def load_estimator(version: ModelVersion) -> Any:
@@ -77,7 +81,7 @@ def load_estimator(version: ModelVersion) -> Any:
         ComponentError: it cannot be had, or is something else.
     """
     with tempfile.TemporaryDirectory() as directory:
-        flavor, model = load(download(version, directory))
+        flavor, model = load(download(version, directory), version)
     if flavor != "sklearn":
         hint = "train and register a model with the catalogue's train"
         raise ComponentError("the registered model is no scikit-learn estimator", where=version.uri,
