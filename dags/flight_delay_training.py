@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         'spec': 'flight_delay_training.yaml',
-        'spec_digest': 'sha256:c60ef859f9496ed50f8a8258231c18862bf1fc21a7d5aae4ba3f9869e0bc2830',
+        'spec_digest': 'sha256:c9e9cb7f972fa741c8d9462337f70f984369b35517ef991d992b255e0b0e8f0d',
     },
 ) as dag:
     ingest = Step(

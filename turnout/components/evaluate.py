@@ -24,7 +24,7 @@ class Verdict(NamedTuple):
     """Whether the model should become the champion, why, and its score."""
 
     promote: bool
-    reasons: list
+    reasons: list[str]
     score: float
 
 

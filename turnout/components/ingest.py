@@ -18,7 +18,7 @@ def ingest(
     until: str = "",
     timezone: str = "UTC",
     allow_empty: bool = False,
-):
+) -> None:
     """Read a table from where it is kept, and record exactly what was read.
 
     The artifact's metadata holds the source and its revision, the digest of the source's bytes, the

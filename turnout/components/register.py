@@ -22,14 +22,16 @@ def register(model: Input[Model], registered_model: str, alias: str = "challenge
     """
     from turnout.models.registry import register_version
 
-    told = model.metadata
+    metadata = model.metadata
     tags = {
-        "turnout.code": told.get("code_revision"),
-        "turnout.data": told.get("data_digest"),
-        "turnout.data_revision": told.get("revision"),
-        "turnout.features": told.get("features_digest"),
+        "turnout.code": metadata.get("code_revision"),
+        "turnout.data": metadata.get("data_digest"),
+        "turnout.data_revision": metadata.get("revision"),
+        "turnout.features": metadata.get("features_digest"),
     }
-    version, known = register_version(registered_model, told["mlflow_model_uri"], told["mlflow_run_id"], alias, tags)
+    version, known = register_version(
+        registered_model, metadata["mlflow_model_uri"], metadata["mlflow_run_id"], alias, tags
+    )
     print(
         f"{registered_model} version {version.version} is the {alias}"
         + (" (it was registered before)" if known else "")

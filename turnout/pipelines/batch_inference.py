@@ -53,8 +53,8 @@ def batch_inference(
     quarantine_limit: Annotated[float, Ge(0), Le(1)] = 0.01,
     engine: Literal["auto", "arrow", "spark"] = "auto",
     master: str = "",
-    spark_conf: dict = {},
-):
+    spark_conf: dict[str, str] = {},
+) -> None:
     """Predict the rows of a data interval with the champion, and publish them as a table.
 
     A run that starts again, or a backfill of an interval that was done before, replaces the interval's days in the
