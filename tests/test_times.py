@@ -212,8 +212,7 @@ def predicted(artifact: Any, data: Dataset, directory: Path, since: str, until: 
 def test_ingest_and_predict_lose_no_hour_of_a_day(
     artifact: Any, hours: Path, tmp_path: Path, day: str, after: str, count: int
 ) -> None:
-    """Times without an offset were UTC for one and New York's for the other: 19 of the day's hours were replaced
-    by nothing."""
+    """Times without an offset were UTC for one and New York's for the other: a day lost four of its hours."""
     given = {"since": f"2024-03-{day}", "until": f"2024-03-{after}", "timezone": NEW_YORK}
     whole = predicted(artifact, ingested(artifact, hours, "", ""), tmp_path, **given)
     again = predicted(artifact, ingested(artifact, hours, **given), tmp_path, **given)

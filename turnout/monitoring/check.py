@@ -11,6 +11,7 @@ import pandas as pd
 
 from turnout.data.tables import require_among
 from turnout.data.times import count_days
+from turnout.errors import ComponentError
 from turnout.monitoring.checks import joint
 from turnout.monitoring.checks.concept import Detector
 from turnout.monitoring.checks.drift import check_schema, column_findings
@@ -41,6 +42,23 @@ class Settings:
     timestamp: str = ""
     timezone: str = "UTC"
     stale_hours: float = 0.0
+
+
+def require_questions(model: str, reference: str, settings: Settings) -> None:
+    """Raise ComponentError unless what is asked can be answered by what there is to compare with.
+
+    Args:
+        model: URI of a registered model; empty for none.
+        reference: path or URI of a table; empty for none.
+    """
+    if bool(model) == bool(reference):
+        hint = "leave one of them empty"
+        raise ComponentError("give a model or a reference, and not both", where="model, reference", hint=hint)
+    if (settings.metric or settings.concept or settings.groups) and not model:
+        raise ComponentError("only a model's performance can be measured", where="metric", hint="give a model")
+    if (settings.concept or settings.groups) and not settings.metric:
+        hint = "give the metric by which evaluate judged the model"
+        raise ComponentError("a model's errors and groups are looked at with its metric", where="metric", hint=hint)
 
 
 def check(

@@ -135,6 +135,7 @@ class SparkTable:
 def _in_utc(*ends: Any) -> tuple[datetime.datetime, datetime.datetime]:
     for end in ends:
         if not isinstance(end, datetime.datetime):
-            raise ComponentError(f"not a time: {end!r}", where="timestamp")
+            hint = "name a column of times; ingest reads those of a CSV file that are named in timestamps"
+            raise ComponentError(f"not a time: {end!r}", where="timestamp", hint=hint)
     first, last = (in_utc(end) for end in ends)
     return first, last

@@ -58,8 +58,8 @@ class Dependence:
 
         Source: the design effect; Kish, Survey Sampling (1965), and for tests Rao and Scott (1981).
         """
-        here, there = self.inflation(rows / blocks), self.inflation(self.rows)
-        return (here / rows + there / reference_rows) / (1 / rows + 1 / reference_rows)
+        current_inflation, reference_inflation = self.inflation(rows / blocks), self.inflation(self.rows)
+        return (current_inflation / rows + reference_inflation / reference_rows) / (1 / rows + 1 / reference_rows)
 
     def inflation(self, rows: float = 0.0) -> float:
         """By how much fewer independent rows a block of so many tells as much; by default a block of the reference."""

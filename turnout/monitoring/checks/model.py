@@ -78,7 +78,7 @@ def model_findings(
             concept_drift(wrong.astype(float), concept, lambda row: str(pd.Timestamp(times.iloc[row]).floor("s")))
         )
     if groups and not classes:
-        raise ComponentError("only a classifier's groups are compared", where="groups")
+        raise ComponentError("only a classifier's groups are compared", where="groups", hint="leave groups empty")
     for name in groups:
         result += group_differences(rows[name], found.values, truth)
     return result
