@@ -150,16 +150,19 @@ def spark_udf(session: Any, uri: str, path: Path, out: Path) -> None:
 
 
 def turnout(engine: Callable[..., Any], uri: str, path: Path, out: Path) -> None:
-    from turnout.inference.batch import days, predict
+    from turnout.data.times import days, interval
+    from turnout.inference.batch import predict
     from turnout.inference.job import Job, load_scorer
-    from turnout.models.registry import download, pin
+    from turnout.models.files import download
+    from turnout.models.registry import look_up
 
     load_scorer.cache_clear()
     with tempfile.TemporaryDirectory() as directory:
-        version = pin(uri)
-        job = Job(version, str(download(version, directory)), str(out), "", ("id",), "when", "UTC",
-                  "2024-01-01T00:00:00+00:00", "2024-01-02T00:00:00+00:00", "run", "2024-01-02T00:00:00Z")  # fmt: skip
-        predict(str(path), job, days("2024-01-01", "2024-01-02", "UTC"), engine)
+        version = look_up(uri)
+        day = interval("2024-01-01", "2024-01-02", "UTC")
+        job = Job(version, str(download(version, directory)), str(out), "", ("id",), "when", "UTC", "run",
+                  "2024-01-02T00:00:00Z", day)  # fmt: skip
+        predict(str(path), job, days(day, "UTC"), engine)
 
 
 # --- measuring ------------------------------------------------------------------------------------------------
@@ -202,9 +205,9 @@ def main() -> None:
     options = parser.parse_args()
     import mlflow.sklearn
 
-    from turnout.engines import arrow as arrow_engine
-    from turnout.engines import spark as spark_engine
+    from turnout.engines.arrow import cores
     from turnout.engines.spark_session import connect
+    from turnout.inference.engines import score_on_arrow, score_on_spark
 
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
@@ -213,15 +216,15 @@ def main() -> None:
         make(options.rows, path)
         make(options.rows_udf, fewer)
         uris = register(path)
-        session = connect(f"local[{arrow_engine.cores()}]", {"spark.driver.memory": "4g"})
+        session = connect(f"local[{cores()}]", {"spark.driver.memory": "4g"})
         session.range(4).mapInArrow(lambda batches: batches, "id long").collect()  # the first job starts workers
-        spark = functools.partial(spark_engine.score, session=session)
+        spark = functools.partial(score_on_spark, session=session)
         for name, uri in uris.items():
             model = mlflow.sklearn.load_model(uri)
             rates = {"limit": limit(model, path)}
             ways: dict[str, tuple[Callable[[Path], None], int]] = {
                 "pandas": (lambda out, model=model: pandas_loop(model, path, out), options.rows),
-                "arrow": (lambda out, uri=uri: turnout(arrow_engine.score, uri, path, out), options.rows),
+                "arrow": (lambda out, uri=uri: turnout(score_on_arrow, uri, path, out), options.rows),
                 "spark": (lambda out, uri=uri: turnout(spark, uri, path, out), options.rows),
                 "mapInArrow": (lambda out, model=model: naive(session, model, path, out), options.rows),
                 "spark_udf": (lambda out, uri=uri: spark_udf(session, uri, fewer, out), options.rows_udf),
@@ -241,7 +244,7 @@ def main() -> None:
         make(options.rows * 2, more)
         for rows, source in ((options.rows, path), (options.rows * 2, more)):
             with Memory() as memory:
-                turnout(arrow_engine.score, uris["trees"], source, home / "out")
+                turnout(score_on_arrow, uris["trees"], source, home / "out")
             shutil.rmtree(home / "out")
             print(f"{rows:12,} rows {memory.most:8,.0f} MiB more than before")
 

@@ -61,7 +61,7 @@ with DAG(
             "UTC",
             type=["null", "string"],
             section="Data",
-            description="IANA name of the zone whose days the predictions are kept by.",
+            description="IANA name of the zone of the interval, and whose days the predictions are kept by.",
         ),
         "feature_service": Param(
             "flight_delay",
@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:b2d5e3172467f32bef3ff3846002383e2cc3024b8db20c8b89fba3a9dc3e4ad2",
+        "spec_digest": "sha256:31d66495cb52956d036870160520687395e18bd33719f5484f2b470fa2842dad",
     },
 ) as dag:
     ingest = Step(
@@ -167,6 +167,7 @@ with DAG(
             "since": dag.param("since"),
             "source": dag.param("source"),
             "timestamp": dag.param("timestamp"),
+            "timezone": dag.param("timezone"),
             "until": dag.param("until"),
         },
     )
@@ -205,6 +206,7 @@ with DAG(
             "prometheus": dag.param("prometheus"),
             "required": False,
             "timestamp": dag.param("timestamp"),
+            "timezone": dag.param("timezone"),
             "data": featurise.output["features"],
         },
     )

@@ -49,7 +49,7 @@ with DAG(
             "UTC",
             type=["null", "string"],
             section="Data",
-            description="IANA name of the zone whose days the predictions are kept by.",
+            description="IANA name of the zone of the interval, and whose days the predictions are kept by.",
         ),
         "keys": Param(
             ["flight_id"],
@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:ff9ef6e4a2bb4927ca72551a062e327d34583ed1a89d4c6277baeaae8ad5cdaf",
+        "spec_digest": "sha256:314ed24d59c0590bc1c9be21e32a17924d58f1359cca82e8bb950f6ead607f43",
     },
 ) as dag:
     ingest = Step(
@@ -275,6 +275,7 @@ with DAG(
             "since": dag.param("since"),
             "source": dag.param("source"),
             "timestamp": dag.param("timestamp"),
+            "timezone": dag.param("timezone"),
             "until": dag.param("until"),
         },
     )

@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:3fd265b152b89f1fb95bcb64b57256819d8eb7386538c109e18a6b7160e1c868",
+        "spec_digest": "sha256:cfb61f60be8d02bf431f702b89bbd29934c2f4e16efc1349a90dd788930cc294",
     },
 ) as dag:
     pin_model = Step(

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:6818bf41f3b39a825fd6de52ff3ce7d50b909ae2eb4b0380c4e6bf81cbb70264",
+        "spec_digest": "sha256:c9e9cb7f972fa741c8d9462337f70f984369b35517ef991d992b255e0b0e8f0d",
     },
 ) as dag:
     ingest = Step(

@@ -196,3 +196,23 @@ def test_what_is_compiled_is_clean_by_ruffs_rules_for_airflow(turnout, tmp_path:
     ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--preview", "--select", "AIR,F,E9", str(tmp_path)]
     done = subprocess.run(ruff, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_step_that_is_called_like_a_gate_does_not_take_its_variable(turnout, tmp_path: Path) -> None:
+    source = tmp_path / "source" / "taken.py"
+    source.parent.mkdir()
+    source.write_text(
+        "from kfp import dsl\n"
+        "@dsl.container_component\n"
+        "def big_when(): return dsl.ContainerSpec(image='i', command=['true'])\n"
+        "@dsl.pipeline\n"
+        "def taken(x: str = 'a'):\n"
+        "    with dsl.If(x == 'a', name='big'):\n"
+        "        big_when()\n"
+    )
+    assert turnout("compile", str(source), "--out", str(tmp_path)).status == 0
+    code = (tmp_path / "taken.py").read_text()
+    assignments = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Assign)]
+    assigned = [target.id for node in assignments for target in node.targets]
+    assert len(assigned) == len(set(assigned)) == 2
+    assert "big_when >> big\n" in code

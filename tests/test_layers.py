@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     **{name: {"errors", *DOMAIN} for name in DOMAIN},
     "reports": {"errors", "spec", "plan"},  # a run's page draws its plan
     "monitoring": {"errors", "spec", *DOMAIN} - {"inference"},
+    "engines": {"errors", "data"},  # they run a function over pieces, and know nothing of what it does
     **{name: {"", "components", "pipelines", "errors", *DOMAIN} for name in ("components", "pipelines")},
 }
 """The other rooms whose modules each room may import; `""` is `turnout` itself, with its public names."""

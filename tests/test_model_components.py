@@ -182,7 +182,7 @@ def test_deploying_remembers_the_previous_champion(artifact, table, tracking) ->
 
 
 def test_a_model_that_fails_on_sample_rows_is_not_deployed(artifact, table, tracking) -> None:
-    from turnout.models.registry import version_by_alias
+    from turnout.models.promotion import champion
 
     version = register.python_func(model=trained(artifact, table), registered_model="m").version
     with pytest.raises(ComponentError, match="no column 'number'"):
@@ -191,4 +191,4 @@ def test_a_model_that_fails_on_sample_rows_is_not_deployed(artifact, table, trac
         )
     with pytest.raises(ComponentError, match="cannot be loaded"):
         deploy.python_func(sample=artifact(Dataset, "sample", table), registered_model="m", version="9")
-    assert version_by_alias("m", "champion") is None
+    assert champion("m") is None

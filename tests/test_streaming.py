@@ -44,7 +44,7 @@ def model(tracking: str) -> Any:
 def make_job(directory: Path, version: Any, model_directory: str) -> Job:
     return Job(
         version, model_directory, str(directory / "out"), str(directory / "failed"), ("id", "offset"), "when", "UTC",
-        "", "", "r", "2024-02-01T00:00:00+00:00",
+        "r", "2024-02-01T00:00:00+00:00",
     )  # fmt: skip
 
 
@@ -163,12 +163,13 @@ def test_messages_of_kafka(model: Any, tmp_path: Path) -> None:
     """All but the broker, which cannot run here: messages as Spark's Kafka source gives them."""
     from turnout.engines.spark_session import connect
     from turnout.inference.stream import from_messages, score_rows
-    from turnout.models.registry import download, pin
+    from turnout.models.files import download
+    from turnout.models.registry import look_up
     from turnout.models.scorer import Scorer
 
     table = make_table(10)
     values = [*table.to_json(orient="records", lines=True, date_format="iso").splitlines(), "no JSON"]
-    version = pin("models:/m@champion")
+    version = look_up("models:/m@champion")
     job = make_job(tmp_path, version, str(download(version, str(tmp_path))))
     scorer = Scorer(job.model_directory)
     session = connect("local[1]", SETTINGS)

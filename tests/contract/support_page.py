@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from turnout.plan.support import Support
-from turnout.runtimes.registry import RUNTIMES
 from turnout.tracks import registry
 
 HEAD = """\
@@ -22,7 +21,9 @@ case in which it is refused. `turnout check` prints this report for a pipeline o
 
 This page is made by the tests; do not edit it.
 """
-COLUMNS = ("local", "airflow: process", "airflow: docker", "airflow: kubernetes", "kfp")
+RUNTIMES = ("process", "docker", "kubernetes")
+"""Of steps; those in warm processes do as those in processes."""
+COLUMNS = ("local", *(f"airflow: {runtime}" for runtime in RUNTIMES), "kfp")
 MOST_CASES = 2
 
 

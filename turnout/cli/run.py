@@ -34,7 +34,11 @@ def run(
     runtime: Annotated[str, typer.Option(help="What steps run with; as processes of this machine if not given.")] = "",
     setting: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--setting", metavar="NAME=VALUE", help="A setting of the runtime; or set TURNOUT_NAME."),
+        typer.Option(
+            "--setting",
+            metavar="NAME=VALUE",
+            help="A setting of the runtime.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

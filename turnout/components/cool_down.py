@@ -36,8 +36,8 @@ def cool_down(registered_model: str, days: Annotated[float, Ge(0)] = 7.0) -> Coo
     client, now = mlflow.MlflowClient(), datetime.datetime.now(datetime.UTC)
     run_id = os.environ.get("TURNOUT_RUN_ID", "")
     try:
-        told = client.get_registered_model(registered_model).tags.get(tag, "")
-        time, _, by = told.partition(" ")
+        record = client.get_registered_model(registered_model).tags.get(tag, "")
+        time, _, by = record.partition(" ")
         if time and by != run_id:
             wait = datetime.datetime.fromisoformat(time) + datetime.timedelta(days=days) - now
             if wait > datetime.timedelta():
@@ -48,7 +48,8 @@ def cool_down(registered_model: str, days: Annotated[float, Ge(0)] = 7.0) -> Coo
                 return Cooled(False, reason)
         client.set_registered_model_tag(registered_model, tag, f"{now.isoformat(timespec='seconds')} {run_id}")
     except MlflowException as error:
-        raise ComponentError(f"the registry cannot be asked: {error}", where=registered_model) from error
+        hint = "is the model registered, the tracking server up, and MLFLOW_TRACKING_URI its address?"
+        raise ComponentError(f"the registry cannot be asked: {error}", where=registered_model, hint=hint) from error
     reason = f"no other run has started a training in the last {days:g} days"
     print(reason)
     return Cooled(True, reason)

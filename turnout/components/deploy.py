@@ -34,39 +34,18 @@ def deploy(
         platform: where it is served: `registry` moves the alias only.
         rows: how many rows to try.
     """
-    import mlflow
-    import numpy as np
-    import pandas as pd
+    import tempfile
 
-    from turnout import ComponentError
-    from turnout.data.tables import require
-    from turnout.models.estimators import plain_types
-    from turnout.models.registry import CHAMPION, PREVIOUS, version_by_alias
+    from turnout.models.files import download
+    from turnout.models.promotion import promote
+    from turnout.models.registry import ModelVersion
+    from turnout.models.scorer import Scorer, try_out
 
-    where = f"models:/{registered_model}/{version}"
-    try:
-        model = mlflow.pyfunc.load_model(where)
-    except Exception as error:
-        raise ComponentError(f"the model cannot be loaded: {error}", where=where, hint="register it first") from error
-    names = model.metadata.get_input_schema().input_names()
-    table = pd.read_parquet(sample.path).head(rows)
-    require(table, names, "sample")
-    try:
-        found = np.asarray(model.predict(plain_types(table[names])))
-    except Exception as error:
-        raise ComponentError(f"the model fails on sample rows: {error}", where=where) from error
-    if len(found) != len(table) or pd.isna(found).any():
-        raise ComponentError(
-            f"{len(found)} predictions, {pd.isna(found).sum()} of them null, for {len(table)} rows", where=where
-        )
-
-    client = mlflow.MlflowClient()
-    before = version_by_alias(registered_model, CHAMPION)
-    if before is not None and str(before.version) != str(version):
-        client.set_registered_model_alias(registered_model, PREVIOUS, before.version)
-    client.set_registered_model_alias(registered_model, CHAMPION, version)
-    last = version_by_alias(registered_model, PREVIOUS)
-    previous = str(last.version) if last is not None else ""
-    told = f", after version {previous}" if previous else ""
-    print(f"{registered_model} version {version} is the champion{told}; it predicted {len(found)} sample rows")
-    return Deployed(str(version), previous)
+    candidate = ModelVersion(registered_model, str(version), "")
+    with tempfile.TemporaryDirectory() as directory:
+        tried = try_out(Scorer(download(candidate, directory)), sample.path, rows, candidate.uri)
+    before = promote(candidate)
+    previous = before.version if before else ""
+    after = f", after version {previous}" if previous else ""
+    print(f"{registered_model} version {version} is the champion{after}; it predicted {tried} sample rows")
+    return Deployed(candidate.version, previous)

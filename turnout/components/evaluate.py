@@ -24,7 +24,7 @@ class Verdict(NamedTuple):
     """Whether the model should become the champion, why, and its score."""
 
     promote: bool
-    reasons: list
+    reasons: list[str]
     score: float
 
 
@@ -60,66 +60,52 @@ def evaluate(
     """
     from pathlib import Path
 
-    import mlflow.sklearn
+    import mlflow
     import pandas as pd
 
     from turnout import ComponentError
     from turnout.data.tables import require
     from turnout.models.estimators import split_columns
     from turnout.models.evaluation import evaluation_page, log_classification
-    from turnout.models.registry import CHAMPION, load_version, version_by_alias
-    from turnout.models.scoring import METRICS, Predictions, all_scores, difference, predictions, score
+    from turnout.models.files import load
+    from turnout.models.promotion import champion
+    from turnout.models.scoring import METRICS, predictions
+    from turnout.models.verdict import compare_with_champion
     from turnout.monitoring.reference import keep_scores
 
-    told = model.metadata
-    task, target = told["task"], told["target"]
+    trained = model.metadata
+    task, target = trained["task"], trained["target"]
     if metric not in METRICS[task]:
-        raise ComponentError(f"'{metric}' does not judge a {task}", where="metric", available=METRICS[task])
-    version = version_by_alias(registered_model, CHAMPION)
-    if version is None and require_champion:
+        raise ComponentError(f"'{metric}' does not judge a {task}", where="metric", available=METRICS[task],
+                             hint="choose one of these, or train for the other task")  # fmt: skip
+    current = champion(registered_model)
+    if current is None and require_champion:
         raise ComponentError(f"no champion of '{registered_model}' to compare with", where=mlflow.get_tracking_uri(),
                              hint="train without require_champion first, or set MLFLOW_TRACKING_URI")  # fmt: skip
     table = pd.read_parquet(data.path)
     require(table, slices, "data")
-    inputs, labels = split_columns(table, target, told.get("ignore", []))
-    found = predictions(mlflow.sklearn.load_model(model.path), inputs, task)
-    scores = all_scores(task, labels, found)
-    mean = found.truth(labels).mean()
-    baseline = score(metric, labels, Predictions(found.values * 0 + mean, found.positive, found.classes))
-    compared = None
-    if version is None:
-        promote = scores[metric] > baseline
-        reasons = [f"there is no champion of '{registered_model}' yet",
-                   f"{metric} {scores[metric]:.4f} is {'better' if promote else 'not better'} than "
-                   f"{baseline:.4f}, the score of predicting the mean"]  # fmt: skip
-        champion_scores = {}
-    else:
-        champion = load_version(version)
-        names = list(champion.feature_names_in_)
-        require(inputs, names, f"data, for the champion (version {version.version})")
-        theirs = predictions(champion, inputs[names], task)
-        champion_scores = all_scores(task, labels, theirs)
-        compared = difference(metric, labels, found, theirs)
-        promote = compared.value > minimum_improvement
-        reasons = [f"{metric} {scores[metric]:.4f} against {champion_scores[metric]:.4f} of the champion (version "
-                   f"{version.version}), on the same {len(labels):,} rows",
-                   f"the difference {compared.value:+.4f} (95 % interval {compared.low:+.4f} to {compared.high:+.4f}) "
-                   f"is {'more' if promote else 'not more'} than the {minimum_improvement:g} asked for"]  # fmt: skip
-    for name, value in scores.items():
+    inputs, labels = split_columns(table, target, trained.get("ignore", []))
+    found = predictions(load(model.path)[1], inputs, task)
+    verdict = compare_with_champion(
+        found, inputs, labels, task=task, metric=metric, minimum_improvement=minimum_improvement,
+        registered_model=registered_model, champion=current,
+    )  # fmt: skip
+    for name, value in verdict.scores.items():
         metrics.log_metric(name, value)
-    for name, value in champion_scores.items():
+    for name, value in verdict.champion_scores.items():
         metrics.log_metric(f"champion_{name}", value)
     if task == "classification":
         log_classification(classification, labels, found)
     Path(report.path).write_text(
-        evaluation_page(table, labels, found, task=task, metric=metric, slices=slices, scores=scores,
-                        champion_scores=champion_scores, baseline=baseline, promote=promote, reasons=reasons)
+        evaluation_page(table, labels, found, task=task, metric=metric, slices=slices,
+                        scores=verdict.scores, champion_scores=verdict.champion_scores, baseline=verdict.baseline,
+                        promote=verdict.promote, reasons=verdict.reasons)
     )  # fmt: skip
-    client, run_id = mlflow.MlflowClient(), told["mlflow_run_id"]
-    for name, value in scores.items():
+    client, run_id = mlflow.MlflowClient(), trained["mlflow_run_id"]
+    for name, value in verdict.scores.items():
         client.log_metric(run_id, f"test_{name}", value)
     client.log_artifact(run_id, report.path, "evaluation")
-    times = table[told["timestamp"]] if told.get("timestamp") else None
+    times = table[trained["timestamp"]] if trained.get("timestamp") else None
     keep_scores(run_id, metric, found, labels, times)
-    print("\n".join([f"promote: {promote}", *reasons]))
-    return Verdict(bool(promote), reasons, float(scores[metric]))
+    print("\n".join([f"promote: {verdict.promote}", *verdict.reasons]))
+    return Verdict(verdict.promote, verdict.reasons, float(verdict.scores[metric]))

@@ -20,8 +20,8 @@ def featurise(
     offline_store: Literal["repository", "spark"] = "repository",
     compare_rows: Annotated[int, Ge(0)] = 1000,
     master: str = "",
-    spark_conf: dict = {},
-):
+    spark_conf: dict[str, str] = {},
+) -> None:
     """Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.
 
     Args:
@@ -70,7 +70,7 @@ def featurise(
             features.metadata.update(format="parquet", rows=rows)
         else:
             joined = historical_features(pd.read_parquet(entities.path), place, feature_service)
-            rows, names = len(joined), list(joined)
+            rows, names = len(joined), [str(name) for name in joined]
             features.metadata.update(write_table(joined, features.path))
         added = [name for name in names if name not in before]
         print(f"{len(added)} features of {feature_service} for {rows:,} rows: {', '.join(added)}")

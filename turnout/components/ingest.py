@@ -16,8 +16,9 @@ def ingest(
     timestamp: str = "",
     since: str = "",
     until: str = "",
+    timezone: str = "UTC",
     allow_empty: bool = False,
-):
+) -> None:
     """Read a table from where it is kept, and record exactly what was read.
 
     The artifact's metadata holds the source and its revision, the digest of the source's bytes, the
@@ -30,10 +31,11 @@ def ingest(
         revision: a git revision (commit, tag, branch) of the DVC repository to take the data from;
             empty for the data as it is now.
         format: the source's format; found from its content when auto.
-        timestamps: columns of a CSV source that hold times, to be read as UTC.
-        timestamp: column with each row's time, for an interval.
-        since: only rows from this time on, ISO 8601; empty for all. Without an offset it is meant in UTC.
+        timestamps: columns of a CSV source that hold times; without an offset they are meant in UTC.
+        timestamp: column with each row's time, for an interval; without a zone it is meant in UTC.
+        since: only rows from this time on, ISO 8601; empty for all.
         until: only rows before this time; empty for all.
+        timezone: IANA name of the zone in which `since` and `until` are meant if they have no offset.
         allow_empty: go on with no rows, for a step that has something to say of that.
     """
     import tempfile
@@ -42,16 +44,23 @@ def ingest(
     from turnout import ComponentError
     from turnout.data.digest import content_digest
     from turnout.data.tables import fetch, read_table, within, write_table
+    from turnout.data.times import interval
 
+    chosen = interval(since, until, timezone)
+    if chosen.bounded and not timestamp:
+        hint = "name the column with each row's time"
+        raise ComponentError("an interval needs a column of times", where="timestamp", hint=hint)
     with tempfile.TemporaryDirectory() as directory:
         fetched = fetch(source, revision, Path(directory))
         table, found = read_table(fetched.path, format, timestamps)
-        if since or until:
-            table = within(table, timestamp, since, until)
+        if chosen.bounded:
+            table = within(table, timestamp, chosen)
         if table.empty and not allow_empty:
-            interval = f" from {since or 'ever'} to {until or 'now'}" if since or until else ""
-            raise ComponentError(f"the dataset has no rows{interval}", where=source)
+            bounds = f" from {since or 'ever'} to {until or 'now'} in {timezone}" if chosen.bounded else ""
+            hint = "look at the source and the interval, or set allow_empty to go on without rows"
+            raise ComponentError(f"the dataset has no rows{bounds}", where=source, hint=hint)
         digest = content_digest(fetched.path)
     data.metadata.update(write_table(table, data.path))
+    data.metadata.update(chosen.to_metadata())
     data.metadata.update(source=source, source_format=found, revision=fetched.revision, data_digest=digest)
     print(f"{len(table):,} rows and {table.shape[1]} columns from {source} ({found}, {digest[:19]})")

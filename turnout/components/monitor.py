@@ -20,7 +20,7 @@ class Monitored(NamedTuple):
     broken: bool
     alert: bool
     train: bool
-    reasons: list
+    reasons: list[str]
     title: str
     summary: str
     severity: str
@@ -57,7 +57,7 @@ def monitor(
     required: bool = True,
     engine: Literal["arrow", "spark"] = "arrow",
     master: str = "",
-    spark_conf: dict = {},
+    spark_conf: dict[str, str] = {},
 ) -> Monitored:
     """Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.
 
@@ -77,9 +77,10 @@ def monitor(
         ignore: columns of the reference not to compare.
         predictions: path or URI of a table of predictions, as `predict` writes it; those of the interval are compared
             with the model's predictions of rows that it had not seen.
-        since: start of the interval, ISO 8601.
+        since: start of the interval, ISO 8601; needed with `predictions`, as a midnight in `timezone`.
         until: its end, which is not part of it.
-        timezone: IANA name of the zone whose days the predictions are kept by.
+        timezone: IANA name of the zone whose days the predictions are kept by and the rows' days are counted in, and in
+            which `since` and `until` are meant if they have no offset.
         rate: of false discoveries among the differences that count.
         least_distance: the share of rows that a difference must be about.
         null_limit: how much the share of missing values of a column may rise.
@@ -93,7 +94,7 @@ def monitor(
         concept: river's detector for errors in the course of `timestamp`, where rows have the target; empty for none.
         groups: columns with groups that the model should treat alike, such as a protected attribute.
         least_unfairness: difference of two groups' shares of yes that does not matter.
-        timestamp: column with each row's time; it says how many days the rows are of.
+        timestamp: column with each row's time, without a zone meant in UTC; it says how many days the rows are of.
         stale_hours: how much older than `until`, or than now, the newest row may be; 0 for any age.
         keys: columns that no two rows may have alike.
         required: fail when the model was trained without a reference; else report that there is none.
@@ -101,69 +102,51 @@ def monitor(
         master: Spark's master URL; $SPARK_MASTER, or this machine, when empty.
         spark_conf: further settings of the Spark session.
     """
-    import json
-    import tempfile
     from pathlib import Path
 
-    from turnout import ComponentError
-    from turnout.data.tables import fetch
-    from turnout.data.times import days
+    from turnout.data.times import days, interval
     from turnout.inference import table
-    from turnout.models.registry import pin
-    from turnout.monitoring.check import Settings, check
+    from turnout.monitoring.check import Settings, check, require_questions
     from turnout.monitoring.current import current
     from turnout.monitoring.judgement import judge
-    from turnout.monitoring.profile import Profile, count
-    from turnout.monitoring.reference import load_reference, nothing, table_reference
-    from turnout.monitoring.report import comparison_page, publish_metrics
+    from turnout.monitoring.profile import count
+    from turnout.monitoring.reference import find_reference
+    from turnout.monitoring.report import comparison_page, findings_json, log_metrics, publish_metrics
 
-    if bool(model) == bool(reference):
-        raise ComponentError("give a model or a reference, and not both", where="model, reference")
-    if (metric or concept or groups) and not model:
-        raise ComponentError("only a model's performance can be measured", where="metric", hint="give a model")
-    if (concept or groups) and not metric:
-        raise ComponentError("a model's errors and groups are looked at with its metric", where="metric")
-    if model:
-        version = pin(model)
-        found = load_reference(version)
-        if found is None and required:
-            hint = "train it again with the catalogue's train, or give a reference table"
-            raise ComponentError("the model version has no reference to compare with", where=version.uri, hint=hint)
-        known = found or nothing(version)
-    else:
-        with tempfile.TemporaryDirectory() as directory:
-            known = table_reference(str(fetch(reference, "", Path(directory)).path), reference, timestamp)
-    known = known.without(ignore)
-    predicted: Profile | None = None
-    if predictions:
-        columns = [name for name in ("prediction", "probability") if name in known.profile.columns]
-        predicted = count(table.read(predictions, days(since, until, timezone), columns), known.profile)
     settings = Settings(
         rate=rate, least_distance=least_distance, metric=metric, target=target, least_loss=least_loss, concept=concept,
-        groups=groups, least_unfairness=least_unfairness, keys=keys, timestamp=timestamp, stale_hours=stale_hours,
+        groups=groups, least_unfairness=least_unfairness, keys=keys, timestamp=timestamp, timezone=timezone,
+        stale_hours=stale_hours,
     )  # fmt: skip
-    with current(data.path, engine, master, spark_conf) as here:
-        comparison, counts = check(known, here, settings, predicted, until)
+    require_questions(model, reference, settings)
+    chosen = interval(since, until, timezone)
+    dates = days(chosen, timezone) if predictions else ()
+    known = find_reference(model, reference, timestamp, required).without(ignore)
+    predicted = None
+    if predictions:
+        columns = [name for name in ("prediction", "probability") if name in known.profile.columns]
+        predicted = count(table.read(predictions, dates, columns), known.profile)
+    with current(data.path, engine, master, spark_conf) as rows:
+        comparison, counts = check(known, rows, settings, predicted, chosen.until)
     judgement = judge(comparison, rate, null_limit, least_rows)
     verdict = f"{known.name}: {judgement}" if known.profile.columns else f"{known.name} has no reference"
     reasons = list(judgement.reasons)
-    Path(report.path).write_text(
-        comparison_page(comparison, known.profile, counts, verdict, not judgement.alert, reasons), encoding="utf-8"
-    )
-    told = {"reference": known.name, "state": judgement.state, "worse": judgement.worse, "unfair": judgement.unfair}
-    result = {**told, "reasons": reasons, **comparison.to_dict()}
-    Path(findings.path).write_text(json.dumps(result, indent=1), encoding="utf-8")
-    metrics.log_metric("rows", counts.rows)
-    metrics.log_metric("drifted", len(comparison.drifted))
-    metrics.log_metric("largest_distance", max((item.distance for item in comparison.findings), default=0.0))
-    for item in comparison.findings:
-        if item.check == "performance":
-            metrics.log_metric(metric, item.current)
-            print(item.text)
+    summary = "\n".join([f"{verdict}; {counts.rows:,} rows", *reasons])
+    print(*(item.text for item in comparison.findings if item.check == "performance"), summary, sep="\n")
+
+    shown = comparison_page(comparison, known.profile, counts, verdict, not judgement.alert, reasons)
+    Path(report.path).write_text(shown, encoding="utf-8")
+    Path(findings.path).write_text(findings_json(comparison, judgement, known.name), encoding="utf-8")
+    log_metrics(metrics, comparison, counts.rows, metric)
     if prometheus:
         publish_metrics(comparison, judgement, prometheus, check_name, *known.labels)
-    summary = "\n".join([f"{verdict}; {counts.rows:,} rows", *reasons])
-    print(summary)
-    drifted, broken = judgement.state == "drifted", judgement.state == "broken"
-    title = f"{known.name.removeprefix('models:/')}: {judgement}"
-    return Monitored(drifted, broken, judgement.alert, judgement.train, reasons, title, summary, judgement.severity)
+    return Monitored(
+        drifted=judgement.state == "drifted",
+        broken=judgement.state == "broken",
+        alert=judgement.alert,
+        train=judgement.train,
+        reasons=reasons,
+        title=f"{known.name.removeprefix('models:/')}: {judgement}",
+        summary=summary,
+        severity=judgement.severity,
+    )

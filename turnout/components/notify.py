@@ -16,7 +16,7 @@ def notify(
     channels: list[str] = [],
     silence_hours: Annotated[float, Ge(0)] = 24.0,
     state: str = ".turnout/notices.json",
-):
+) -> None:
     """Send a notice by all channels, but not the same one again within some hours.
 
     When a channel fails the others have the notice, and the step fails and names it; tried again, it tells only those
@@ -38,10 +38,13 @@ def notify(
     from turnout.monitoring.alerts.notices import Notice, send
 
     print(f"{severity}: {title}\n{text}")
-    told = send(Notice(key, severity, title, text), channels, state, datetime.timedelta(hours=silence_hours))
-    for name in told.sent:
+    outcome = send(Notice(key, severity, title, text), channels, state, datetime.timedelta(hours=silence_hours))
+    for name in outcome.sent:
         print(f"told {name}")
-    for name in told.silent:
+    for name in outcome.silent:
         print(f"{name} was told the same less than {silence_hours:g} hours ago")
-    if told.failed:
-        raise ComponentError("\n".join(f"{name} could not be told: {why}" for name, why in told.failed.items()))
+    if outcome.failed:
+        what = "\n".join(f"{name} could not be told: {why}" for name, why in outcome.failed.items())
+        raise ComponentError(
+            what, hint="check the channel's address and its secret; a new try tells only those that failed"
+        )

@@ -19,8 +19,8 @@ def pin_model(model: str) -> Pinned:
     Args:
         model: `models:/NAME@ALIAS`, or `models:/NAME/VERSION`, which is passed on.
     """
-    from turnout.models.registry import pin
+    from turnout.models.registry import look_up
 
-    found = pin(model)
-    print(f"{model} is {found.uri}")
-    return Pinned(found.uri, found.version)
+    version = look_up(model)
+    print(f"{model} is {version.uri}")
+    return Pinned(version.uri, version.version)

@@ -33,7 +33,7 @@ def predict(
     quarantine_limit: Annotated[float, Ge(0), Le(1)] = 0.01,
     engine: Literal["auto", "arrow", "spark"] = "auto",
     master: str = "",
-    spark_conf: dict = {},
+    spark_conf: dict[str, str] = {},
 ) -> Predicted:
     """Score each row of an interval, and make that the content of its days in a table, all at once.
 
@@ -48,9 +48,10 @@ def predict(
         model: `models:/NAME@ALIAS` or `models:/NAME/VERSION` in the MLflow registry.
         table: path or URI of the table of predictions; made when it does not exist.
         since: start of the interval, ISO 8601; a midnight in `timezone`.
-        until: its end, which is not part of it.
-        timestamp: column with each row's time.
-        timezone: IANA name of the zone whose days the table is partitioned by.
+        until: its end, which is not part of it; a midnight too.
+        timestamp: column with each row's time; without a zone it is meant in UTC.
+        timezone: IANA name of the zone whose days the table is partitioned by, and in which `since` and `until` are
+            meant if they have no offset.
         keys: columns to pass on, such as an identifier.
         quarantine: path or URI of a table for rows that cannot be predicted, with reasons; empty to fail for one.
         quarantine_limit: share of the rows that may be quarantined.
@@ -59,46 +60,36 @@ def predict(
         spark_conf: further settings of the Spark session.
     """
     import contextlib
-    import datetime
     import functools
     import os
-    import tempfile
     import time
 
-    from turnout.data.times import days, moment
-    from turnout.engines import arrow as arrow_engine
-    from turnout.engines import spark as spark_engine
+    from turnout.data.tables import require_interval
+    from turnout.data.times import days, interval
+    from turnout.engines.arrow import start_early
     from turnout.engines.spark_session import session
-    from turnout.inference.batch import absolute, choose_engine
+    from turnout.inference.batch import choose_engine
     from turnout.inference.batch import predict as predict_interval
-    from turnout.inference.job import Job
-    from turnout.models.registry import download, pin
+    from turnout.inference.engines import PRELOAD, score_on_arrow, score_on_spark
+    from turnout.inference.job import open_job
+    from turnout.models.registry import look_up
 
-    dates = days(since, until, timezone)
+    chosen = interval(since, until, timezone)
+    dates = days(chosen, timezone)
+    require_interval(data.metadata, chosen)
     master = master or os.environ.get("SPARK_REMOTE") or os.environ.get("SPARK_MASTER", "")
-    chosen, why = choose_engine(engine, master, data.path)
-    print(f"engine: {chosen}, {why}")
-    early = chosen == "arrow" and arrow_engine.start_early(data.path)
-    version = pin(model)
-    run_id = os.environ.get("TURNOUT_RUN_ID", "")
-    place, aside = absolute(table), absolute(quarantine) if quarantine else ""
-    with tempfile.TemporaryDirectory() as directory:
-        job = Job(
-            model=version,
-            model_directory=str(download(version, directory)),
-            table=place,
-            quarantine=aside,
-            keys=tuple(keys),
-            timestamp=timestamp,
-            timezone=timezone,
-            since=moment(since, timezone).isoformat(),
-            until=moment(until, timezone).isoformat(),
-            run_id=run_id,
-            predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        )
-        with session(master, spark_conf) if chosen == "spark" else contextlib.nullcontext() as spark:
-            arrow = functools.partial(arrow_engine.score, early=early)
-            score = functools.partial(spark_engine.score, session=spark) if spark else arrow
+    engine_name, why = choose_engine(engine, master, data.path)
+    print(f"engine: {engine_name}, {why}")
+    early = engine_name == "arrow" and start_early(data.path, PRELOAD)
+    version = look_up(model)
+    opened = open_job(
+        version, table=table, quarantine=quarantine, keys=keys, timestamp=timestamp, timezone=timezone, interval=chosen
+    )
+    with opened as job:
+        place = job.table
+        with session(master, spark_conf) if engine_name == "spark" else contextlib.nullcontext() as spark:
+            arrow = functools.partial(score_on_arrow, early=early)
+            score = functools.partial(score_on_spark, session=spark) if spark else arrow
             started = time.monotonic()
             found = predict_interval(data.path, job, dates, score, quarantine_limit)
     seconds = time.monotonic() - started
@@ -120,4 +111,4 @@ def predict(
         f"{found.predicted:,} of {found.rows:,} rows predicted by {version.uri}, {found.quarantined:,} quarantined,"
         f" {found.outside:,} outside the interval; {dates[0]} to {dates[-1]} in {place}, version {found.version}"
     )
-    return Predicted(found.rows, found.predicted, found.quarantined, version.version, chosen)
+    return Predicted(found.rows, found.predicted, found.quarantined, version.version, engine_name)

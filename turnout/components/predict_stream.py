@@ -26,8 +26,8 @@ def predict_stream(
     table: str,
     checkpoint: str,
     kind: Literal["parquet", "kafka"] = "parquet",
-    options: dict = {},
-    columns: dict = {},
+    options: dict[str, str] = {},
+    columns: dict[str, str] = {},
     timestamp: str = "event_timestamp",
     timezone: str = "UTC",
     keys: list[str] = [],
@@ -35,7 +35,7 @@ def predict_stream(
     minutes: Annotated[float, Ge(0)] = 0.0,
     interval: str = "10 seconds",
     master: str = "",
-    spark_conf: dict = {},
+    spark_conf: dict[str, str] = {},
 ) -> PredictedStream:
     """Score each row of a stream exactly once, and add it to a table of predictions as `predict` writes them.
 
@@ -53,7 +53,7 @@ def predict_stream(
         options: Spark's own for the source, such as `kafka.bootstrap.servers` or `maxFilesPerTrigger`.
         columns: for Kafka: Spark's types of the columns that the model does not take, such as
             `{"event_timestamp": "timestamp"}`.
-        timestamp: column with each row's time.
+        timestamp: column with each row's time; without a zone it is meant in UTC.
         timezone: IANA name of the zone whose days the table is partitioned by.
         keys: columns to pass on, such as an identifier.
         quarantine: path or URI of a table for rows that cannot be predicted, with reasons; empty to fail for one.
@@ -62,37 +62,25 @@ def predict_stream(
         master: Spark's master URL; $SPARK_MASTER, or this machine, when empty.
         spark_conf: further settings of the Spark session.
     """
-    import datetime
     import os
-    import tempfile
 
+    from turnout.data.times import time_zone
     from turnout.engines.spark_session import session
     from turnout.errors import ComponentError
     from turnout.inference import stream as streaming
-    from turnout.inference.batch import absolute
-    from turnout.inference.job import Job, load_scorer
-    from turnout.models.registry import download, pin
+    from turnout.inference.job import absolute, load_scorer, open_job
+    from turnout.models.registry import look_up
 
     master = master or os.environ.get("SPARK_MASTER", "")
     if master.startswith("sc://"):
         hint = "name a cluster by its master URL"
         raise ComponentError("a stream cannot be led through Spark Connect", where=master, hint=hint)
-    version = pin(model)
-    place, aside = absolute(table), absolute(quarantine) if quarantine else ""
-    with tempfile.TemporaryDirectory() as directory:
-        job = Job(
-            model=version,
-            model_directory=str(download(version, directory)),
-            table=place,
-            quarantine=aside,
-            keys=tuple(keys),
-            timestamp=timestamp,
-            timezone=timezone,
-            since="",
-            until="",
-            run_id=os.environ.get("TURNOUT_RUN_ID", ""),
-            predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        )
+    time_zone(timezone)
+    version = look_up(model)
+    with open_job(
+        version, table=table, quarantine=quarantine, keys=keys, timestamp=timestamp, timezone=timezone
+    ) as job:
+        place = job.table
         with session(master, {"spark.sql.session.timeZone": "UTC"} | spark_conf) as spark:
             if kind == "kafka":
                 opened = streaming.messages(spark, source, options, columns, load_scorer(job.model_directory))

@@ -16,7 +16,7 @@ def split(
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
     gap_hours: Annotated[float, Ge(0)] = 0.0,
     seed: int = 0,
-):
+) -> None:
     """Keep the last part of the time for testing, so that nothing of the future leaks into training.
 
     Args:
@@ -28,6 +28,8 @@ def split(
         gap_hours: hours before the boundary that are left out of training, for labels known only later.
         seed: of the random split.
     """
+    from typing import Any
+
     import pandas as pd
 
     from turnout import ComponentError
@@ -39,19 +41,19 @@ def split(
         if not pd.api.types.is_datetime64_any_dtype(table[timestamp]) or table[timestamp].isna().any():
             raise ComponentError(f"column '{timestamp}' is not a time in every row", where="data",
                                  hint="name it in ingest's timestamps")  # fmt: skip
-        boundary = table[timestamp].quantile(1 - test_fraction, interpolation="lower")
+        boundary: Any = table[timestamp].quantile(1 - test_fraction, interpolation="lower")  # a time, as the column is
         later = table[timestamp] >= boundary
         before = table[timestamp] < boundary - pd.Timedelta(hours=gap_hours)
-        told = {"boundary": boundary.isoformat()}
+        rule: dict[str, Any] = {"boundary": boundary.isoformat()}
     else:
         chosen = table.sample(frac=test_fraction, random_state=seed).index
-        later = table.index.isin(chosen)
+        later = pd.Series(table.index.isin(chosen), index=table.index)
         before = ~later
-        told = {"seed": seed}
+        rule = {"seed": seed}
     for artifact, rows in ((train, before), (test, later)):
         if not rows.any():
             raise ComponentError(
                 f"nothing is left to {artifact.name}", where="data", hint="change test_fraction or the gap"
             )
-        artifact.metadata.update(lineage(data.metadata) | write_table(table[rows], artifact.path) | told)
-    print(f"{before.sum():,} rows to train, {later.sum():,} to test ({told})")
+        artifact.metadata.update(lineage(data.metadata) | write_table(table[rows], artifact.path) | rule)
+    print(f"{before.sum():,} rows to train, {later.sum():,} to test ({rule})")

@@ -1,6 +1,6 @@
 """Fit a model and log it to MLflow."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from turnout import Dataset, Input, Metrics, Model, Output, component
 from turnout.models import outside
@@ -14,12 +14,12 @@ def train(
     target: str,
     task: Literal["classification", "regression"] = "classification",
     estimator: str = "lightgbm.LGBMClassifier",
-    hyperparameters: dict = {},
+    hyperparameters: dict[str, Any] = {},
     ignore: list[str] = [],
     timestamp: str = "",
     seed: int = 0,
     experiment: str = "turnout",
-):
+) -> None:
     """Fit an estimator on a table and log it to MLflow, preprocessing included.
 
     The MLflow run holds parameters, training metrics, the model with signature and input example, counts of the rows
@@ -78,12 +78,12 @@ def train(
         seconds = time.monotonic() - started
         found = predictions(fitted, inputs, task)
         metric = DEFAULT_METRIC[task]
-        told = {
+        measured = {
             f"training_{metric}": score(metric, labels, found),
             "training_rows": len(inputs),
             "training_seconds": round(seconds, 3),
         }
-        mlflow.log_metrics(told)
+        mlflow.log_metrics(measured)
         keep_training(run.info.run_id, inputs, labels, table[timestamp] if timestamp else None, seed)
         example = inputs.head(5)
         logged = mlflow.sklearn.log_model(
@@ -95,7 +95,7 @@ def train(
             pip_requirements=requirements(fitted),
         )
     save_copy(logged.model_uri, model.path)
-    for name, value in told.items():
+    for name, value in measured.items():
         metrics.log_metric(name, value)
     model.metadata.update(came_from)
     model.metadata.update(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.fs
 from upath import UPath
 
 from turnout.errors import ComponentError
@@ -32,7 +33,8 @@ def open_table(uri: str) -> tuple[ds.Dataset, str]:
             return ds.dataset(path.path, format="parquet", partitioning="hive", exclude_invalid_files=False), ""
         return ds.dataset(path.path, format="parquet", filesystem=path.fs, partitioning="hive"), f"{path.protocol}://"
     except (OSError, ValueError, pa.ArrowException, ImportError) as error:
-        raise ComponentError(f"the data cannot be read as Parquet: {error}", where=uri) from error
+        hint = "give the path or URI of a Parquet file, or of a directory of them"
+        raise ComponentError(f"the data cannot be read as Parquet: {error}", where=uri, hint=hint) from error
 
 
 def pieces(dataset: ds.Dataset, prefix: str, chosen: pc.Expression | None) -> list[Piece]:
@@ -42,3 +44,11 @@ def pieces(dataset: ds.Dataset, prefix: str, chosen: pc.Expression | None) -> li
         for fragment in dataset.get_fragments(filter=chosen)
         for part in fragment.split_by_row_group(filter=chosen, schema=dataset.schema)
     ]
+
+
+def open_piece(piece: Piece) -> ds.ParquetFileFragment:
+    """A piece, to be read."""
+    path = UPath(piece.uri)
+    local = path.protocol in ("", "file", "local")
+    files = pa.fs.LocalFileSystem() if local else pa.fs.PyFileSystem(pa.fs.FSSpecHandler(path.fs))
+    return ds.ParquetFileFormat().make_fragment(path.path, files, row_groups=list(piece.row_groups))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from turnout.data.times import Interval, series_in_utc
 from turnout.errors import ComponentError, did_you_mean
 
 Format = Literal["auto", "parquet", "csv"]
 _PARQUET_MAGIC = b"PAR1"
-_LINEAGE = ("source", "revision", "data_digest", "features_digest")
+_LINEAGE = ("source", "revision", "data_digest", "features_digest", "interval")
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,10 @@ def read_table(path: Path, form: Format = "auto", timestamps: Iterable[str] = ()
     Args:
         path: a file, or a directory of Parquet files.
         form: the format; found from the content when `auto`.
-        timestamps: columns of a CSV file that hold times; read as UTC.
+        timestamps: columns of a CSV file that hold times; meant in UTC where they have no offset.
 
     Raises:
-        ComponentError: the content is not in that format.
+        ComponentError: the content is not in that format, or a column holds no times.
     """
     found = form if form != "auto" else detect_format(path)
     try:
@@ -108,33 +110,30 @@ def read_table(path: Path, form: Format = "auto", timestamps: Iterable[str] = ()
         raise ComponentError(f"not readable as {found}: {error}", where=path.name, hint="set the format") from error
     for column in timestamps:
         require(table, [column], path.name)
-        table[column] = pd.to_datetime(table[column], utc=True)
+        table[column] = series_in_utc(table[column])
     return table, found
 
 
-def within(table: pd.DataFrame, timestamp: str, since: str, until: str) -> pd.DataFrame:
-    """The rows of an interval.
+def within(table: pd.DataFrame, timestamp: str, interval: Interval) -> pd.DataFrame:
+    """The rows of an interval; rows without a time are in none.
 
     Args:
         timestamp: column with each row's time; times without a zone are meant in UTC.
-        since, until: ISO 8601, from the first to before the last; empty for no bound.
 
     Raises:
-        ComponentError: no such column, it holds no times, or a bound is none.
+        ComponentError: no such column, or it holds no times.
     """
     require(table, [timestamp], "data")
     if not pd.api.types.is_datetime64_any_dtype(table[timestamp]):
         raise ComponentError(f"column '{timestamp}' is not a time", where="data", hint="name it in timestamps")
-    times = pd.to_datetime(table[timestamp], utc=True)
+    times = series_in_utc(table[timestamp])
     chosen = times.notna()
-    for text, keep in ((since, times.ge), (until, times.lt)):
-        if text:
-            try:
-                bound = pd.Timestamp(text)
-            except ValueError as error:
-                raise ComponentError(f"not a time: {error}", where=text, hint="such as 2024-01-01") from error
-            chosen &= keep(bound.tz_convert("UTC") if bound.tz else bound.tz_localize("UTC"))
-    return table[chosen]
+    if interval.since:
+        chosen &= times.ge(pd.Timestamp(interval.since))
+    if interval.until:
+        chosen &= times.lt(pd.Timestamp(interval.until))
+    rows: pd.DataFrame = table[chosen]
+    return rows
 
 
 def detect_format(path: Path) -> str:
@@ -159,6 +158,16 @@ def write_table(table: pd.DataFrame, path: str) -> dict[str, Any]:
 def lineage(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The part of an artifact's metadata that its descendants keep: where the data came from."""
     return {key: metadata[key] for key in _LINEAGE if metadata.get(key)}
+
+
+def require_interval(metadata: Mapping[str, Any], needed: Interval) -> None:
+    """Raise ComponentError where an artifact's metadata says that it has only the rows of another interval."""
+    recorded: Mapping[str, str] = metadata.get("interval") or {}
+    bounds = {name: datetime.datetime.fromisoformat(text) for name, text in recorded.items()}
+    if not (kept := Interval(**bounds)).covers(needed):
+        what = f"the data has only rows {kept}, and the interval is {needed}"
+        hint = "give the step that reads the data the same since, until and timezone"
+        raise ComponentError(what, where="since, until, timezone", hint=hint)
 
 
 def require(table: pd.DataFrame, columns: Iterable[str], where: str) -> None:

@@ -1,4 +1,4 @@
-"""The engine for one machine: this process and others, one a core, that take pieces of the input.
+"""The engine for one machine: a function over pieces of the input, in this process and in others, one a core.
 
 This process works too. It starts the others only for work that will last, and does not wait for them to be ready:
 they import for seconds what it has at hand.
@@ -9,18 +9,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
-from typing import Any
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from turnout.data.parquet import Piece, open_table
 from turnout.errors import ComponentError
-from turnout.inference.job import Job, Schemas, score_piece
-from turnout.inference.table import Part
+
+Result = TypeVar("Result")
 
 WORTH_PROCESSES_S = {False: 4.0, True: 1.0}
 """Seconds of work left that are worth starting processes for, by whether they were started early."""
@@ -37,60 +37,68 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def start_early(data: str) -> bool:
+def start_early(data: str, preload: Sequence[str]) -> bool:
     """Begin to import what the other processes need, for an input that is large; whether it is.
 
-    They are ready when this process has its model, and has seen how long a piece of the input takes.
+    They are ready when this process has what it needs itself, and has seen how long a piece of the input takes.
 
     Args:
         data: path or URI of the input.
+        preload: modules that the function imports, as for `run`.
     """
     large = cores() > 1 and open_table(data)[0].count_rows() >= EARLY_ROWS
     if large:
-        _context()
+        _context(preload)
         forkserver.ensure_running()
     return large
 
 
-def _context() -> Any:
+def _context(preload: Sequence[str]) -> Any:
     # A fork server: a fork of this process, which has threads, could wait for a lock for ever.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["turnout.engines.preloaded"])
+    context.set_forkserver_preload(list(preload))  # those that are not installed are passed over
     return context
 
 
-def score(job: Job, work: Sequence[Piece], schemas: Schemas, early: bool = False) -> Iterator[list[Part]]:
-    """Score pieces on this machine; the files of each, as they are done.
+def run(
+    function: Callable[[Piece], Result], pieces: Sequence[Piece], early: bool = False, preload: Sequence[str] = ()
+) -> Iterator[Result]:
+    """Call a function with each piece on this machine; the results, as they are done.
 
     Args:
+        function: can be pickled.
         early: whether other processes were started early.
+        preload: modules that the function imports; other processes import them once.
 
     Raises:
-        ComponentError: a piece fails, or a process was ended.
+        ComponentError: a process was ended. What the function raises is raised here too.
     """
-    left = list(reversed(work))
+    left = list(reversed(pieces))
     with threadpool_limits(1):  # a process a core is faster than threads in each
         if left:
             started = time.monotonic()
-            yield score_piece(job, left.pop(), schemas)
+            yield function(left.pop())
             lasting = (time.monotonic() - started) * len(left) > WORTH_PROCESSES_S[early]
             others = min(cores() - 1, len(left)) if lasting else 0
             if others:
-                yield from _together(job, left, schemas, others)
+                yield from _together(function, left, others, preload)
         while left:
-            yield score_piece(job, left.pop(), schemas)
+            yield function(left.pop())
 
 
-def _together(job: Job, left: list[Piece], schemas: Schemas, others: int) -> Iterator[list[Part]]:
-    """Score pieces, the last first, here and in other processes, until none is left."""
-    pool = ProcessPoolExecutor(others, mp_context=_context(), initializer=threadpool_limits, initargs=(1,))
-    running: set[Future[list[Part]]] = set()
+def _together(
+    function: Callable[[Piece], Result], left: list[Piece], others: int, preload: Sequence[str]
+) -> Iterator[Result]:
+    """Call a function with pieces, the last first, here and in other processes, until none is left."""
+    context = _context(preload)
+    pool = ProcessPoolExecutor(others, mp_context=context, initializer=threadpool_limits, initargs=(1,))
+    running: set[Future[Result]] = set()
     try:
         while left or running:
             while left and len(running) < others * _AHEAD:
-                running.add(pool.submit(score_piece, job, left.pop(), schemas))
+                running.add(pool.submit(function, left.pop()))
             if left:
-                yield score_piece(job, left.pop(), schemas)
+                yield function(left.pop())
             done, running = wait(running, timeout=0 if left else None, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()

@@ -1,59 +1,87 @@
 """The engine for clusters: Spark hands the pieces out, and tries again what is lost with a worker.
 
-`mapInArrow` is all it needs, so classic clusters, `local[*]` and Spark Connect are one to it. Rows do not pass through
-the JVM: a task reads its piece and writes its file itself, and answers with the file's name.
+`mapInArrow` is all it needs, so classic clusters, `local[*]` and Spark Connect are one to it. Rows need not pass
+through the JVM: a task reads its piece itself, and answers with the function's result, such as a file's name.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import json
+import pickle
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from turnout.data.parquet import Piece
 from turnout.engines.spark_session import reason
 from turnout.errors import ComponentError
-from turnout.inference.job import Job, Schemas, score_piece
-from turnout.inference.table import Part
+
+Result = TypeVar("Result")
 
 
-def score(job: Job, work: Sequence[Piece], schemas: Schemas, session: Any) -> Iterator[list[Part]]:
-    """Score pieces as tasks of a Spark job; the files of each, when all are done.
+def run(function: Callable[[Piece], Result], pieces: Sequence[Piece], session: Any) -> Iterator[Result]:
+    """Call a function with each piece, as tasks of a Spark job; the results, when all are done.
+
+    Args:
+        function: with what it holds, can be pickled, as its results can.
 
     Raises:
-        ComponentError: a piece fails, as often as Spark tries.
+        ComponentError: the function fails for a piece, as often as Spark tries.
     """
-    name, plan = send(job.model_directory, session), [(piece.uri, piece.row_groups) for piece in work]
+    work = list(pieces)
+    if not work:
+        return
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        here = dataclasses.replace(job, model_directory=unpacked(name))
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch["id"].to_pylist():
-                parts = score_piece(here, Piece(*plan[index]), schemas)
-                yield pa.RecordBatch.from_pydict({"parts": [json.dumps([vars(part) for part in parts])]})
+                yield _packed(function(work[index]))
 
+    yield from _results(session.range(0, len(work), 1, len(work)), task)
+
+
+def run_rows(function: Callable[[Iterable[pa.RecordBatch]], Result], rows: Any) -> Iterator[Result]:
+    """Call a function with the rows of each partition of a DataFrame; the results, when all are done.
+
+    Args:
+        function: as for `run`; takes the rows' batches.
+        rows: a DataFrame of Spark.
+
+    Raises:
+        ComponentError: the function fails for a partition, as often as Spark tries.
+    """
+
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield _packed(function(batches))
+
+    yield from _results(rows, task)
+
+
+def _packed(result: Any) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({"result": pa.array([pickle.dumps(result)], pa.binary())})
+
+
+def _results(rows: Any, task: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]) -> Iterator[Any]:
     try:
-        rows = session.range(0, len(work), 1, len(work)).mapInArrow(run, "parts string").collect()
+        done = rows.mapInArrow(task, "result binary").collect()
     except Exception as error:
-        raise ComponentError(f"the Spark job failed: {reason(error)}", where="spark") from error
-    for row in rows:
-        yield [Part(**part) for part in json.loads(row["parts"])]
+        hint = "the worker's log has more; Spark's own are in its web page"
+        raise ComponentError(f"the Spark job failed: {reason(error)}", where="spark", hint=hint) from error
+    for row in done:
+        yield pickle.loads(bytes(row["result"]))
 
 
 @functools.lru_cache(maxsize=1)
 def send(directory: str, session: Any) -> str:
-    """Send a model to a session's workers, once; the name by which they know it.
+    """Send a directory to a session's workers, once; the name by which they know it.
 
     Args:
-        directory: of the model; what is sent is kept beside it, since workers fetch it when they start.
+        directory: what is sent is kept beside it, since workers fetch it when they start.
     """
     archive = Path(f"{directory.rstrip('/')}.zip")
     _pack(Path(directory), archive)
@@ -62,7 +90,7 @@ def send(directory: str, session: Any) -> str:
 
 
 def unpacked(name: str) -> str:
-    """The directory of a model that was sent as an archive, unpacked once on a machine."""
+    """On a worker, the directory that was sent by a name; unpacked once on a machine."""
     from pyspark import SparkFiles
 
     archive = Path(SparkFiles.get(name))

@@ -44,10 +44,14 @@ def historical_features_on_spark(session: Any, entities: str, target: str, repos
     except ComponentError:
         raise
     except Exception as error:  # Spark's, Java's and Feast's own
-        raise ComponentError(f"features cannot be joined on Spark: {reason(error)}", where=service_name) from error
+        hint = "can the workers read the features' sources? offline_store=repository joins without Spark"
+        what = f"features cannot be joined on Spark: {reason(error)}"
+        raise ComponentError(what, where=service_name, hint=hint) from error
     before, after = (int(ds.dataset(path, format="parquet").count_rows()) for path in (entities, target))
     if before != after:
-        raise ComponentError(f"{before:,} rows went into the join of features, and {after:,} came out", where=target)
+        hint = "does a source have several rows of one entity and time? Give it a created_timestamp_column"
+        what = f"{before:,} rows went into the join of features, and {after:,} came out"
+        raise ComponentError(what, where=target, hint=hint)
     return after
 
 
@@ -61,7 +65,8 @@ def _for_spark(view: Any) -> Any:
         return view
     if not isinstance(source, FileSource):
         what = f"the source of feature view '{view.name}' is {type(source).__name__}, which Spark cannot read"
-        raise ComponentError(what, where=view.name, available=["FileSource", "SparkSource"])
+        hint = "join with offline_store=repository, or define the view on one of these"
+        raise ComponentError(what, where=view.name, available=["FileSource", "SparkSource"], hint=hint)
     changed = copy.copy(view)
     changed.batch_source = SparkSource(
         name=source.name,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from upath import UPath
 
 from turnout.data.parquet import Piece, open_table, pieces
+from turnout.data.times import within
 from turnout.errors import ComponentError
 from turnout.inference import table
-from turnout.inference.job import Job, Schemas, load_scorer, output_schemas, within
+from turnout.inference.job import Job, Schemas, load_scorer, output_schemas
 from turnout.inference.table import Part
 from turnout.models.signature import check_columns
 
@@ -41,12 +41,6 @@ class Predicted:
     extra: tuple[str, ...]
 
 
-def absolute(place: str) -> str:
-    """A path from the root of this machine, whatever the worker's directory is; URIs are left as they are."""
-    path = UPath(place)
-    return str(Path(path.path).absolute()) if path.protocol in ("", "file", "local") else place
-
-
 CLUSTER_BYTES = 4 * 1024**3
 """Of Parquet; with less, this machine is done before a cluster's workers have the model."""
 
@@ -66,8 +60,8 @@ def choose_engine(asked: str, master: str, data: str) -> tuple[str, str]:
     path = UPath(data)
     files = [path] if path.is_file() else path.glob("**/*.parquet")
     size = sum(file.stat().st_size for file in files)
-    told = f"since the input has {size / 1024**3:.1f} GiB, and from {CLUSTER_BYTES / 1024**3:.0f} a cluster pays"
-    return ("spark" if size >= CLUSTER_BYTES else "arrow"), told
+    reason = f"since the input has {size / 1024**3:.1f} GiB, and from {CLUSTER_BYTES / 1024**3:.0f} a cluster pays"
+    return ("spark" if size >= CLUSTER_BYTES else "arrow"), reason
 
 
 def predict(data: str, job: Job, dates: Sequence[str], engine: Engine, quarantine_limit: float = 0.01) -> Predicted:
@@ -86,13 +80,15 @@ def predict(data: str, job: Job, dates: Sequence[str], engine: Engine, quarantin
     extra = check_columns(dataset.schema, scorer.columns, [*job.keys, job.timestamp])
     kind = dataset.schema.field(job.timestamp).type
     if not pa.types.is_timestamp(kind):
-        raise ComponentError(f"the column of times is {kind}", where=f"data.{job.timestamp}")
+        hint = "give it Arrow's type timestamp; ingest does so for the columns named in timestamps"
+        raise ComponentError(f"the column of times is {kind}", where=f"data.{job.timestamp}", hint=hint)
     schemas = output_schemas(job, dataset.schema, scorer)
     tables = [(job.table, schemas[0]), *([(job.quarantine, schemas[1])] if job.quarantine else [])]
     prepared = {uri: table.prepare(uri, schema) for uri, schema in tables}
     if timeless := dataset.count_rows(filter=pc.field(job.timestamp).is_null()):
-        raise ComponentError(f"{timeless:,} rows have no time", where=f"data.{job.timestamp}")
-    chosen = within(job, dataset.schema)
+        hint = "remove these rows, or give them a time: they belong to no interval"
+        raise ComponentError(f"{timeless:,} rows have no time", where=f"data.{job.timestamp}", hint=hint)
+    chosen = within(job.interval, dataset.schema, job.timestamp)
     rows = dataset.count_rows(filter=chosen)
     parts: list[Part] = []
     try:
@@ -104,6 +100,7 @@ def predict(data: str, job: Job, dates: Sequence[str], engine: Engine, quarantin
             raise ComponentError(
                 f"{rows:,} rows went in; {counts[job.table]:,} came out and {quarantined:,} were quarantined",
                 where=job.table,
+                hint="did the data change meanwhile? Run the step again: the table is as it was before",
             )
         if quarantined > quarantine_limit * rows:
             raise ComponentError(
@@ -112,13 +109,15 @@ def predict(data: str, job: Job, dates: Sequence[str], engine: Engine, quarantin
                 hint=f"the first reason is: {_first_reason(job, parts)}",
             )
         if strangers := {part.date for part in parts} - set(dates):
-            raise ComponentError(f"rows of {min(strangers)} in the interval {dates[0]} to {dates[-1]}", where=data)
+            what = f"rows of {min(strangers)} in the interval {dates[0]} to {dates[-1]}"
+            hint = f"clocks of {job.timezone} go back over midnight there; predict these two days in one interval"
+            raise ComponentError(what, where=data, hint=hint)
     except BaseException:
         table.remove(parts)
         raise
-    told = {"run_id": job.run_id, "model": job.model.uri, "rows": str(rows)}
+    properties = {"run_id": job.run_id, "model": job.model.uri, "rows": str(rows)}
     versions = {
-        uri: table.replace(prepared[uri], [part for part in parts if part.table == uri], dates, told)
+        uri: table.replace(prepared[uri], [part for part in parts if part.table == uri], dates, properties)
         for uri in reversed(prepared)  # the predictions last: they tell that all is there
     }
     outside = dataset.count_rows() - rows

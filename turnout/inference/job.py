@@ -6,23 +6,27 @@ Only the names of pieces and of files travel between workers and the one that le
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
+import os
+import tempfile
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.fs
 import pyarrow.parquet as pq
 from upath import UPath
 
-from turnout.data.parquet import Piece
+from turnout.data.parquet import Piece, open_piece
+from turnout.data.times import ALWAYS, Interval, array_in_utc, within
 from turnout.errors import ComponentError
 from turnout.inference.table import DATE, Part
+from turnout.models.files import download
 from turnout.models.registry import ModelVersion
 from turnout.models.scorer import Scorer
 
@@ -45,9 +49,9 @@ class Job:
         keys: columns that are passed on, such as an identifier.
         timestamp: column with each row's time; without a zone it is meant in UTC.
         timezone: IANA name of the zone whose days the table is partitioned by.
-        since, until: the interval, as ISO 8601 with a zone, from the first to before the last; empty for all rows.
         run_id: of the run that predicts.
         predicted_at: ISO 8601 in UTC.
+        interval: whose rows are scored; all rows if it has no bounds.
     """
 
     model: ModelVersion
@@ -57,31 +61,58 @@ class Job:
     keys: tuple[str, ...]
     timestamp: str
     timezone: str
-    since: str
-    until: str
     run_id: str
     predicted_at: str
+    interval: Interval = ALWAYS
 
 
-def within(job: Job, schema: pa.Schema) -> pc.Expression | None:
-    """The rows of the job's interval, as a filter; None when it has no interval."""
-    if not job.since:
-        return None
-    kind = schema.field(job.timestamp).type
-    field = pc.field(job.timestamp)
+def absolute(place: str) -> str:
+    """A path from the root of this machine, whatever the worker's directory is; URIs are left as they are."""
+    path = UPath(place)
+    return str(Path(path.path).absolute()) if path.protocol in ("", "file", "local") else place
 
-    def bound(text: str) -> pc.Expression:
-        moment = pa.scalar(text).cast(pa.timestamp("us", "UTC"))
-        return pc.scalar(moment.cast(pa.timestamp("us")) if kind.tz is None else moment)
 
-    return (field >= bound(job.since)) & (field < bound(job.until))
+@contextlib.contextmanager
+def open_job(
+    version: ModelVersion,
+    *,
+    table: str,
+    quarantine: str,
+    keys: Sequence[str],
+    timestamp: str,
+    timezone: str,
+    interval: Interval = ALWAYS,
+) -> Iterator[Job]:
+    """A job of this run, from now, with the model's files on this machine for as long as it is open.
+
+    Args:
+        table, quarantine: paths or URIs of the tables for predictions, and for rows that failed; no quarantine when
+            empty.
+        keys, timestamp, timezone, interval: as in `Job`.
+
+    Raises:
+        ComponentError: the model's files cannot be had.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        yield Job(
+            model=version,
+            model_directory=str(download(version, directory)),
+            table=absolute(table),
+            quarantine=absolute(quarantine) if quarantine else "",
+            keys=tuple(keys),
+            timestamp=timestamp,
+            timezone=timezone,
+            run_id=os.environ.get("TURNOUT_RUN_ID", ""),
+            predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            interval=interval,
+        )
 
 
 def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> Schemas:
     """The columns of the predictions and of the quarantine: those passed on, those predicted, those that tell why."""
     passed = [pa.field(name, _plain_type(schema.field(name).type)) for name in job.keys]
     passed.append(pa.field(job.timestamp, pa.timestamp("us", "UTC")))
-    told = [
+    run_fields = [
         pa.field(name, pa.string()) for name in ("model", "model_version", "run_id")
     ] + [pa.field("predicted_at", pa.timestamp("us", "UTC")), pa.field(DATE, pa.date32())]  # fmt: skip
     empty = pa.RecordBatch.from_arrays(
@@ -90,8 +121,12 @@ def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> Schemas:
     try:
         predicted = [pa.field(name, _plain_type(array.type)) for name, array in scorer(empty).items()]
     except Exception as error:
-        raise ComponentError(f"the model fails on a row of zeros and blanks: {error}", where=job.model.uri) from error
-    return pa.schema([*passed, *predicted, *told]), pa.schema([*passed, pa.field("reason", pa.string()), *told])
+        what = f"the model fails on a row of zeros and blanks: {error}"
+        hint = "try model.predict on such a row where it was trained; it tells the types of the predictions"
+        raise ComponentError(what, where=job.model.uri, hint=hint) from error
+    return pa.schema([*passed, *predicted, *run_fields]), pa.schema(
+        [*passed, pa.field("reason", pa.string()), *run_fields]
+    )
 
 
 @functools.lru_cache(maxsize=1)
@@ -100,21 +135,18 @@ def load_scorer(directory: str) -> Scorer:
     return Scorer(directory)
 
 
-def score_piece(job: Job, piece: Piece, schemas: Schemas) -> list[Part]:
+def score_piece(job: Job, schemas: Schemas, piece: Piece) -> list[Part]:
     """Score a piece of the input into files of the tables, which no commit names yet.
 
     Raises:
         ComponentError: rows fail, and there is no quarantine for them.
     """
     scorer = load_scorer(job.model_directory)
-    path = UPath(piece.uri)
-    local = path.protocol in ("", "file", "local")
-    files = pa.fs.LocalFileSystem() if local else pa.fs.PyFileSystem(pa.fs.FSSpecHandler(path.fs))
-    fragment = ds.ParquetFileFormat().make_fragment(path.path, files, row_groups=list(piece.row_groups))
+    fragment = open_piece(piece)
     schema = fragment.physical_schema
     batches = fragment.scanner(
-        columns=columns_read(job, scorer), filter=within(job, schema), batch_size=BATCH_ROWS, batch_readahead=2,
-        use_threads=False,
+        columns=columns_read(job, scorer), filter=within(job.interval, schema, job.timestamp), batch_size=BATCH_ROWS,
+        batch_readahead=2, use_threads=False,
     ).to_batches()  # fmt: skip
     return score_batches(job, batches, schemas, piece.uri)
 
@@ -180,7 +212,8 @@ def _score(scorer: Scorer, batch: pa.RecordBatch, timestamp: str) -> tuple[dict[
             if count == 1:
                 failures.append((start, f"{type(error).__name__}: {error}"[:500]))
                 if len(failures) > _MOST_FAILURES:
-                    raise ComponentError(f"the model fails on too many rows: {failures[0][1]}") from error
+                    hint = "does the data fit the model? One such row is enough to try it"
+                    raise ComponentError(f"the model fails on too many rows: {failures[0][1]}", hint=hint) from error
                 return
             score(start, count // 2)
             score(start + count // 2, count - count // 2)
@@ -247,16 +280,16 @@ class _Writer:
         if not count:
             return
         job = self.job
-        times = _in_utc(rows[job.timestamp])
-        told = {"model": job.model.name, "model_version": job.model.version, "run_id": job.run_id}
+        times = array_in_utc(rows[job.timestamp])
+        run_values = {"model": job.model.name, "model_version": job.model.version, "run_id": job.run_id}
         arrays: dict[str, pa.Array] = {name: rows[name] for name in job.keys}
         arrays[job.timestamp] = times
         arrays |= more
         same = pa.repeat(pa.scalar(0, pa.int32()), count)
-        arrays |= {name: pa.DictionaryArray.from_arrays(same, [value]) for name, value in told.items()}
+        arrays |= {name: pa.DictionaryArray.from_arrays(same, [value]) for name, value in run_values.items()}
         arrays["predicted_at"] = pa.repeat(pa.scalar(job.predicted_at).cast(pa.timestamp("us", "UTC")), count)
         names = [name for name in schema.names if name != DATE]
-        kinds = [arrays[name].type if name in told else schema.field(name).type for name in names]
+        kinds = [arrays[name].type if name in run_values else schema.field(name).type for name in names]
         written = pa.schema(zip(names, kinds, strict=True))
         batch = pa.RecordBatch.from_arrays(
             [arrays[name].cast(kind) for name, kind in zip(names, kinds, strict=True)], schema=written
@@ -286,11 +319,6 @@ class _Writer:
             )  # fmt: skip
             self.open[key] = (path, file, writer)
         return self.open[key][2]
-
-
-def _in_utc(times: pa.Array) -> pa.Array:
-    zoned = times if times.type.tz else pc.assume_timezone(times, "UTC")
-    return zoned.cast(pa.timestamp("us", "UTC"), safe=False)
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:

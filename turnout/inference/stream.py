@@ -11,10 +11,9 @@ Source: Structured Streaming's `foreachBatch` gives at-least-once; Delta's appli
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +21,11 @@ import pyarrow as pa
 from upath import UPath
 
 from turnout.data.parquet import open_table, pieces
-from turnout.engines import spark as spark_engine
+from turnout.engines import spark
 from turnout.engines.spark_session import reason
 from turnout.errors import ComponentError
 from turnout.inference import table
+from turnout.inference.engines import on_worker, score_on_spark
 from turnout.inference.job import Job, Schemas, columns_read, load_scorer, output_schemas, score_batches
 from turnout.inference.table import Part
 from turnout.models.scorer import Scorer
@@ -93,7 +93,7 @@ def files(session: Any, directory: str, options: Mapping[str, str]) -> Source:
 
         def score(job: Job, schemas: Schemas) -> tuple[int, list[Part]]:
             work = [piece for dataset, prefix in found for piece in pieces(dataset, prefix, None)]
-            parts = [part for done in spark_engine.score(job, work, schemas, session) for part in done]
+            parts = [part for done in score_on_spark(job, work, schemas, session) for part in done]
             return sum(dataset.count_rows() for dataset, _ in found), parts
 
         schemas = dict.fromkeys(dataset.schema.remove_metadata() for dataset, _ in found)
@@ -155,22 +155,25 @@ def from_messages(found: Any, scorer: Scorer, columns: Mapping[str, str]) -> Any
 
 def score_rows(session: Any, batch: Any, job: Job, schemas: Schemas) -> tuple[int, list[Part]]:
     """Score the rows of a DataFrame; how many went in, and the files that came out."""
-    name, needed = spark_engine.send(job.model_directory, session), columns_read(job, load_scorer(job.model_directory))
+    model, needed = spark.send(job.model_directory, session), columns_read(job, load_scorer(job.model_directory))
+    done = list(spark.run_rows(functools.partial(_score_partition, job, schemas, model), batch.select(needed)))
+    return sum(rows for rows, _ in done), [part for _, parts in done for part in parts]
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        here = dataclasses.replace(job, model_directory=spark_engine.unpacked(name))
-        counts: list[int] = []
 
-        def counting() -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                counts.append(batch.num_rows)
-                yield batch
+def _score_partition(
+    job: Job, schemas: Schemas, model: str, batches: Iterable[pa.RecordBatch]
+) -> tuple[int, list[Part]]:
+    """On a worker, score rows; how many there were, and the files that came out."""
+    rows = 0
 
-        told = json.dumps([vars(part) for part in score_batches(here, counting(), schemas, "stream")])
-        yield pa.RecordBatch.from_pydict({"rows": pa.array([sum(counts)], pa.int64()), "parts": [told]})
+    def counting() -> Iterator[pa.RecordBatch]:
+        nonlocal rows
+        for batch in batches:
+            rows += batch.num_rows
+            yield batch
 
-    done = batch.select(needed).mapInArrow(run, "rows bigint, parts string").collect()
-    return sum(task["rows"] for task in done), [Part(**part) for task in done for part in json.loads(task["parts"])]
+    parts = score_batches(on_worker(job, model), counting(), schemas, "stream")
+    return rows, parts
 
 
 def stream(source: Source, job: Job, checkpoint: str, interval: str = "", seconds: float = 0.0) -> Streamed:
@@ -208,7 +211,8 @@ def stream(source: Source, job: Job, checkpoint: str, interval: str = "", second
     except Exception as error:
         if failed:
             raise failed[-1] from error
-        raise ComponentError(f"the stream broke: {reason(error)}", where=job.table) from error
+        hint = "run the step again: it goes on from the checkpoint, and no row is lost or doubled"
+        raise ComponentError(f"the stream broke: {reason(error)}", where=job.table, hint=hint) from error
     return result
 
 
@@ -220,7 +224,8 @@ def _add(batch: Batch | None, job: Job, stream_id: str, number: int, result: Str
     for schema in batch.schemas:
         check_columns(schema, scorer.columns, [*job.keys, job.timestamp])
         if not pa.types.is_timestamp(kind := schema.field(job.timestamp).type):
-            raise ComponentError(f"the column of times is {kind}", where=f"stream.{job.timestamp}")
+            hint = "give it Arrow's type timestamp; for Kafka, name its type in columns"
+            raise ComponentError(f"the column of times is {kind}", where=f"stream.{job.timestamp}", hint=hint)
     schemas = output_schemas(job, batch.schemas[0], scorer)
     prepared = {job.quarantine: table.prepare(job.quarantine, schemas[1])} if job.quarantine else {}
     prepared[job.table] = table.prepare(job.table, schemas[0])
@@ -232,11 +237,13 @@ def _add(batch: Batch | None, job: Job, stream_id: str, number: int, result: Str
     counts = {uri: sum(part.rows for part in parts if part.table == uri) for uri in prepared}
     if rows != sum(counts.values()):
         table.remove(parts)
-        raise ComponentError(f"{rows:,} rows went in, and {sum(counts.values()):,} came out", where=job.table)
-    told = {"run_id": job.run_id, "model": job.model.uri, "rows": str(rows), "batch": str(number)}
+        what = f"{rows:,} rows went in, and {sum(counts.values()):,} came out"
+        hint = "did a file of the stream change after it was put there? Run the step again"
+        raise ComponentError(what, where=job.table, hint=hint)
+    properties = {"run_id": job.run_id, "model": job.model.uri, "rows": str(rows), "batch": str(number)}
     for uri in missing:  # the predictions last: they tell that all is there
         chosen = [part for part in parts if part.table == uri]
-        result.version = table.append(prepared[uri], chosen, stream_id, number, told)
+        result.version = table.append(prepared[uri], chosen, stream_id, number, properties)
     table.remove(part for part in parts if part.table not in missing)
     result.batches += 1
     result.rows += rows

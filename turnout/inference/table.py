@@ -57,14 +57,15 @@ def prepare(table: str, schema: pa.Schema) -> Any:
 
     try:
         found = _opened(table, schema)
-        there = pa.schema(found.schema().to_arrow())
+        existing = pa.schema(found.schema().to_arrow())
     except (DeltaError, OSError) as error:
-        raise ComponentError(f"the table cannot be opened: {error}", where=table) from error
-    if _plain(there) != _plain(schema):
+        hint = "give the path or URI of a Delta table, or of a new directory; check the credentials in the environment"
+        raise ComponentError(f"the table cannot be opened: {error}", where=table, hint=hint) from error
+    if _plain(existing) != _plain(schema):
         raise ComponentError(
             "the table has other columns than this model's predictions",
             where=table,
-            available=[f"{field.name}: {field.type}" for field in there],
+            available=[f"{field.name}: {field.type}" for field in existing],
             hint=f"write {', '.join(f'{field.name}: {field.type}' for field in schema)} to another table",
         )
     return found
@@ -88,22 +89,22 @@ def _opened(table: str, schema: pa.Schema) -> Any:
         raise
 
 
-def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], told: Mapping[str, str]) -> int:
+def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], properties: Mapping[str, str]) -> int:
     """Make files the content of the table's partitions of some dates, at once; the table's new version.
 
     Args:
         prepared: the table as `prepare` gave it, before the work began.
         parts: files under the table's directory.
         dates: whose partitions are replaced; one without files becomes empty.
-        told: kept with the commit, for who asks the table's history.
+        properties: kept with the commit, for who asks the table's history.
 
     Raises:
         ComponentError: somebody replaced the same dates meanwhile, or the table cannot be written.
     """
-    return _commit(prepared, parts, "overwrite", told, replaced=[(DATE, "in", list(dates))])
+    return _commit(prepared, parts, "overwrite", properties, replaced=[(DATE, "in", list(dates))])
 
 
-def append(prepared: Any, parts: Iterable[Part], stream: str, batch: int, told: Mapping[str, str]) -> int:
+def append(prepared: Any, parts: Iterable[Part], stream: str, batch: int, properties: Mapping[str, str]) -> int:
     """Add files to the table, once for each batch of a stream; the table's new version.
 
     Args:
@@ -115,7 +116,7 @@ def append(prepared: Any, parts: Iterable[Part], stream: str, batch: int, told: 
     """
     from deltalake import Transaction
 
-    return _commit(prepared, parts, "append", told, once=[Transaction(stream, batch)])
+    return _commit(prepared, parts, "append", properties, once=[Transaction(stream, batch)])
 
 
 def appended(prepared: Any, stream: str, batch: int) -> bool:
@@ -126,7 +127,12 @@ def appended(prepared: Any, stream: str, batch: int) -> bool:
 
 
 def _commit(
-    prepared: Any, parts: Iterable[Part], mode: Any, told: Mapping[str, str], replaced: Any = None, once: Any = None
+    prepared: Any,
+    parts: Iterable[Part],
+    mode: Any,
+    properties: Mapping[str, str],
+    replaced: Any = None,
+    once: Any = None,
 ) -> int:
     from deltalake import CommitProperties
     from deltalake.exceptions import CommitFailedError, DeltaError
@@ -143,7 +149,7 @@ def _commit(
             prepared.schema(),
             partition_by=[DATE],
             partition_filters=replaced,
-            commit_properties=CommitProperties(dict(told), max_commit_retries=RETRIES, app_transactions=once),
+            commit_properties=CommitProperties(dict(properties), max_commit_retries=RETRIES, app_transactions=once),
         )
         prepared.update_incremental()
     except CommitFailedError as error:
@@ -153,7 +159,8 @@ def _commit(
         raise ComponentError(f"another run wrote the same {what} meanwhile: {error}", where=prepared.table_uri,
                              hint=hint) from error  # fmt: skip
     except (DeltaError, OSError) as error:
-        raise ComponentError(f"the table cannot be written: {error}", where=prepared.table_uri) from error
+        hint = "check space and permissions there, and run the step again: the table is as it was before"
+        raise ComponentError(f"the table cannot be written: {error}", where=prepared.table_uri, hint=hint) from error
     return int(prepared.version())
 
 

@@ -39,7 +39,8 @@ def make_estimator(path: str, hyperparameters: Mapping[str, Any], seed: int, tas
     except (ImportError, AttributeError, ValueError) as error:
         raise ComponentError(f"no estimator: {error}", where=path, hint="such as sklearn.linear_model.Ridge") from error
     if not (all(hasattr(kind, method) for method in ("fit", "predict", "get_params")) and isinstance(kind, type)):
-        raise ComponentError("not an estimator with scikit-learn's API", where=path)
+        raise ComponentError("not an estimator with scikit-learn's API", where=path,
+                             hint="name a class with fit and predict, such as sklearn.linear_model.Ridge")  # fmt: skip
     known: list[str] = list(kind().get_params())
     open_ended = any(item.kind is item.VAR_KEYWORD for item in inspect.signature(kind).parameters.values())
     for unknown in (item for item in hyperparameters if item not in known and not open_ended):
@@ -52,7 +53,8 @@ def make_estimator(path: str, hyperparameters: Mapping[str, Any], seed: int, tas
         defaults |= {"deterministic": True, "force_row_wise": True, "verbose": -1}
     estimator = kind(**{**defaults, **hyperparameters})
     if is_classifier(estimator) is not (task == "classification"):
-        raise ComponentError(f"not an estimator for {task}", where=path)
+        hint = f"choose another estimator, or set task={'regression' if task == 'classification' else 'classification'}"
+        raise ComponentError(f"not an estimator for {task}", where=path, hint=hint)
     if task == "classification" and not hasattr(estimator, "predict_proba"):
         raise ComponentError("the estimator gives no probabilities", where=path, hint="such as SVC(probability=true)")
     return estimator

@@ -1,11 +1,20 @@
-"""A model's files in MLflow's format."""
+"""A model's files in MLflow's format: copied, brought to this machine, and loaded."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
+
+from turnout.errors import ComponentError
+from turnout.models.registry import ModelVersion
+
+_NATIVE = ("sklearn", "lightgbm")
+"""Flavours that are loaded by their own library, since that is faster than MLflow's common interface, `pyfunc`."""
 
 
 def requirements(model: Any) -> list[str]:
@@ -21,3 +30,60 @@ def save_copy(model_uri: str, path: str) -> None:
 
     fetched = mlflow.artifacts.download_artifacts(model_uri)
     shutil.copytree(fetched, Path(path), dirs_exist_ok=True)
+
+
+def download(version: ModelVersion, directory: str) -> Path:
+    """A model version's files on this machine, in a new directory under `directory`.
+
+    Raises:
+        ComponentError: they cannot be had.
+    """
+    import mlflow.artifacts
+
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    target = tempfile.mkdtemp(prefix="turnout-model-", dir=directory)
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=version.uri, dst_path=target))
+    except Exception as error:  # every artifact store has its own
+        hint = (
+            "is the version registered, and the artifact store of the tracking server reachable? "
+            "If the model is gone, move or delete the alias"
+        )
+        what = f"the registered model cannot be loaded: {error}"
+        raise ComponentError(what, where=version.uri, hint=hint) from error
+
+
+def load(directory: str | Path, version: ModelVersion | None = None) -> tuple[str, Any]:
+    """A model from its files: the flavour that it was loaded by (`sklearn`, `lightgbm` or `pyfunc`), and the model.
+
+    Args:
+        version: the registered version whose files they are, for errors.
+
+    Raises:
+        ComponentError: it cannot be loaded.
+    """
+    from mlflow.models import Model
+
+    try:
+        flavors = Model.load(str(directory)).flavors
+        flavor = next((name for name in _NATIVE if name in flavors), "pyfunc")
+        return flavor, importlib.import_module(f"mlflow.{flavor}").load_model(str(directory))
+    except Exception as error:  # a model's code may raise anything
+        hint = "are its files there, and the packages of its requirements.txt installed at these versions?"
+        what = f"the {'registered ' if version else ''}model cannot be loaded: {error}"
+        raise ComponentError(what, where=version.uri if version else str(directory), hint=hint) from error
+
+
+def load_estimator(version: ModelVersion) -> Any:
+    """The scikit-learn estimator of a model version.
+
+    Raises:
+        ComponentError: it cannot be had, or is something else.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        flavor, model = load(download(version, directory), version)
+    if flavor != "sklearn":
+        hint = "train and register a model with the catalogue's train"
+        raise ComponentError("the registered model is no scikit-learn estimator", where=version.uri,
+                             available=[flavor], hint=hint)  # fmt: skip
+    return model

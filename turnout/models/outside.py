@@ -30,9 +30,9 @@ def champion(registered_model: str) -> Any:
         known = json.loads(memory.read_text())
         if signs and known["signs"] == signs:
             return known["champion"]
-    from turnout.models.registry import CHAMPION, version_by_alias
+    from turnout.models import promotion
 
-    version = version_by_alias(registered_model, CHAMPION)
+    version = promotion.champion(registered_model)
     found = [uri, version.version if version else None]
     if signs:
         memory.parent.mkdir(parents=True, exist_ok=True)

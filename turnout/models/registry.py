@@ -1,18 +1,21 @@
-"""Versions of registered models in MLflow: which one a name means, its files, and the champion."""
+"""The registry of models in MLflow: which version a name means, and new versions."""
 
 from __future__ import annotations
 
-import os
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from turnout.errors import ComponentError
+from turnout.errors import ComponentError, did_you_mean
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS = "previous_champion"
+
+_MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""MLflow's codes for a model, version or alias that does not exist; the second for one that cannot."""
+
+_HINT = "write models:/NAME@ALIAS or models:/NAME/VERSION"
 
 
 @dataclass(frozen=True)
@@ -32,72 +35,100 @@ class ModelVersion:
         return f"models:/{self.name}/{self.version}"
 
 
-def pin(model: str) -> ModelVersion:
+def alias_uri(name: str, alias: str = CHAMPION) -> str:
+    """The URI of the version of a registered model that has an alias."""
+    return f"models:/{name}@{alias}"
+
+
+def look_up(model: str) -> ModelVersion:
     """The version that a model's URI means now.
 
     Args:
         model: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
 
     Raises:
-        ComponentError: there is no such model, version or alias.
+        ComponentError: there is no such model, version or alias, or the registry cannot be asked.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(model)
+    except MlflowException as error:
+        if error.error_code not in _MISSING:
+            raise _unreachable(error) from error
+        known = [item.name for item in mlflow.MlflowClient().search_registered_models(max_results=20)]
+        close = did_you_mean(_parts(model)[0], [name for name in known if name != _parts(model)[0]])
+        hint = f"{_HINT}; {close}" if close else _HINT
+        raise ComponentError(f"no such model: {error.message}", where=model, available=known, hint=hint) from error
+
+
+def find(model: str) -> ModelVersion | None:
+    """The version that a model's URI means now, or None when the model, the version or the alias does not exist.
+
+    Raises:
+        ComponentError: it is no such URI, or the registry cannot be asked.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(model)
+    except MlflowException as error:
+        if error.error_code in _MISSING:
+            return None
+        raise _unreachable(error) from error
+
+
+def register_version(
+    name: str, model_uri: str, run_id: str, alias: str, tags: Mapping[str, Any]
+) -> tuple[ModelVersion, bool]:
+    """Make the model of a run a version with an alias; the version, and whether it was one before.
+
+    Args:
+        name: of the registered model; made when it does not exist.
+        model_uri: where MLflow has the model's files.
+        tags: of a new version; empty ones are left out.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
 
     client = mlflow.MlflowClient()
-    name, at, alias = model.removeprefix("models:/").partition("@")
-    hint = "write models:/NAME@ALIAS or models:/NAME/VERSION"
     try:
-        if at:
-            found = client.get_model_version_by_alias(name, alias)
-        else:
-            name, slash, version = name.rpartition("/")
-            if not slash or not model.startswith("models:/"):
-                raise ComponentError("not the URI of a registered model", where=model, hint=hint)
-            found = client.get_model_version(name, version)
+        client.create_registered_model(name)
     except MlflowException as error:
-        known = [item.name for item in client.search_registered_models(max_results=20)]
-        raise ComponentError(f"no such model: {error.message}", where=model, available=known, hint=hint) from error
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    known = client.search_model_versions(f"name='{name}' and run_id='{run_id}'")
+    given = {key: value for key, value in tags.items() if value}
+    version = known[0] if known else mlflow.register_model(model_uri, name, tags=given)
+    client.set_registered_model_alias(name, alias, version.version)
+    return ModelVersion(name, str(version.version), run_id), bool(known)
+
+
+def _version(model: str) -> ModelVersion:
+    """The version that a URI means, as MLflow says."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    name, alias, version = _parts(model)
+    found = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, version)
     return ModelVersion(found.name, str(found.version), found.run_id or "")
 
 
-def download(model: ModelVersion, directory: str) -> Path:
-    """The model's files on this machine, in a new directory under `directory`.
-
-    Raises:
-        ComponentError: they cannot be had.
-    """
-    import mlflow.artifacts
-
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    target = tempfile.mkdtemp(prefix="turnout-model-", dir=directory)
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=model.uri, dst_path=target))
-    except Exception as error:  # every artifact store has its own
-        hint = "is the artifact store of the tracking server reachable?"
-        raise ComponentError(f"the model cannot be fetched: {error}", where=model.uri, hint=hint) from error
+def _parts(model: str) -> tuple[str, str, str]:
+    """Name, alias and version in a URI; one of the last two is empty. Raises ComponentError when it is no such URI."""
+    path = model.removeprefix("models:/")
+    name, _, alias = path.partition("@")
+    version = ""
+    if not alias:
+        name, _, version = path.rpartition("/")
+    if not (model.startswith("models:/") and name and (alias or version)):
+        raise ComponentError("not the URI of a registered model", where=model, hint=_HINT)
+    return name, alias, version
 
 
-def version_by_alias(name: str, alias: str) -> Any | None:
-    """The model version that has an alias, or None when the model or the alias does not exist."""
+def _unreachable(error: Exception) -> ComponentError:
     import mlflow
-    from mlflow.exceptions import MlflowException
 
-    try:
-        return mlflow.MlflowClient().get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-
-
-def load_version(version: Any) -> Any:
-    """The scikit-learn estimator of a model version. Raises ComponentError when it cannot be loaded."""
-    import mlflow.sklearn
-
-    where = f"models:/{version.name}/{version.version}"
-    try:
-        return mlflow.sklearn.load_model(where)
-    except Exception as error:
-        hint = "is the artifact store of the tracking server reachable? If the model is gone, move or delete the alias"
-        raise ComponentError(f"the registered model cannot be loaded: {error}", where=where, hint=hint) from error
+    hint = "is the tracking server up, and MLFLOW_TRACKING_URI its address?"
+    return ComponentError(f"the model registry cannot be asked: {error}", where=mlflow.get_tracking_uri(), hint=hint)

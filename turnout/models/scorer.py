@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from turnout.data.parquet import open_table
 from turnout.errors import ComponentError
-from turnout.models.signature import Column, signature_columns
+from turnout.models.files import load
+from turnout.models.signature import Column, check_columns, signature_columns
 
 _SAMPLE_ROWS = 256
 """Of each batch, by which it is seen whether a classifier's label is its most probable class."""
@@ -40,26 +43,13 @@ class Scorer:
         definition = Model.load(str(directory))
         self.columns: tuple[Column, ...] = signature_columns(definition)
         self.classes: tuple[Any, ...] = ()
-        flavors = definition.flavors
-        try:
-            if "sklearn" in flavors:
-                import mlflow.sklearn
-
-                self._predict = self._by_estimator(mlflow.sklearn.load_model(str(directory)))
-            elif "lightgbm" in flavors:
-                import mlflow.lightgbm
-
-                model = mlflow.lightgbm.load_model(str(directory))
-                estimator = hasattr(model, "get_params")
-                self._predict = self._by_estimator(model) if estimator else _booster(model)
-            else:
-                import mlflow.pyfunc
-
-                self._predict = _pyfunc(mlflow.pyfunc.load_model(str(directory)), self.columns)
-        except ComponentError:
-            raise
-        except Exception as error:
-            raise ComponentError(f"the model cannot be loaded: {error}", where=str(directory)) from error
+        flavor, model = load(directory)
+        if flavor == "pyfunc":
+            self._predict = _pyfunc(model, self.columns)
+        elif flavor == "lightgbm" and not hasattr(model, "get_params"):
+            self._predict = _booster(model)
+        else:
+            self._predict = self._by_estimator(model)
 
     @property
     def names(self) -> list[str]:
@@ -104,6 +94,31 @@ class Scorer:
             return {"prediction": pa.array(labels), "probabilities": lists}
 
         return predict
+
+
+def try_out(scorer: Scorer, data: str, rows: int, where: str) -> int:
+    """Predict the first rows of a table, as a trial before a model is put into service; how many there are.
+
+    Args:
+        data: path or URI of Parquet; columns that the model does not take are left out.
+        where: the model, for errors.
+
+    Raises:
+        ComponentError: a column is missing, the model fails, or it gives no prediction for some row.
+    """
+    sample = open_table(data)[0].head(rows)
+    check_columns(sample.schema, scorer.columns, [])
+    hint = "try the model on these rows where it was trained; it is not put into service"
+    try:
+        predicted = scorer(sample.combine_chunks().to_batches()[0]) if len(sample) else {}
+    except Exception as error:  # a model may raise anything
+        raise ComponentError(f"the model fails on sample rows: {error}", where=where, hint=hint) from error
+    for name, array in predicted.items():
+        nulls = pc.sum(pc.is_null(array, nan_is_null=pa.types.is_floating(array.type))).as_py()
+        if len(array) != len(sample) or nulls:
+            what = f"{len(array)} values of {name}, {nulls} of them null, for {len(sample)} rows"
+            raise ComponentError(what, where=where, hint=hint)
+    return len(sample)
 
 
 def _unnamed(method: Callable[[Any], Any], inputs: Any) -> Any:

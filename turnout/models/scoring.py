@@ -76,7 +76,9 @@ def check_target(labels: pd.Series, task: Task) -> None:
         classes = labels.unique()
         if len(classes) != 2:
             shown = [str(item) for item in classes[:10]]
-            raise ComponentError(f"the target has {len(classes)} classes, not two", where=where, available=shown)
+            hint = "make it a column with two values, or set task=regression for a number"
+            what = f"the target has {len(classes)} classes, not two"
+            raise ComponentError(what, where=where, available=shown, hint=hint)
     elif not pd.api.types.is_numeric_dtype(labels):
         raise ComponentError("the target of a regression is not a number", where=where, hint="set task=classification")
 

@@ -83,7 +83,8 @@ def signature_columns(model: Any) -> tuple[Column, ...]:
     found = tuple(Column(item.name, str(getattr(item.type, "name", item.type))) for item in schema.inputs)
     for column in found:
         if column.kind not in _TYPES:
-            raise ComponentError(f"column '{column.name}' is {column.kind}", where=where, available=_TYPES)
+            hint = "train the model on columns of these types"
+            raise ComponentError(f"column '{column.name}' is {column.kind}", where=where, available=_TYPES, hint=hint)
     return found
 
 
@@ -107,7 +108,9 @@ def check_columns(schema: pa.Schema, columns: Sequence[Column], others: Iterable
             faults.append(Fault(f"no column '{name}'", "data", tuple(schema.names), did_you_mean(name, schema.names)))
     for column in columns:
         if column.name in schema.names and not column.reads(kind := schema.field(column.name).type):
-            faults.append(Fault(f"the model takes {column.kind}, and the column is {kind}", f"data.{column.name}"))
+            what = f"the model takes {column.kind}, and the column is {kind}"
+            hint = "give the column the type that it had when the model was trained"
+            faults.append(Fault(what, f"data.{column.name}", (), hint))
     if faults:
         raise ComponentError("\n".join(map(str, faults)))
     asked = {*others, *(column.name for column in columns)}

@@ -10,7 +10,8 @@ from typing import Literal
 import pandas as pd
 
 from turnout.data.tables import require_among
-from turnout.data.times import moment
+from turnout.data.times import count_days
+from turnout.errors import ComponentError
 from turnout.monitoring.checks import joint
 from turnout.monitoring.checks.concept import Detector
 from turnout.monitoring.checks.drift import check_schema, column_findings
@@ -39,17 +40,39 @@ class Settings:
     least_unfairness: float = 0.1
     keys: Sequence[str] = ()
     timestamp: str = ""
+    timezone: str = "UTC"
     stale_hours: float = 0.0
 
 
+def require_questions(model: str, reference: str, settings: Settings) -> None:
+    """Raise ComponentError unless what is asked can be answered by what there is to compare with.
+
+    Args:
+        model: URI of a registered model; empty for none.
+        reference: path or URI of a table; empty for none.
+    """
+    if bool(model) == bool(reference):
+        hint = "leave one of them empty"
+        raise ComponentError("give a model or a reference, and not both", where="model, reference", hint=hint)
+    if (settings.metric or settings.concept or settings.groups) and not model:
+        raise ComponentError("only a model's performance can be measured", where="metric", hint="give a model")
+    if (settings.concept or settings.groups) and not settings.metric:
+        hint = "give the metric by which evaluate judged the model"
+        raise ComponentError("a model's errors and groups are looked at with its metric", where="metric", hint=hint)
+
+
 def check(
-    reference: Reference, current: Current, settings: Settings, predictions: Profile | None = None, until: str = ""
+    reference: Reference,
+    current: Current,
+    settings: Settings,
+    predictions: Profile | None = None,
+    until: datetime.datetime | None = None,
 ) -> tuple[Comparison, Profile]:
     """Hold a table against a reference.
 
     Args:
         predictions: counts of the model's predictions, where they are kept apart from the table.
-        until: when the newest rows should be from, ISO 8601 with a zone; now when empty.
+        until: when the newest rows should be from; None for now.
 
     Returns:
         What came of it, and the table's counts.
@@ -63,7 +86,7 @@ def check(
     # Without rows nothing is known of a column's kind, and there are too few of them anyway.
     faults = check_schema(current.schema, reference.profile) if counts.rows else []
     span = current.span(settings.timestamp) if settings.timestamp in current.schema.names else None
-    days = (span[1].date() - span[0].date()).days + 1 if span else 1
+    days = count_days(*span, settings.timezone) if span else 1
     faults += stale(span[1], settings.stale_hours, until) if span and settings.stale_hours else []
     if predictions:
         counts |= predictions
@@ -93,13 +116,9 @@ def duplicates(current: Current, keys: Sequence[str], rows: int) -> Finding:
     return Finding(", ".join(keys), "duplicates", 0.0, share, None, share, 0.0 if repeated else 1.0, text)
 
 
-def stale(newest: datetime.datetime, hours: float, until: str = "") -> list[str]:
-    """What is wrong when the newest row is older than so many hours, at a time or now.
-
-    Raises:
-        ComponentError: that is no time.
-    """
-    end = moment(until, "UTC") if until else datetime.datetime.now(datetime.UTC)
+def stale(newest: datetime.datetime, hours: float, until: datetime.datetime | None = None) -> list[str]:
+    """What is wrong when the newest row is older than so many hours, at a time in UTC or now."""
+    end = until or datetime.datetime.now(datetime.UTC)
     age = (end - newest).total_seconds() / 3600
     if age <= hours:
         return []

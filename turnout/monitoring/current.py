@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from turnout.data.parquet import open_table
+from turnout.data.times import in_utc
 from turnout.engines.spark_session import session
 from turnout.errors import ComponentError
 from turnout.monitoring.profile import Profile, count_dataset
@@ -134,6 +135,7 @@ class SparkTable:
 def _in_utc(*ends: Any) -> tuple[datetime.datetime, datetime.datetime]:
     for end in ends:
         if not isinstance(end, datetime.datetime):
-            raise ComponentError(f"not a time: {end!r}", where="timestamp")
-    first, last = (end.astimezone(datetime.UTC) if end.tzinfo else end.replace(tzinfo=datetime.UTC) for end in ends)
+            hint = "name a column of times; ingest reads those of a CSV file that are named in timestamps"
+            raise ComponentError(f"not a time: {end!r}", where="timestamp", hint=hint)
+    first, last = (in_utc(end) for end in ends)
     return first, last

@@ -15,6 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from turnout.data.times import series_in_utc
+
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Blocks = Sequence[NDArray[np.int64]]
@@ -56,8 +58,8 @@ class Dependence:
 
         Source: the design effect; Kish, Survey Sampling (1965), and for tests Rao and Scott (1981).
         """
-        here, there = self.inflation(rows / blocks), self.inflation(self.rows)
-        return (here / rows + there / reference_rows) / (1 / rows + 1 / reference_rows)
+        current_inflation, reference_inflation = self.inflation(rows / blocks), self.inflation(self.rows)
+        return (current_inflation / rows + reference_inflation / reference_rows) / (1 / rows + 1 / reference_rows)
 
     def inflation(self, rows: float = 0.0) -> float:
         """By how much fewer independent rows a block of so many tells as much; by default a block of the reference."""
@@ -127,7 +129,7 @@ def blocks_of(times: pd.Series | None, seed: int = 0) -> Blocks:
     """
     if times is None:
         return []
-    days = pd.to_datetime(times, utc=True).dt.floor("D").reset_index(drop=True)
+    days = series_in_utc(times).dt.floor("D").reset_index(drop=True)
     parts = [np.asarray(rows) for rows in days.groupby(days).indices.values() if len(rows) >= LEAST_ROWS]
     if len(parts) > MOST_BLOCKS:
         chosen = np.sort(np.random.default_rng(seed).choice(len(parts), MOST_BLOCKS, replace=False))

@@ -104,8 +104,10 @@ def judged(findings: Iterable[Finding], rate: float, least: Mapping[Check, float
     found = list(findings)
     result: list[Finding] = []
     for family in FAMILIES:
-        of = [item for item in found if item.check in family]
-        for item, p_value in zip(of, statistics.adjusted([item.p_value for item in of]), strict=True):
+        family_findings = [item for item in found if item.check in family]
+        for item, p_value in zip(
+            family_findings, statistics.adjusted([item.p_value for item in family_findings]), strict=True
+        ):
             counts = p_value <= rate and item.distance >= max(least.get(item.check, 0.0), 1e-12)
             result.append(dataclasses.replace(item, adjusted=p_value, counts=counts))
     return tuple(sorted(result, key=lambda finding: (not finding.counts, -finding.distance, finding.column)))

@@ -242,8 +242,8 @@ def aligned(one: Column, other: Column) -> tuple[tuple[Any, ...], np.ndarray[Any
     cells = tuple(dict.fromkeys([*one.cells, *other.cells]))
     counts = []
     for column in (one, other):
-        of = dict(zip(column.cells, column.counts, strict=False))
-        counts.append(np.array([*(of.get(cell, 0) for cell in cells), column.counts[-1]]))
+        known_counts = dict(zip(column.cells, column.counts, strict=False))
+        counts.append(np.array([*(known_counts.get(cell, 0) for cell in cells), column.counts[-1]]))
     return cells, counts[0], counts[1]
 
 

@@ -53,4 +53,5 @@ class Gauges(Collector):
             else:
                 write_to_textfile(target, registry)
         except OSError as error:
-            raise ComponentError(f"the metrics cannot be published: {error}", where=target) from error
+            hint = "give the path of a .prom file in a directory that exists, or the URL of a Pushgateway"
+            raise ComponentError(f"the metrics cannot be published: {error}", where=target, hint=hint) from error

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from turnout.data.parquet import open_table
+from turnout.data.tables import fetch
 from turnout.errors import ComponentError
-from turnout.models.registry import ModelVersion
+from turnout.models.registry import ModelVersion, look_up
 from turnout.models.scoring import Predictions
 from turnout.monitoring.checks import joint
 from turnout.monitoring.checks.calibration import Curve, reliability
@@ -47,7 +48,8 @@ class Scores:
         """The score that another can be held against. Raises ComponentError when the metric did not judge the model."""
         known = {item.metric for item in self.measured}
         if metric not in known:
-            raise ComponentError(f"the model was not judged by '{metric}'", where="metric", available=known)
+            hint = "ask for one of these, or evaluate the model by this metric"
+            raise ComponentError(f"the model was not judged by '{metric}'", where="metric", available=known, hint=hint)
         return next((item for item in self.measured if item.estimated == estimated), None)
 
 
@@ -83,6 +85,29 @@ class Reference:
 def nothing(version: ModelVersion) -> Reference:
     """The reference of a model that was trained without one: nothing differs from it."""
     return Reference(version.uri, Profile(0, {}), pd.DataFrame(), version)
+
+
+def find_reference(model: str, table: str, timestamp: str, required: bool) -> Reference:
+    """The reference that a user names: what a model was trained on, or a table.
+
+    Args:
+        model: URI of a registered model; empty for a table.
+        table: path or URI of Parquet; empty for a model.
+        timestamp: column of the table with each row's time; may be empty.
+        required: whether a model must have been trained with a reference.
+
+    Raises:
+        ComponentError: there is no such model or table, or the model has no reference and must.
+    """
+    if not model:
+        with tempfile.TemporaryDirectory() as directory:
+            return table_reference(str(fetch(table, "", Path(directory)).path), table, timestamp)
+    version = look_up(model)
+    known = load_reference(version)
+    if known is None and required:
+        hint = "train it again with the catalogue's train, or give a reference table"
+        raise ComponentError("the model version has no reference to compare with", where=version.uri, hint=hint)
+    return known or nothing(version)
 
 
 def table_reference(uri: str, name: str, timestamp: str = "") -> Reference:
@@ -163,7 +188,10 @@ def load_reference(version: ModelVersion) -> Reference | None:
             uri = f"runs:/{version.run_id}/{_DIRECTORY}"
             kept = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=directory))
         except (MlflowException, OSError) as error:
-            raise ComponentError(f"the model's reference cannot be had: {error}", where=version.uri) from error
+            hint = "is the artifact store of the tracking server reachable?"
+            raise ComponentError(
+                f"the model's reference cannot be had: {error}", where=version.uri, hint=hint
+            ) from error
         names = (_TRAINING, _PREDICTIONS)
         found = [Profile.from_json((kept / name).read_text()) for name in names if (kept / name).exists()]
         rows = pd.read_parquet(kept / _ROWS) if (kept / _ROWS).exists() else pd.DataFrame()

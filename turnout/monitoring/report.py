@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -84,6 +86,31 @@ def _draw(reference: Column, current: Column) -> str:
         heights = np.diff(np.interp(edges, marks, np.cumsum(share)[1::2]))
         axes.stairs(heights, edges, color=color, linewidth=2)
     return svg(figure)
+
+
+def findings_json(comparison: Comparison, judgement: Judgement, reference: str) -> str:
+    """The findings as JSON, with what was made of them.
+
+    Args:
+        reference: the name of what the table was held against.
+    """
+    verdict = {"state": judgement.state, "worse": judgement.worse, "unfair": judgement.unfair}
+    content = {"reference": reference, **verdict, "reasons": list(judgement.reasons), **comparison.to_dict()}
+    return json.dumps(content, indent=1)
+
+
+def log_metrics(artifact: Any, comparison: Comparison, rows: int, metric: str) -> None:
+    """Write the check's numbers into KFP's artifact.
+
+    Args:
+        metric: the name under which the model's performance is written, where it was measured.
+    """
+    artifact.log_metric("rows", rows)
+    artifact.log_metric("drifted", len(comparison.drifted))
+    artifact.log_metric("largest_distance", max((item.distance for item in comparison.findings), default=0.0))
+    for item in comparison.findings:
+        if item.check == "performance":
+            artifact.log_metric(metric, item.current)
 
 
 def publish_metrics(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.dataset as ds
 
-from turnout.data.parquet import open_table, pieces
-from turnout.engines.spark_session import reason
-from turnout.errors import ComponentError
+from turnout.data.parquet import Piece, open_piece, open_table, pieces
+from turnout.engines import spark
 from turnout.monitoring.profile import Profile, add, count, count_dataset
 
 
@@ -24,24 +22,10 @@ def count_on_spark(data: str, like: Profile, session: Any) -> Profile:
         ComponentError: there is none, or the Spark job failed.
     """
     dataset, prefix = open_table(data)
-    work, text = [(piece.uri, piece.row_groups) for piece in pieces(dataset, prefix, None)], like.to_json()
+    counts = spark.run(functools.partial(_count_piece, like), pieces(dataset, prefix, None), session)
+    return add([count(dataset.schema.empty_table(), like), *counts])
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        known = Profile.from_json(text)
-        for batch in batches:
-            for index in batch["id"].to_pylist():
-                uri, groups = work[index]
-                fragment, *_ = open_table(uri)[0].get_fragments()
-                piece = ds.FileSystemDataset(
-                    [fragment.subset(row_group_ids=groups)], fragment.physical_schema, fragment.format
-                )
-                yield pa.RecordBatch.from_pydict({"counts": [count_dataset(piece, known).to_json()]})
 
-    empty = count(dataset.schema.empty_table(), like)
-    if not work:
-        return empty
-    try:
-        rows = session.range(0, len(work), 1, len(work)).mapInArrow(run, "counts string").collect()
-    except Exception as error:
-        raise ComponentError(f"the Spark job failed: {reason(error)}", where="spark") from error
-    return add([empty, *(Profile.from_json(row["counts"]) for row in rows)])
+def _count_piece(like: Profile, piece: Piece) -> Profile:
+    fragment = open_piece(piece)
+    return count_dataset(ds.FileSystemDataset([fragment], fragment.physical_schema, fragment.format), like)

@@ -84,8 +84,8 @@ def ordered_statistic(reference: Counts, current: Counts) -> float:
     share = below / rows
     variance = m * (rows - m) / (rows - 1) * (share * (1 - share) - both / rows / 4)
     starts = _starts(both, GROUPS)
-    groups, here = (np.add.reduceat(of, starts) for of in (both, current))
-    of_groups = ((here - groups * m / rows) ** 2 / groups).sum() * rows**2 / (m * (rows - m))
+    groups, current_groups = (np.add.reduceat(of, starts) for of in (both, current))
+    of_groups = ((current_groups - groups * m / rows) ** 2 / groups).sum() * rows**2 / (m * (rows - m))
     value = (weight * apart**2).sum() * _scale(rows, m) + BESIDE * of_groups
     mean = (weight * variance).sum() * _scale(rows, m) + BESIDE * (len(starts) - 1) * rows / (rows - 1)
     return float(value / max(mean, 1e-300))

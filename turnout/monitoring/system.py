@@ -82,8 +82,8 @@ def _summary(pipeline: str, step: str, outcomes: list[Outcome]) -> StepSummary:
 
 def _rows(outcome: Outcome) -> float:
     """What a step says of its rows, in its metrics or of what it made; 0 when nothing."""
-    told = [artifact.metadata.get("rows") for artifact in outcome.artifacts.values()]
-    return max((float(rows) for rows in told if isinstance(rows, int | float)), default=0.0)
+    counts = [artifact.metadata.get("rows") for artifact in outcome.artifacts.values()]
+    return max((float(rows) for rows in counts if isinstance(rows, int | float)), default=0.0)
 
 
 def step_metrics(summaries: list[StepSummary]) -> Gauges:

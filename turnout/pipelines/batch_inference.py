@@ -53,8 +53,8 @@ def batch_inference(
     quarantine_limit: Annotated[float, Ge(0), Le(1)] = 0.01,
     engine: Literal["auto", "arrow", "spark"] = "auto",
     master: str = "",
-    spark_conf: dict = {},
-):
+    spark_conf: dict[str, str] = {},
+) -> None:
     """Predict the rows of a data interval with the champion, and publish them as a table.
 
     A run that starts again, or a backfill of an interval that was done before, replaces the interval's days in the
@@ -67,7 +67,7 @@ def batch_inference(
         revision: Git revision of the DVC repository; empty for the data as it is now.
         suite: Path or URI of the Great Expectations suite the rows must pass; empty for none.
         timestamp: Column with each row's time.
-        timezone: IANA name of the zone whose days the predictions are kept by.
+        timezone: IANA name of the zone of the interval, and whose days the predictions are kept by.
         feature_service: Feast feature service to join; empty for none.
         feature_repository: Path of the Feast repository.
         feature_sources: Path, URI or DVC path of the features' source tables.
@@ -84,7 +84,9 @@ def batch_inference(
         spark_conf: Further settings of the Spark session.
     """
     pinned = pin_model(model=model).set_caching_options(False)
-    ingested = ingest(source=source, revision=revision, timestamp=timestamp, since=since, until=until)
+    ingested = ingest(
+        source=source, revision=revision, timestamp=timestamp, since=since, until=until, timezone=timezone
+    )
     validated = validate(data=ingested.outputs["data"], suite=suite)
     featurised = featurise(
         entities=ingested.outputs["data"],
@@ -102,6 +104,7 @@ def batch_inference(
         model=pinned.outputs["model"],
         ignore=ignore,
         timestamp=timestamp,
+        timezone=timezone,
         prometheus=prometheus,
         check_name="flight-delay-batch-inference",
         required=False,

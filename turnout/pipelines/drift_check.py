@@ -1,7 +1,7 @@
 """Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted."""
 
 import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from kfp import dsl
@@ -75,11 +75,11 @@ def drift_check(
     task: Literal["classification", "regression"] = "classification",
     not_learned: list[str] = ["flight_id", "event_timestamp"],
     estimator: str = "lightgbm.LGBMClassifier",
-    hyperparameters: dict = HYPERPARAMETERS,
+    hyperparameters: dict[str, Any] = HYPERPARAMETERS,
     metric: Metric = "roc_auc",
     slices: list[str] = ["carrier", "origin"],
     cool_down_days: Annotated[float, Ge(0)] = 7.0,
-):
+) -> None:
     """Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted.
 
     Data that drifted starts the training pipeline as a part of this run, unless one started lately; the new model has
@@ -90,7 +90,7 @@ def drift_check(
         until: End of the interval, which is not part of it.
         source: Path or URI of the table with the rows.
         timestamp: Column with each row's time.
-        timezone: IANA name of the zone whose days the predictions are kept by.
+        timezone: IANA name of the zone of the interval, and whose days the predictions are kept by.
         keys: Columns that no two rows may have alike.
         predictions: Path or URI of the table of predictions; empty to leave them alone.
         ignore: Columns not to compare.
@@ -123,7 +123,7 @@ def drift_check(
     """
     pinned = pin_model(model=f"models:/{registered_model}@champion").set_caching_options(False)
     # A day without rows is for the monitor to tell.
-    ingested = ingest(source=source, timestamp=timestamp, since=since, until=until, allow_empty=True)
+    ingested = ingest(source=source, timestamp=timestamp, since=since, until=until, timezone=timezone, allow_empty=True)
     featurised = featurise(
         entities=ingested.outputs["data"],
         feature_service=feature_service,
@@ -154,7 +154,7 @@ def drift_check(
         check_name="flight-delay-drift-check",
     ).set_caching_options(False)
     with dsl.If(monitored.outputs["alert"] == True, name="tell"):  # noqa: E712 - KFP reads the comparison
-        told = notify(
+        notified = notify(
             title=monitored.outputs["title"],
             text=monitored.outputs["summary"],
             severity=monitored.outputs["severity"],
@@ -163,7 +163,7 @@ def drift_check(
             silence_hours=silence_hours,
             state=notices,
         ).set_caching_options(False)
-        told.set_retry(num_retries=2, backoff_duration="60s")
+        notified.set_retry(num_retries=2, backoff_duration="60s")
     with dsl.If(monitored.outputs["train"] == True, name="train_again"):  # noqa: E712
         cooled = cool_down(registered_model=registered_model, days=cool_down_days).set_caching_options(False)
         with dsl.If(cooled.outputs["start"] == True, name="cooled"):  # noqa: E712

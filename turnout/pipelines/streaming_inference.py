@@ -27,8 +27,8 @@ PREDICTIONS = Asset("flight-delay-predictions")
 def streaming_inference(
     source: str = "incoming/flights",
     kind: Literal["parquet", "kafka"] = "parquet",
-    options: dict = {},
-    columns: dict = {"flight_id": "bigint", "event_timestamp": "timestamp"},
+    options: dict[str, str] = {},
+    columns: dict[str, str] = {"flight_id": "bigint", "event_timestamp": "timestamp"},
     checkpoint: str = "checkpoints/flight_delay",
     model: str = "models:/flight-delay@champion",
     table: str = "predictions/flight_delay",
@@ -39,8 +39,8 @@ def streaming_inference(
     minutes: Annotated[float, Ge(0)] = 0.0,
     interval: str = "10 seconds",
     master: str = "",
-    spark_conf: dict = {},
-):
+    spark_conf: dict[str, str] = {},
+) -> None:
     """Predict what came since the last run, exactly once, with the champion of now.
 
     A run takes all that is there and ends; with minutes it goes on for so long. The next one, also after a failure,

@@ -1,6 +1,6 @@
 """Train a model on a table, judge it, and if it is better than the champion put it into service."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 from kfp import dsl
@@ -47,7 +47,7 @@ def training(
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
     gap_hours: Annotated[float, Ge(0)] = 24.0,
     estimator: str = "lightgbm.LGBMClassifier",
-    hyperparameters: dict = HYPERPARAMETERS,
+    hyperparameters: dict[str, Any] = HYPERPARAMETERS,
     seed: int = 0,
     metric: Metric = "roc_auc",
     minimum_improvement: Annotated[float, Ge(0)] = 0.0,
@@ -55,7 +55,7 @@ def training(
     require_champion: bool = False,
     registered_model: str = "flight-delay",
     experiment: str = "flight-delay",
-):
+) -> None:
     """Train a model on a table, judge it, and if it is better than the champion put it into service.
 
     The defaults train on the flights that left New York in 2013: will a flight arrive more than 15

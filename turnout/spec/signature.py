@@ -74,8 +74,9 @@ class Signature:
         copy.__kwdefaults__ = {name: value for name, value in self.defaults.items() if name not in positional} or None
         copy.__annotations__ = {name: self.parameters[name].annotation for name in names}
         hints = _hints(function)
-        if "return" in hints:
-            copy.__annotations__["return"] = hints["return"]
+        if "return" in hints:  # of `-> None`, hints have the class of None, which KFP would take for an output
+            returned = hints["return"]
+            copy.__annotations__["return"] = None if returned is types.NoneType else returned
         return copy
 
 

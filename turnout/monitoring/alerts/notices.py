@@ -74,10 +74,10 @@ def send(
     now = now or datetime.datetime.now(datetime.UTC)
     senders = {_name(channel): _sender(channel) for channel in channels}
     memory = UPath(state)
-    told: dict[str, dict[str, str]] = json.loads(memory.read_text()) if memory.exists() else {}
+    last_notices: dict[str, dict[str, str]] = json.loads(memory.read_text()) if memory.exists() else {}
     sent, silent, failed = [], [], {}
     for name, deliver in senders.items():
-        last = told.get(f"{notice.key} {name}", {})
+        last = last_notices.get(f"{notice.key} {name}", {})
         if last.get("digest") == notice.digest and now - datetime.datetime.fromisoformat(last["time"]) < silence:
             silent.append(name)
             continue
@@ -87,11 +87,11 @@ def send(
             failed[name] = str(error) or type(error).__name__
             continue
         sent.append(name)
-        told[f"{notice.key} {name}"] = {"digest": notice.digest, "time": now.isoformat(timespec="seconds")}
+        last_notices[f"{notice.key} {name}"] = {"digest": notice.digest, "time": now.isoformat(timespec="seconds")}
     if sent:
         if memory.protocol in ("", "file", "local"):
             memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps(told, indent=1))
+        memory.write_text(json.dumps(last_notices, indent=1))
     return Sent(tuple(sent), tuple(silent), failed)
 
 

@@ -90,15 +90,15 @@ def calibration_drift(reference: Curve, current: Curve, blocks: float = 1, seed:
         )
     before, now = reference.tables[:, usable], current.tables[:, usable]
     n, m = before.sum(axis=0), now.sum(axis=0)
-    of = reference.dependence
-    effect = of.effect(m.sum(), blocks, n.sum()) if of else 1.0
+    dependence = reference.dependence
+    effect = dependence.effect(m.sum(), blocks, n.sum()) if dependence else 1.0
     value = float(((now[1] - expected) ** 2 / spread).sum()) / effect
     positive = before[1] + now[1]
     drawn = np.random.default_rng(seed).hypergeometric(positive, n + m - positive, m, (_DRAWS, len(m)))
     extreme = int((((drawn - expected) ** 2 / spread).sum(axis=1) >= value * (1 - 1e-9)).sum())
     p_value = (1 + extreme) / (1 + _DRAWS)
-    if of:
-        p_value = max(p_value, of.p_value(value / len(m)))
+    if dependence:
+        p_value = max(p_value, dependence.p_value(value / len(m)))
     was, is_ = before[1] / n, now[1] / m
     most = int((abs(is_ - was) * m).argmax())
     given = np.array(current.chances)[usable][most] / m[most]

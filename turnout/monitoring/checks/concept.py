@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.errors import ComponentError
+from turnout.errors import ComponentError, did_you_mean
 from turnout.monitoring.findings import Finding
 
 Array = NDArray[np.float64]
@@ -51,7 +51,9 @@ def make_detector(name: Detector) -> Any:
         "hddm_w": binary.HDDMW,
     }
     if name not in makers:
-        raise ComponentError(f"no detector '{name}'", where="concept", available=get_args(Detector))
+        known = get_args(Detector)
+        hint = did_you_mean(name, known) or "choose one of these"
+        raise ComponentError(f"no detector '{name}'", where="concept", available=known, hint=hint)
     return makers[name]()
 
 
@@ -87,10 +89,10 @@ def changes(errors: Array, detector: Detector) -> list[Change]:
     up to the changes next to it.
     """
     rows, start = [], 0
-    for told in detections(errors, detector):
-        if (row := _most_apart(errors[start : told + 1])) is not None:
+    for detected in detections(errors, detector):
+        if (row := _most_apart(errors[start : detected + 1])) is not None:
             rows.append(start + row)
-        start = told + 1
+        start = detected + 1
     found = []
     for first, row, last in zip([0, *rows], rows, [*rows[1:], len(errors)], strict=False):
         before, after, spread = errors[first:row], errors[row:last], errors[first:last].std()

@@ -168,5 +168,5 @@ def _range(name: str, reference: Column, current: Column, blocks: float) -> Find
 
 def _inflations(reference: Column, current: Column, blocks: float) -> tuple[float, float]:
     """By how much fewer independent rows the reference's and the current ones tell as much."""
-    of = reference.dependence
-    return (of.inflation(), of.inflation(current.rows / blocks)) if of else (1.0, 1.0)
+    dependence = reference.dependence
+    return (dependence.inflation(), dependence.inflation(current.rows / blocks)) if dependence else (1.0, 1.0)

@@ -61,7 +61,8 @@ def check_groups(table: pd.DataFrame, names: Sequence[str], most: int = 100) -> 
     require(table, names, "groups")
     for name in names:
         if (count := table[name].nunique()) > most:
-            raise ComponentError(f"'{name}' has {count:,} values, more than {most} groups", where="groups")
+            hint = "name a column with fewer values, such as age classes in the place of ages"
+            raise ComponentError(f"'{name}' has {count:,} values, more than {most} groups", where="groups", hint=hint)
 
 
 def _kinds(truth: Array | None, rows: int) -> Iterator[tuple[str, NDArray[np.bool_]]]:

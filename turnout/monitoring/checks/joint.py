@@ -38,18 +38,18 @@ def told_apart(reference: pd.DataFrame, current: pd.DataFrame, seed: int = 0) ->
         return None
     parts = [table[names].sample(min(len(table), MOST_ROWS), random_state=seed) for table in (reference, current)]
     rows, categories = _encoded(pd.concat(parts, ignore_index=True))
-    of = np.repeat([0, 1], [len(part) for part in parts])
+    side = np.repeat([0, 1], [len(part) for part in parts])
     half = np.concatenate([np.arange(len(part)) % 2 for part in parts])  # of rows in random order
     p_values, areas, drops = [], [], np.zeros(len(names))
     with threadpool_limits(1):  # so few rows that threads only wait for each other
         for asked in (0, 1):
             learned, held = half != asked, half == asked
-            model = _fit(rows[learned], of[learned], categories, seed)
-            area, p_value = _told(model, rows[held], of[held])
+            model = _fit(rows[learned], side[learned], categories, seed)
+            area, p_value = _told(model, rows[held], side[held])
             areas.append(area)
             p_values.append(p_value)
             if p_value < 0.05:
-                drops += [area - _told(model, _shuffled(rows[held], name, seed), of[held])[0] for name in names]
+                drops += [area - _told(model, _shuffled(rows[held], name, seed), side[held])[0] for name in names]
     area = float(np.mean(areas))
     distance = max(0.0, 2 * area - 1)
     by = [names[index] for index in np.argsort(-drops, kind="stable")[:3] if drops[index] > 0.01]
@@ -73,21 +73,21 @@ def _encoded(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(columns), categories
 
 
-def _fit(rows: pd.DataFrame, of: NDArray[np.int64], categories: list[str], seed: int) -> Any:
+def _fit(rows: pd.DataFrame, side: NDArray[np.int64], categories: list[str], seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
         max_iter=40, max_leaf_nodes=15, min_samples_leaf=10, early_stopping=False, categorical_features=categories,
         class_weight="balanced", random_state=seed,
     )  # fmt: skip
-    return model.fit(rows, of)
+    return model.fit(rows, side)
 
 
-def _told(model: Any, rows: pd.DataFrame, of: NDArray[np.int64]) -> tuple[float, float]:
+def _told(model: Any, rows: pd.DataFrame, side: NDArray[np.int64]) -> tuple[float, float]:
     """The area under the curve, and how likely one as large is by guessing."""
     answers = model.predict_proba(rows)[:, 1]
-    found = stats.mannwhitneyu(answers[of == 1], answers[of == 0], alternative="greater")
-    return float(found.statistic / ((of == 1).sum() * (of == 0).sum())), float(found.pvalue)
+    found = stats.mannwhitneyu(answers[side == 1], answers[side == 0], alternative="greater")
+    return float(found.statistic / ((side == 1).sum() * (side == 0).sum())), float(found.pvalue)
 
 
 def _shuffled(rows: pd.DataFrame, name: str, seed: int) -> pd.DataFrame:

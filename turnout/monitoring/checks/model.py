@@ -10,7 +10,7 @@ import pandas as pd
 from turnout.data.tables import require
 from turnout.errors import ComponentError
 from turnout.models.estimators import plain_types
-from turnout.models.registry import load_version
+from turnout.models.files import load_estimator
 from turnout.models.scoring import predictions
 from turnout.monitoring.checks.calibration import calibration_drift, reliability
 from turnout.monitoring.checks.concept import BINARY, Detector, concept_drift
@@ -57,7 +57,7 @@ def model_findings(
     if concept and has_labels:
         require(rows, [timestamp], "timestamp")
         rows = rows.sort_values(timestamp, kind="stable")
-    model = load_version(reference.version)
+    model = load_estimator(reference.version)
     classes = tuple(getattr(model, "classes_", ()))
     task: Literal["classification", "regression"] = "classification" if classes else "regression"
     inputs = list(model.feature_names_in_)
@@ -78,7 +78,7 @@ def model_findings(
             concept_drift(wrong.astype(float), concept, lambda row: str(pd.Timestamp(times.iloc[row]).floor("s")))
         )
     if groups and not classes:
-        raise ComponentError("only a classifier's groups are compared", where="groups")
+        raise ComponentError("only a classifier's groups are compared", where="groups", hint="leave groups empty")
     for name in groups:
         result += group_differences(rows[name], found.values, truth)
     return result

@@ -66,7 +66,8 @@ def measure(metric: str, truth: Array, values: Array, blocks: Blocks = (), seed:
         ComponentError: there is no such metric, or the labels are all the same.
     """
     if metric in _TWO_CLASSES and len(np.unique(truth)) < 2:
-        raise ComponentError("the labels are all the same", where=metric)
+        hint = "take rows with both classes, such as those of a longer interval, or another metric"
+        raise ComponentError("the labels are all the same", where=metric, hint=hint)
     return _measured(metric, metric_function(metric), (truth, values), blocks, seed, estimated=False)
 
 
@@ -79,7 +80,10 @@ def estimate(metric: str, probabilities: Array, blocks: Blocks = (), seed: int =
         ComponentError: the metric is not one of a classifier.
     """
     if metric not in _WEIGHTED:
-        raise ComponentError(f"'{metric}' cannot be estimated without labels", where="metric", available=_WEIGHTED)
+        hint = "give rows that have the target, or leave metric empty"
+        raise ComponentError(
+            f"'{metric}' cannot be estimated without labels", where="metric", available=_WEIGHTED, hint=hint
+        )
     return _measured(metric, functools.partial(_expected, metric), (probabilities,), blocks, seed, estimated=True)
 
 
@@ -117,15 +121,15 @@ def held_against(reference: Measured, current: Measured, blocks: float = 1) -> F
     Args:
         blocks: in which the current rows come, such as days, where the reference knows how these differ.
     """
-    loss, of = reference.value - current.value, reference.dependence
-    inflations = (of.inflation(), of.inflation(current.rows / blocks)) if of else (1.0, 1.0)
+    loss, dependence = reference.value - current.value, reference.dependence
+    inflations = (dependence.inflation(), dependence.inflation(current.rows / blocks)) if dependence else (1.0, 1.0)
     before, now = (
         item.error * inflation**0.5 for item, inflation in zip((reference, current), inflations, strict=True)
     )
     error = float(np.hypot(before, now))
     p_value = float(stats.norm.sf(loss / error)) if error else float(loss <= 0)
-    if of and error:
-        p_value = max(p_value, of.p_value(loss / error))
+    if dependence and error:
+        p_value = max(p_value, dependence.p_value(loss / error))
     low, high = (current.value + sign * 1.96 * now for sign in (-1, 1))
     how = "estimated without labels" if current.estimated else "measured"
     text = f"{current.metric} went from {reference.value:.4f} to {current.value:.4f} ({low:.4f} to {high:.4f}), {how}"

@@ -81,6 +81,7 @@ class DagFile:
         self.plan, self.spec, self.spec_digest = plan, spec, spec_digest
         self.facts = plan.airflow
         self.names: dict[str, str] = {}
+        self.taken = {*_HOMES, "dag"}
         self.ends = _ends(plan)
         for region in plan.root.regions():
             for node in region.nodes:
@@ -259,16 +260,21 @@ class DagFile:
                 return Call("Template", [text, *([self._inputs(inputs)] if inputs else [])])
 
     def _name(self, path: str) -> None:
-        """A variable for a node: its own name, or its whole path where that is taken."""
-        taken = {*self.names.values(), *_HOMES, "dag"}
+        """A variable for a node: its own name, or its whole path where that, or one made from it, is taken."""
         for candidate in (path.rpartition(".")[2], path):
             name = re.sub(r"\W", "_", candidate, flags=re.ASCII)
             name = f"step_{name}" if not name.isidentifier() or keyword.iskeyword(name) else name
-            if name not in taken:
+            if self.taken.isdisjoint(_variables(name)):
                 break
-        while name in taken:
+        while not self.taken.isdisjoint(_variables(name)):
             name += "_"
         self.names[path] = name
+        self.taken |= _variables(name)
+
+
+def _variables(name: str) -> set[str]:
+    """The variables that a node may have: its own, and those of the tasks that are made for a group."""
+    return {name, f"{name}_when", f"{name}_items", f"{name}_end"}
 
 
 def _ends(plan: Plan) -> set[str]:

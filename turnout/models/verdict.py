@@ -1,0 +1,80 @@
+"""Whether a model is better than the champion, on rows that neither has seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from turnout.data.tables import require
+from turnout.models.estimators import Task
+from turnout.models.files import load_estimator
+from turnout.models.registry import ModelVersion
+from turnout.models.scoring import Predictions, all_scores, difference, predictions, score
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the model should become the champion, and why.
+
+    Attributes:
+        scores: of the model, by metric.
+        baseline: the score of predicting the mean for every row.
+        champion_scores: of the champion on the same rows; empty when there is none.
+    """
+
+    promote: bool
+    reasons: list[str]
+    scores: dict[str, float]
+    baseline: float
+    champion_scores: dict[str, float] = field(default_factory=dict)
+
+
+def compare_with_champion(
+    found: Predictions,
+    inputs: pd.DataFrame,
+    labels: pd.Series,
+    *,
+    task: Task,
+    metric: str,
+    minimum_improvement: float,
+    registered_model: str,
+    champion: ModelVersion | None,
+) -> Verdict:
+    """Judge a model's predictions beside the champion's; while there is none, beside predicting the mean.
+
+    Args:
+        found: the model's predictions for the rows.
+        inputs: the rows' columns for learning.
+        metric: what decides; higher is better.
+        minimum_improvement: how much better than the champion, in the metric's own unit.
+        registered_model: whose champion it is, for the reasons.
+
+    Raises:
+        ComponentError: the champion cannot be loaded, or the rows lack one of its columns.
+    """
+    scores = all_scores(task, labels, found)
+    mean = found.truth(labels).mean()
+    baseline = score(metric, labels, Predictions(found.values * 0 + mean, found.positive, found.classes))
+    if champion is None:
+        promote = scores[metric] > baseline
+        reasons = [
+            f"there is no champion of '{registered_model}' yet",
+            f"{metric} {scores[metric]:.4f} is {'better' if promote else 'not better'} than "
+            f"{baseline:.4f}, the score of predicting the mean",
+        ]
+        return Verdict(bool(promote), reasons, scores, baseline)
+    estimator = load_estimator(champion)
+    names = list(estimator.feature_names_in_)
+    require(inputs, names, f"data, for the champion (version {champion.version})")
+    theirs = predictions(estimator, inputs[names], task)
+    champion_scores = all_scores(task, labels, theirs)
+    compared = difference(metric, labels, found, theirs)
+    promote = compared.value > minimum_improvement
+    reasons = [
+        f"{metric} {scores[metric]:.4f} against {champion_scores[metric]:.4f} of the champion (version "
+        f"{champion.version}), on the same {len(labels):,} rows",
+        f"the difference {compared.value:+.4f} (95 % interval {compared.low:+.4f} to {compared.high:+.4f}) "
+        f"is {'more' if promote else 'not more'} than the {minimum_improvement:g} asked for",
+    ]
+    return Verdict(bool(promote), reasons, scores, baseline, champion_scores)
