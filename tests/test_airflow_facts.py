@@ -125,8 +125,8 @@ def test_steps_of_one_component_have_facts_of_their_own() -> None:
     document = load(f"{EXAMPLES}:nightly")
     (code,) = [text for path, text in compile_to(document).items() if path.suffix == ".py"]
     first, second = code.split("tell_2 = Step(")
-    assert "pool='default_pool'" in first
-    assert "owner='someone'" in second
+    assert 'pool="default_pool"' in first
+    assert 'owner="someone"' in second
     assert "pool=" not in second
 
 
@@ -153,4 +153,4 @@ def test_an_interval_is_given_whole_or_not_at_all() -> None:
 def test_a_timetable_is_named_by_its_class_and_literals() -> None:
     (code,) = [text for path, text in compile_to(load(f"{EXAMPLES}:workdays")).items() if path.suffix == ".py"]
     assert "schedule=make_timetable(" in code
-    assert "['0 7 * * 1-5', '0 10 * * 6']" in code
+    assert '["0 7 * * 1-5", "0 10 * * 6"]' in code

@@ -1,7 +1,8 @@
 """The settings of runtimes: one table for each runtime, which every track reads.
 
 The local track takes them from `turnout run --setting NAME=VALUE` and from variables, which are called as the setting
-with `TURNOUT_` before it; Airflow from the options of its section `[turnout]`, which `turnout.airflow.provider` makes from the same tables.
+with `TURNOUT_` before it; Airflow from the options of its section `[turnout]`, which `turnout.airflow.provider` makes
+from the same tables.
 """
 
 from __future__ import annotations
