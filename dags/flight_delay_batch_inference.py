@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:31d66495cb52956d036870160520687395e18bd33719f5484f2b470fa2842dad",
+        "spec_digest": "sha256:0c755cedf7997751d9868799f1ce1a7cc91af5f46f833a641bc23ef8b0f9d11d",
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:314ed24d59c0590bc1c9be21e32a17924d58f1359cca82e8bb950f6ead607f43",
+        "spec_digest": "sha256:142a56301b23044ff71475928af68c5d87b14e149f6a47044ca744f0cbd76b25",
     },
 ) as dag:
     ingest = Step(

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:c9e9cb7f972fa741c8d9462337f70f984369b35517ef991d992b255e0b0e8f0d",
+        "spec_digest": "sha256:d8a023e34d11c15b7a3293079e4c9f07078460bcf80ee3c3b284e3f9f09f2bb0",
     },
 ) as dag:
     ingest = Step(

@@ -26,8 +26,8 @@ from turnout.components.monitor import monitor
 from turnout.components.notify import notify
 from turnout.monitoring import statistics
 from turnout.monitoring.alerts.notices import Notice, send
+from turnout.monitoring.checked_table import current
 from turnout.monitoring.checks.drift import check_schema, compare
-from turnout.monitoring.current import current
 from turnout.monitoring.profile import Profile, add, count, make_profile
 
 PROJECT = Path(__file__).parents[1]

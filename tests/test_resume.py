@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from turnout.execution.store import ArtifactStore
-from turnout.spec.contract import Run
+from turnout.spec.step_contract import Run
 
 TURNOUT = str(Path(sys.executable).parent / "turnout")
 PROJECT = Path(__file__).parents[1]

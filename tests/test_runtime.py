@@ -15,7 +15,6 @@ from turnout.execution.launcher import launch
 from turnout.execution.store import ArtifactStore
 from turnout.runtimes.process import ProcessRuntime
 from turnout.runtimes.warm import Workers
-from turnout.spec.contract import Artifact, Run, State, Task
 from turnout.spec.deployment_spec import EnvVar, PipelineContainerSpec
 from turnout.spec.pipeline_spec import (
     ComponentInputsSpec,
@@ -26,6 +25,7 @@ from turnout.spec.pipeline_spec import (
     OutputParameterSpec,
 )
 from turnout.spec.placeholders import resolve_command, resolve_text
+from turnout.spec.step_contract import Artifact, Run, State, Task
 from turnout.spec.values import ArtifactTypeSchema, ParameterType
 
 DATASET = ArtifactTypeSchema(schema_title="system.Dataset")

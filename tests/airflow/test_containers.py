@@ -14,7 +14,7 @@ from podman import Podman
 from test_dags import ended, pulled
 
 from turnout.execution.store import ArtifactStore
-from turnout.spec.contract import Outcome, Run
+from turnout.spec.step_contract import Outcome, Run
 
 pytestmark = pytest.mark.containers
 

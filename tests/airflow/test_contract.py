@@ -12,10 +12,10 @@ from contract.cases import CASES, Case
 from contract.hostile import TEXTS
 from test_dags import pulled
 
-from turnout.airflow.view import IN_STORE
+from turnout.airflow.run_view import IN_STORE
 from turnout.execution.store import ArtifactStore
 from turnout.plan.task_ids import RUN_OUTPUTS
-from turnout.spec.contract import Run
+from turnout.spec.step_contract import Run
 
 STATES = {"success": "SUCCEEDED", "failed": "FAILED", "skipped": "SKIPPED", "upstream_failed": "NOT_TRIGGERED"}
 

@@ -146,7 +146,7 @@ def test_another_yaml_than_the_file_was_compiled_with_is_refused(bag: Any) -> No
     path = DAGS / "nested.yaml"
     text = path.read_text()
     path.write_text(text + "\n")
-    from turnout.airflow.view import read_plan
+    from turnout.airflow.run_view import read_plan
 
     read_plan.cache_clear()
     try:

@@ -22,8 +22,8 @@ from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.task import make_task
 from turnout.plan.values import Values
-from turnout.spec.contract import Run, State
 from turnout.spec.document import read_file
+from turnout.spec.step_contract import Run, State
 
 ROOT = HOME / "root"
 TEMPLATE = {

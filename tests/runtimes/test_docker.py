@@ -17,9 +17,9 @@ from turnout.execution.store import ArtifactStore
 from turnout.runtimes import docker
 from turnout.runtimes.registry import all_settings, make_step_runner
 from turnout.runtimes.settings import read_settings
-from turnout.spec.contract import Run, Task
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec
+from turnout.spec.step_contract import Run, Task
 
 RUN = Run("pipeline", "run", "2026-01-01T00:00:00Z")
 

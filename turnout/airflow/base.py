@@ -9,12 +9,12 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from turnout.airflow.expressions import Inputs, source, waits_for
-from turnout.errors import TurnoutError
+from turnout.errors import Fault, TurnoutError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from turnout.airflow.view import View
+    from turnout.airflow.run_view import View
     from turnout.plan.model import Source
 
 
@@ -58,7 +58,7 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
         try:
             return self._view.values.resolve_all(sources, self._view.iteration, self.node)
         except TurnoutError as error:
-            raise AirflowFailException(f"{error} @ {self.task_id}") from error
+            raise AirflowFailException(str(Fault(str(error), self.task_id))) from error
 
     @property
     def node(self) -> str:
@@ -71,7 +71,7 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
         Raises:
             AirflowFailException: the pipeline's YAML is not that of this file; trying again does not help.
         """
-        from turnout.airflow.view import View
+        from turnout.airflow.run_view import View
 
         try:
             return View(self, context)

@@ -15,7 +15,7 @@ from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 
 from turnout.execution.store import ArtifactStore
 from turnout.runtimes.kubernetes import STARTUP_S, Cluster, pod_name, pod_of
-from turnout.spec.contract import Task
+from turnout.spec.step_contract import Task
 
 
 def pod_operator(

@@ -35,13 +35,13 @@ class Items(PlanOperator):
         return task_ids.loop_of_items(str(self.task_id))
 
     def execute(self, context: Context) -> list[list[int]]:
-        from turnout.airflow.view import items_of
+        from turnout.airflow.run_view import items_of
 
         assert isinstance(self.inputs, dict)
         try:
             count = len(items_of(self.inputs.get("items")))
         except TurnoutError as error:
-            raise AirflowFailException(f"{error} @ {self.task_id}") from error
+            raise AirflowFailException(str(Fault(str(error), self.task_id))) from error
         _check_length(count, self.task_id)
         self.log.info("%d iterations", count)
         return [[*self._view.iteration, index] for index in range(count)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from turnout.airflow.runtimes import Process
     from turnout.plan.model import Source
-    from turnout.spec.contract import Outcome, Task
+    from turnout.spec.step_contract import Outcome, Task
 
 
 class Step(PlanOperator):
@@ -91,7 +91,7 @@ class Step(PlanOperator):
     def _finish(self, context: Context, task: Task, outcome: Outcome, key: str | None) -> None:
         """Make a step's outputs known, or fail as it did."""
         from turnout.execution.cache import Cache, is_kept
-        from turnout.spec.contract import State
+        from turnout.spec.step_contract import State
 
         view = self._view
         if outcome.state is not State.SUCCEEDED:
@@ -115,7 +115,7 @@ class Step(PlanOperator):
 
 def _short(value: Any) -> Any:
     """A value for XCom, which is Airflow's database; a longer one is in a record of the run."""
-    from turnout.airflow.view import IN_STORE, XCOM_LIMIT
+    from turnout.airflow.run_view import IN_STORE, XCOM_LIMIT
 
     return value if len(json.dumps(value)) <= XCOM_LIMIT else IN_STORE
 
@@ -147,7 +147,7 @@ class When(PlanOperator):
         try:
             true = holds(Condition(self.condition, {}), self.inputs)
         except TurnoutError as error:
-            raise AirflowFailException(f"{error} @ {self.task_id}") from error
+            raise AirflowFailException(str(Fault(str(error), self.task_id))) from error
         self.log.info("%s is %s, with %s", self.condition, str(true).lower(), self.inputs)
         if not true:
             context["ti"].xcom_push(key="return_value", value=False)
@@ -171,7 +171,7 @@ class End(PlanOperator):
         self.region = region
 
     def execute(self, context: Context) -> None:
-        from turnout.spec.contract import State
+        from turnout.spec.step_contract import State
 
         state, failed = self._view.ended(self.region, self._view.iteration)
         if state is State.SKIPPED:

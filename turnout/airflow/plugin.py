@@ -25,11 +25,11 @@ def make_app() -> FastAPI:
     from fastapi.responses import HTMLResponse
 
     from turnout.airflow.internals import may_read_runs
-    from turnout.airflow.view import setting
+    from turnout.airflow.run_view import setting
     from turnout.execution.store import ArtifactStore
     from turnout.plan.results import StepResult
     from turnout.reports.run import results_page
-    from turnout.spec.contract import Run
+    from turnout.spec.step_contract import Run
 
     app = FastAPI(title="Turnout")
     allowed = Depends(may_read_runs())

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turnout.airflow.view import View, setting
-from turnout.errors import Fault, TrackError, TurnoutError
+from turnout.airflow.run_view import View, setting
+from turnout.errors import TrackError, TurnoutError
 from turnout.execution.cache import fingerprint_with_outside
 from turnout.execution.launcher import launch, now
 from turnout.execution.runtime import Runtime
@@ -21,8 +21,8 @@ from turnout.runtimes import docker, kubernetes
 from turnout.runtimes.process import ProcessRuntime, prepared
 from turnout.runtimes.steps import key_in_image
 from turnout.runtimes.warm import Workers, is_lightweight
-from turnout.spec.contract import Outcome, State, Task
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
+from turnout.spec.step_contract import Outcome, State, Task
 
 if TYPE_CHECKING:
     import logging
@@ -83,7 +83,7 @@ def _spark_address(connection_id: str) -> dict[str, str]:
     connection = Connection.get(connection_id)
     if connection.extra_dejson.get("deploy-mode", "client") != "client":
         what, hint = "a step is its own driver, and runs with the worker", "leave deploy-mode out of the connection"
-        raise TurnoutError(str(Fault(what, f"the connection {connection_id}", (), hint)))
+        raise TurnoutError(what, where=f"the connection {connection_id}", hint=hint)
     address = f"{connection.host}:{connection.port}" if connection.port else connection.host
     return {"SPARK_REMOTE" if address.startswith("sc://") else "SPARK_MASTER": address}
 
@@ -118,7 +118,7 @@ def _login() -> docker.Login | None:
 
     connection = Connection.get(name)
     if not connection.host or not connection.login:
-        raise TurnoutError(str(Fault("a Docker connection needs a host and a login", f"the connection {name}")))
+        raise TurnoutError("a Docker connection needs a host and a login", where=f"the connection {name}")
     extra = connection.extra_dejson
     return docker.Login(
         registry=f"{connection.host}:{connection.port}" if connection.port else connection.host,

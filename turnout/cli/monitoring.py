@@ -50,7 +50,7 @@ def steps(
 ) -> None:
     """Show how long steps take, how often they fail, how many rows they process, and how much memory they need."""
     from turnout.execution.store import ArtifactStore
-    from turnout.monitoring.system import QUANTILES, step_metrics, summarise
+    from turnout.monitoring.step_statistics import QUANTILES, step_metrics, summarise
 
     with errors():
         since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)

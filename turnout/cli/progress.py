@@ -16,7 +16,7 @@ from rich.tree import Tree
 
 from turnout.plan.model import Plan, Region
 from turnout.plan.results import RunResult, StepResult, Watch
-from turnout.spec.contract import State
+from turnout.spec.step_contract import State
 
 _STYLES = {
     State.SUCCEEDED: "green",

@@ -45,7 +45,7 @@ def run(
     """Run a pipeline on this machine. Exit 0 only when the run succeeded."""
     from turnout import verbs
     from turnout.cli.progress import show_result, watching
-    from turnout.spec.contract import State
+    from turnout.spec.step_contract import State
 
     # A CI system ends a run with SIGTERM: the steps are cancelled as after an interrupt.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

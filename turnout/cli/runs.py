@@ -44,7 +44,7 @@ def show(
     from turnout.execution.runs import read_run
     from turnout.execution.store import ArtifactStore
     from turnout.plan.results import RunResult
-    from turnout.spec.contract import Run
+    from turnout.spec.step_contract import Run
 
     with errors():
         store = ArtifactStore(root)

@@ -46,7 +46,8 @@ def featurise(
     import pyarrow.dataset as ds
 
     from turnout.data.digest import content_digest
-    from turnout.data.tables import fetch, lineage, write_table
+    from turnout.data.fetching import fetch
+    from turnout.data.tables import lineage, write_table
 
     features.metadata.update(lineage(entities.metadata))
     rows = ds.dataset(entities.path, format="parquet").count_rows()

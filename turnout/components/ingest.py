@@ -43,7 +43,8 @@ def ingest(
 
     from turnout import ComponentError
     from turnout.data.digest import content_digest
-    from turnout.data.tables import fetch, read_table, within, write_table
+    from turnout.data.fetching import fetch
+    from turnout.data.tables import read_table, within, write_table
     from turnout.data.times import interval
 
     chosen = interval(since, until, timezone)

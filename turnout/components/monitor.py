@@ -107,7 +107,7 @@ def monitor(
     from turnout.data.times import days, interval
     from turnout.inference import table
     from turnout.monitoring.check import Settings, check, require_questions
-    from turnout.monitoring.current import current
+    from turnout.monitoring.checked_table import current
     from turnout.monitoring.judgement import judge
     from turnout.monitoring.profile import count
     from turnout.monitoring.reference import find_reference

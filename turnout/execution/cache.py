@@ -24,10 +24,10 @@ from upath import UPath
 
 from turnout.execution.runtime import Runtime
 from turnout.execution.store import ArtifactStore, local_path
-from turnout.spec.contract import Artifact, Outcome, State, Task
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import to_dict
 from turnout.spec.pipeline_spec import CachingOptions
+from turnout.spec.step_contract import Artifact, Outcome, State, Task
 
 
 @dataclass(frozen=True)

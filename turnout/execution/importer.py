@@ -8,10 +8,10 @@ from typing import Any
 
 from turnout.errors import StepError
 from turnout.execution.store import ArtifactStore, local_path
-from turnout.spec.contract import Artifact, Outcome, State, Task, output_type
 from turnout.spec.deployment_spec import ImporterSpec
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.placeholders import resolve_text
+from turnout.spec.step_contract import Artifact, Outcome, State, Task, output_type
 from turnout.spec.values import ABSENT
 
 

@@ -22,9 +22,9 @@ from turnout.execution.executor import MEMORY
 from turnout.execution.importer import import_artifact
 from turnout.execution.runtime import Runtime
 from turnout.execution.store import ArtifactStore
-from turnout.spec.contract import Artifact, Outcome, State, Task, executor_input, output_type
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.placeholders import resolve_command, resolve_text, task_values
+from turnout.spec.step_contract import Artifact, Outcome, State, Task, executor_input, output_type
 from turnout.spec.values import ParameterType
 
 ERROR_FILE = "TURNOUT_ERROR_FILE"

@@ -8,8 +8,8 @@ from turnout.errors import StoreError
 from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.model import Plan
-from turnout.spec.contract import Run
 from turnout.spec.document import read
+from turnout.spec.step_contract import Run
 
 
 def read_run(store: ArtifactStore, run_id: str) -> tuple[Plan, dict[str, Any]]:

@@ -26,10 +26,10 @@ from upath import UPath
 from turnout.errors import StepError, TurnoutError
 from turnout.execution.launcher import EXECUTOR_INPUT, collect, contract_of, now, stage_in, why
 from turnout.execution.store import ArtifactStore
-from turnout.spec.contract import Artifact, Outcome, Run, State, Task
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import message_from_dict, to_dict
 from turnout.spec.pipeline_spec import ComponentSpec
+from turnout.spec.step_contract import Artifact, Outcome, Run, State, Task
 
 SHARED = "/turnout"
 """The directory that the containers of a pod share."""

@@ -30,8 +30,8 @@ from upath import UPath
 
 from turnout.data.digest import content_digest
 from turnout.errors import StoreError
-from turnout.spec.contract import Outcome, Run, Task
 from turnout.spec.platform_spec import PipelineConfig
+from turnout.spec.step_contract import Outcome, Run, Task
 
 _LOCAL = ("", "file", "local")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.=@-]")

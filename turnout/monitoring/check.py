@@ -12,12 +12,12 @@ import pandas as pd
 from turnout.data.tables import require_among
 from turnout.data.times import count_days
 from turnout.errors import ComponentError
+from turnout.monitoring.checked_table import Current
 from turnout.monitoring.checks import joint
 from turnout.monitoring.checks.concept import Detector
 from turnout.monitoring.checks.drift import check_schema, column_findings
 from turnout.monitoring.checks.model import model_findings
 from turnout.monitoring.checks.performance import MOST_ROWS
-from turnout.monitoring.current import Current
 from turnout.monitoring.findings import DRIFT, MODEL, QUALITY, Check, Comparison, Finding, judged
 from turnout.monitoring.profile import Profile
 from turnout.monitoring.reference import Reference

@@ -14,15 +14,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from turnout.data.fetching import fetch
 from turnout.data.parquet import open_table
-from turnout.data.tables import fetch
 from turnout.errors import ComponentError
 from turnout.models.registry import ModelVersion, look_up
 from turnout.models.scoring import Predictions
+from turnout.monitoring.checked_table import ArrowTable
 from turnout.monitoring.checks import joint
 from turnout.monitoring.checks.calibration import Curve, reliability
 from turnout.monitoring.checks.performance import Measured, estimate, measure
-from turnout.monitoring.current import ArrowTable
 from turnout.monitoring.dependence import blocks_of
 from turnout.monitoring.profile import Profile, make_profile
 

@@ -16,7 +16,7 @@ from typing import Any
 from turnout.errors import StepError
 from turnout.plan.model import Plan, Region, Step
 from turnout.plan.values import Iteration, Values, parsed
-from turnout.spec.contract import State
+from turnout.spec.step_contract import State
 
 _UPSTREAM_FAILED = "The DAG failed because some tasks failed."
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from turnout.spec.contract import Artifact, Outcome, State
+from turnout.spec.step_contract import Artifact, Outcome, State
 
 
 @dataclass

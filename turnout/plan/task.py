@@ -9,10 +9,10 @@ from typing import Any
 from turnout.errors import Fault, StepError
 from turnout.plan.model import Step
 from turnout.plan.parameters import JSON_TYPES
-from turnout.spec.contract import Artifact, Run, Task
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
+from turnout.spec.step_contract import Artifact, Run, Task
 from turnout.spec.values import ABSENT, ParameterType
 
 

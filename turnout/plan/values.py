@@ -22,9 +22,9 @@ from turnout.plan.model import (
     Source,
     StepOutput,
 )
-from turnout.spec.contract import Artifact
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.placeholders import resolve_template, step_values
+from turnout.spec.step_contract import Artifact
 from turnout.spec.values import ABSENT
 
 Iteration = tuple[int, ...]
@@ -145,8 +145,8 @@ def _field(value: Any, keys: tuple[str | int, ...]) -> Any:
         except (KeyError, IndexError, TypeError) as error:
             if value is ABSENT:
                 return ABSENT
-            available = f"\n  available here: {', '.join(map(str, value))}" if isinstance(value, dict) else ""
-            raise StepError(f"no field {key!r} in {_short(value)}{available}") from error
+            available = map(str, value) if isinstance(value, dict) else ()
+            raise StepError(f"no field {key!r} in {_short(value)}", available=available) from error
     return value
 
 

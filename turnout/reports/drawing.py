@@ -8,7 +8,7 @@ from html import escape
 
 from turnout.plan.model import Plan, Region, Step
 from turnout.plan.results import StepResult
-from turnout.spec.contract import State
+from turnout.spec.step_contract import State
 
 COLOURS = {
     State.SUCCEEDED: "#2a9d4a",

@@ -13,7 +13,7 @@ from turnout.plan.model import Plan
 from turnout.plan.results import RunResult, StepResult
 from turnout.reports.drawing import graph, timeline
 from turnout.reports.page import Link, Section, page
-from turnout.spec.contract import Artifact, State
+from turnout.spec.step_contract import Artifact, State
 
 _LONGEST_PREVIEW = 2_000_000
 """Bytes; a longer artifact is named, not shown."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from turnout.errors import Fault, StepError
+from turnout.errors import StepError
 from turnout.execution.store import local_path
-from turnout.spec.contract import Task
 from turnout.spec.deployment_spec import PipelineContainerSpec, ResourceSpec
+from turnout.spec.step_contract import Task
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _user(context: Mapping[str, Any]) -> str | None:
     user, group = context.get("runAsUser"), context.get("runAsGroup")
     if context.get("runAsNonRoot") and not int(user or 0):
         hint = "name the user: kfp.kubernetes.set_security_context(run_as_user=...)"
-        raise StepError(str(Fault("Docker cannot tell whether the image's user is root", "runAsNonRoot", (), hint)))
+        raise StepError("Docker cannot tell whether the image's user is root", where="runAsNonRoot", hint=hint)
     return f"{user or 0}:{group}" if group else str(user) if user else None
 
 

@@ -25,9 +25,9 @@ from turnout.runtimes import process
 from turnout.runtimes.container import Container, container_of
 from turnout.runtimes.settings import Setting
 from turnout.runtimes.steps import Attempt, CommandAttempt, key_in_image, lines_of
-from turnout.spec.contract import Task
 from turnout.spec.deployment_spec import AcceleratorConfig, ResourceSpec
 from turnout.spec.pipeline_spec import CachingOptions
+from turnout.spec.step_contract import Task
 
 _DECLARED = lowered("from the file of declared secrets: [turnout] secrets")
 _ELSEWHERE = lowered("says where a pod runs; the container runs on the worker's Docker host")
@@ -202,7 +202,7 @@ class DockerRuntime:
                 log.write_bytes(client.logs(identity))
                 client.remove_container(identity, v=True, force=True)
         except (DockerException, OSError) as error:
-            raise StepError(str(Fault(f"Docker cannot run the step: {error}", self.task.path))) from error
+            raise StepError(f"Docker cannot run the step: {error}", where=self.task.path) from error
         finally:
             timer.cancel()
 
@@ -262,11 +262,11 @@ def _pull(client: Any, container: Container, on_line: Callable[[str], None]) -> 
     if policy != "Always" and client.images(name=image):
         return
     if policy == "Never":
-        raise StepError(str(Fault("the image is not here, and may not be pulled", image)))
+        raise StepError("the image is not here, and may not be pulled", where=image)
     on_line(f"pulling {image}")
     for event in client.pull(image, stream=True, decode=True):
         if "error" in event:
-            raise StepError(str(Fault(f"the image cannot be pulled: {event['error']}", image)))
+            raise StepError(f"the image cannot be pulled: {event['error']}", where=image)
 
 
 def _arguments(client: Any, container: Container, mark: str) -> dict[str, Any]:

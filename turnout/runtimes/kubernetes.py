@@ -30,10 +30,10 @@ from turnout.runtimes import process
 from turnout.runtimes.pod import BASE, LAUNCHER, manifest
 from turnout.runtimes.settings import Setting, missing
 from turnout.runtimes.steps import Attempt, CommandAttempt, key_in_image, lines_of
-from turnout.spec.contract import Outcome, State, Task
 from turnout.spec.deployment_spec import AcceleratorConfig, ImporterSpec, PipelineContainerSpec, ResourceSpec
 from turnout.spec.pipeline_spec import CachingOptions
 from turnout.spec.placeholders import resolve_text, task_values
+from turnout.spec.step_contract import Outcome, State, Task
 
 SUPPORT: dict[str, Support] = {
     **process.SUPPORT,
@@ -172,9 +172,9 @@ def read_template(path: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise StepError(str(Fault(f"the pod template cannot be read: {error}", path))) from error
+        raise StepError(f"the pod template cannot be read: {error}", where=path) from error
     if not isinstance(content, dict) or content.get("kind", "Pod") != "Pod":
-        raise StepError(str(Fault("the pod template is not a Pod", path)))
+        raise StepError("the pod template is not a Pod", where=path)
     return content
 
 
@@ -226,7 +226,7 @@ def check_reach(store: ArtifactStore, cluster: Cluster) -> None:
     )
     if not all(any(root.is_relative_to(path) for path in paths) for paths in mounts):
         hint = "name an object store, or mount the directory in the template's containers 'base' and 'launcher'"
-        raise StepError(str(Fault("pods cannot see the artifact store", f"root = {root}", (), hint)))
+        raise StepError("pods cannot see the artifact store", where=f"root = {root}", hint=hint)
 
 
 class Pods:

@@ -23,13 +23,13 @@ from turnout.execution.launcher import launch
 from turnout.execution.runtime import Runtime
 from turnout.execution.secrets import Secrets
 from turnout.execution.store import ArtifactStore
-from turnout.plan.fields import FIELDS
 from turnout.plan.support import KEPT, Support, lowered, refused
+from turnout.plan.support_table import FIELDS
 from turnout.runtimes.settings import Setting
 from turnout.runtimes.steps import Attempt
-from turnout.spec.contract import Outcome, Task
 from turnout.spec.deployment_spec import AcceleratorConfig, PipelineContainerSpec, ResourceSpec
 from turnout.spec.pipeline_spec import CachingOptions
+from turnout.spec.step_contract import Outcome, Task
 
 _POLL_S = 0.2
 
@@ -194,7 +194,7 @@ class ProcessRuntime:
                 )
         except OSError as error:
             what = f"the command cannot be run: {error.strerror}"
-            raise StepError(str(Fault(what, command[0]))) from error
+            raise StepError(what, where=command[0]) from error
         self._process = process
         if self._cancelled.is_set():
             self.cancel()
@@ -220,7 +220,7 @@ def interpreter(python: str) -> Path:
     """The path of an environment's interpreter. Raises StepError when there is none."""
     if not Path(python).is_file():
         hint = "name an existing python3, such as .venv/bin/python"
-        raise StepError(str(Fault("the interpreter of the components' environment does not exist", python, (), hint)))
+        raise StepError("the interpreter of the components' environment does not exist", where=python, hint=hint)
     # Not resolved: a virtual environment's interpreter is a link, and its place is the environment.
     return Path(python).absolute()
 
@@ -241,7 +241,7 @@ def locate(command: Sequence[str], path: str, python: Path) -> list[str]:
     program = shutil.which(command[0], path=path)
     if program is None:
         hint = f"install it into the environment of {python}"
-        raise StepError(str(Fault("the command cannot be run: no such program", command[0], (), hint)))
+        raise StepError("the command cannot be run: no such program", where=command[0], hint=hint)
     return [program, *command[1:]]
 
 

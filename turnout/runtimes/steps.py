@@ -12,9 +12,9 @@ from turnout.execution.launcher import launch
 from turnout.execution.runtime import Runtime
 from turnout.execution.secrets import Secrets
 from turnout.execution.store import ArtifactStore
-from turnout.spec.contract import Outcome, Task
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.pipeline_spec import CachingOptions
+from turnout.spec.step_contract import Outcome, Task
 
 
 class Attempt(Protocol):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from turnout.spec.contract import Run, Task
+from turnout.spec.step_contract import Run, Task
 
 _PLACEHOLDER = re.compile(r"\{\{\$(?P<reference>(?:\.[^{}]*)?)\}\}")
 _KEYED = re.compile(

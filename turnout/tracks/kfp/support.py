@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from turnout.plan.fields import FIELDS
 from turnout.plan.support import KEPT, Support, lowered
+from turnout.plan.support_table import FIELDS
 from turnout.runtimes import process
 from turnout.spec.airflow_facts import FACTS
 

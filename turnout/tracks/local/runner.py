@@ -28,9 +28,9 @@ from turnout.plan.values import Values
 from turnout.reports.run import run_report
 from turnout.runtimes.registry import make_step_runner
 from turnout.runtimes.steps import Attempt, StepRunner
-from turnout.spec.contract import Outcome, Run, State, Task
 from turnout.spec.document import digest, write
 from turnout.spec.placeholders import run_values
+from turnout.spec.step_contract import Outcome, Run, State, Task
 from turnout.spec.values import ABSENT
 from turnout.tracks.local import DEFAULT_RUNTIME, TRACK
 from turnout.tracks.registry import DEFAULTS, Options
@@ -87,7 +87,7 @@ def resume(
     """
     plan, record = read_run(store, run_id)
     if record["state"] == State.SUCCEEDED:
-        raise StoreError(str(Fault(f"the run '{run_id}' has succeeded; there is nothing to resume", str(store.root))))
+        raise StoreError(f"the run '{run_id}' has succeeded; there is nothing to resume", where=str(store.root))
     steps = _step_runner(plan, store, options)
     info = with_workspace(Run(plan.name, run_id, record["create_time"]), plan.config, store)
     known = {"pipeline", "run_id", "parameters", "create_time", "spec"}
@@ -196,7 +196,7 @@ class _Runner:
         executions = list(self.progress.executions())
         steps = [self._result(execution) for execution in executions if isinstance(execution.node, Step)]
         errors = [
-            f"{execution.error} @ {execution.path}"
+            str(Fault(execution.error, execution.path))
             for execution in executions
             if execution.error and not isinstance(execution.node, Step)
         ]
@@ -205,7 +205,7 @@ class _Runner:
             try:
                 value = self.values.resolve(source, ())
             except StepError as error:
-                errors.append(f"{error} @ {name}")
+                errors.append(str(Fault(str(error), name)))
             else:
                 if value is not ABSENT:
                     outputs[name] = plain(value)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from turnout.monitoring.prometheus import Gauges
-from turnout.spec.contract import Outcome, State
+from turnout.spec.step_contract import Outcome, State
 
 QUANTILES = (0.5, 0.95, 0.99)
 

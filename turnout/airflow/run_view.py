@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, conf
 
 from turnout.airflow.provider import SECTION
-from turnout.errors import Fault, StepError, TurnoutError
+from turnout.errors import StepError, TurnoutError
 from turnout.execution.store import ArtifactStore, with_workspace
 from turnout.plan import task_ids
 from turnout.plan.link import link
 from turnout.plan.model import Node, Plan, Region, Step
 from turnout.plan.parameters import empty_value, with_data_interval
 from turnout.plan.values import Iteration, Values, parsed
-from turnout.spec.contract import Run, State
 from turnout.spec.document import digest as digest_of
 from turnout.spec.document import read
 from turnout.spec.placeholders import run_values
+from turnout.spec.step_contract import Run, State
 from turnout.spec.values import ABSENT
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class View:
         node = self.nodes.get(path)
         if not isinstance(node, Step):
             steps = tuple(step.path for step in self.plan.steps())
-            raise TurnoutError(str(Fault(f"no step '{path}'", self.plan.name, steps)))
+            raise TurnoutError(f"no step '{path}'", where=self.plan.name, available=steps)
         return node
 
     # --- loops: an iteration is one index for each loop, an instance of a mapped task has one index ---------
@@ -298,10 +298,10 @@ def read_plan(path: str, digest: str) -> Plan:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         hint = "deploy the .yaml together with the .py file"
-        raise TurnoutError(str(Fault(f"the pipeline cannot be read: {error.strerror}", path, (), hint))) from error
+        raise TurnoutError(f"the pipeline cannot be read: {error.strerror}", where=path, hint=hint) from error
     if digest_of(text) != digest:
         hint = "run turnout compile, and deploy both files"
-        raise TurnoutError(str(Fault("not the pipeline that the DAG file was compiled with", path, (), hint)))
+        raise TurnoutError("not the pipeline that the DAG file was compiled with", where=path, hint=hint)
     return link(read(text, where=path))
 
 
@@ -311,6 +311,6 @@ def setting(name: str, *, required: bool = True) -> str:
     if required and not value:
         variable = f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
         raise TurnoutError(
-            str(Fault(f"[{SECTION}] {name} is not set", "the Airflow configuration", (), f"or set {variable}"))
+            f"[{SECTION}] {name} is not set", where="the Airflow configuration", hint=f"or set {variable}"
         )
     return str(value)
