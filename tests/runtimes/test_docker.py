@@ -15,8 +15,8 @@ from waiting import wait
 from turnout.errors import StepError, TrackError
 from turnout.execution.store import ArtifactStore
 from turnout.runtimes import docker
-from turnout.runtimes.registry import all_settings, make_step_runner
-from turnout.runtimes.settings import read_settings
+from turnout.runtimes.registry import make_step_runner
+from turnout.runtimes.settings import all_settings, read_settings
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec
 from turnout.spec.step_contract import Run, Task

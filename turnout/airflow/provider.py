@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnout.runtimes.registry import all_settings
-from turnout.runtimes.settings import Setting
+from turnout.runtimes.settings import Setting, all_settings
 
 SECTION = "turnout"
 

@@ -23,7 +23,7 @@ from turnout.execution.store import ArtifactStore
 from turnout.plan.support import KEPT, Support, lowered, refused
 from turnout.runtimes import process
 from turnout.runtimes.container import Container, container_of
-from turnout.runtimes.settings import Setting
+from turnout.runtimes.settings import DOCKER
 from turnout.runtimes.steps import Attempt, CommandAttempt, key_in_image, lines_of
 from turnout.spec.deployment_spec import AcceleratorConfig, ResourceSpec
 from turnout.spec.pipeline_spec import CachingOptions
@@ -66,13 +66,7 @@ SUPPORT: dict[str, Support] = {
 }
 """What becomes of a step's settings in a container of Docker."""
 
-SETTINGS = (
-    Setting(
-        "docker_host",
-        "Address of Docker's engine, for the docker runtime; the variable DOCKER_HOST's when empty.",
-        "unix:///var/run/docker.sock",
-    ),
-)
+SETTINGS = DOCKER
 
 LABEL = "turnout.task"
 """A container's label with the digest of its task, by which a later attempt finds what a killed runner has left."""

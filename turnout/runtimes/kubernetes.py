@@ -28,7 +28,7 @@ from turnout.execution.store import ArtifactStore
 from turnout.plan.support import KEPT, Support, refused
 from turnout.runtimes import process
 from turnout.runtimes.pod import BASE, LAUNCHER, manifest
-from turnout.runtimes.settings import Setting, missing
+from turnout.runtimes.settings import KUBERNETES, LAUNCHER_IMAGE, missing
 from turnout.runtimes.steps import Attempt, CommandAttempt, key_in_image, lines_of
 from turnout.spec.deployment_spec import AcceleratorConfig, ImporterSpec, PipelineContainerSpec, ResourceSpec
 from turnout.spec.pipeline_spec import CachingOptions
@@ -48,24 +48,7 @@ SUPPORT: dict[str, Support] = {
 }
 """What becomes of a step's settings in a pod."""
 
-LAUNCHER_IMAGE = Setting(
-    "launcher_image",
-    "Image with Turnout and the store's libraries, whose containers stage the artifacts of pods.",
-    "registry.example.com/turnout:0.1.0",
-    default=None,
-)
-SETTINGS = (
-    Setting("namespace", "Namespace of the pods; the connection's when empty.", "ml"),
-    LAUNCHER_IMAGE,
-    Setting(
-        "pod_template",
-        "YAML file of a pod to start from. Its container `launcher` says more of those that stage (credentials, "
-        "volumes), its container `base` of the step's own.",
-        "/etc/turnout/pod.yaml",
-    ),
-    Setting("kube_config", "File that tells how to reach the cluster; found as kubectl does when empty.", "kube.yaml"),
-    Setting("kube_context", "Context in that file; its current one when empty.", "training"),
-)
+SETTINGS = KUBERNETES
 
 STARTUP_S = 1800
 """Before the image is there a pod has not started, and images of this trade are large."""

@@ -25,7 +25,7 @@ from turnout.execution.secrets import Secrets
 from turnout.execution.store import ArtifactStore
 from turnout.plan.support import KEPT, Support, lowered, refused
 from turnout.plan.support_table import FIELDS
-from turnout.runtimes.settings import Setting
+from turnout.runtimes.settings import PROCESS
 from turnout.runtimes.steps import Attempt
 from turnout.spec.deployment_spec import AcceleratorConfig, PipelineContainerSpec, ResourceSpec
 from turnout.spec.pipeline_spec import CachingOptions
@@ -74,15 +74,7 @@ SUPPORT: dict[str, Support] = {
 }
 """What becomes of a step's settings in a process."""
 
-SETTINGS = (
-    Setting(
-        "python",
-        "Interpreter of the components' environment, in which steps run.",
-        "/opt/components/bin/python",
-        default=None,
-    ),
-    Setting("directory", "Working directory of steps; the worker's own when empty.", "/opt/project"),
-)
+SETTINGS = PROCESS
 
 
 class Processes:

@@ -35,11 +35,6 @@ _WAYS: dict[str, _Way] = {
 }
 
 
-def all_settings() -> list[Setting]:
-    """The settings of all runtimes, each once."""
-    return list({setting.name: setting for way in _WAYS.values() for setting in way.settings}.values())
-
-
 def make_step_runner(runtime: str, given: Mapping[str, str], store: ArtifactStore) -> StepRunner:
     """What runs the steps of one run.
 

@@ -2,7 +2,7 @@
 
 The local track takes them from `turnout run --setting NAME=VALUE` and from variables, which are called as the setting
 with `TURNOUT_` before it; Airflow from the options of its section `[turnout]`, which `turnout.airflow.provider` makes
-from the same tables.
+from the same tables. They stand here, and not with the runtimes, since every process of Airflow reads them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,49 @@ class Setting:
     def variable(self) -> str:
         """The environment variable that gives it to the local track."""
         return f"TURNOUT_{self.name.upper()}"
+
+
+PROCESS = (
+    Setting(
+        "python",
+        "Interpreter of the components' environment, in which steps run.",
+        "/opt/components/bin/python",
+        default=None,
+    ),
+    Setting("directory", "Working directory of steps; the worker's own when empty.", "/opt/project"),
+)
+
+DOCKER = (
+    Setting(
+        "docker_host",
+        "Address of Docker's engine, for the docker runtime; the variable DOCKER_HOST's when empty.",
+        "unix:///var/run/docker.sock",
+    ),
+)
+
+LAUNCHER_IMAGE = Setting(
+    "launcher_image",
+    "Image with Turnout and the store's libraries, whose containers stage the artifacts of pods.",
+    "registry.example.com/turnout:0.1.0",
+    default=None,
+)
+KUBERNETES = (
+    Setting("namespace", "Namespace of the pods; the connection's when empty.", "ml"),
+    LAUNCHER_IMAGE,
+    Setting(
+        "pod_template",
+        "YAML file of a pod to start from. Its container `launcher` says more of those that stage (credentials, "
+        "volumes), its container `base` of the step's own.",
+        "/etc/turnout/pod.yaml",
+    ),
+    Setting("kube_config", "File that tells how to reach the cluster; found as kubectl does when empty.", "kube.yaml"),
+    Setting("kube_context", "Context in that file; its current one when empty.", "training"),
+)
+
+
+def all_settings() -> list[Setting]:
+    """The settings of all runtimes, each once."""
+    return list({setting.name: setting for setting in (*PROCESS, *DOCKER, *KUBERNETES)}.values())
 
 
 def read_settings(
