@@ -17,8 +17,17 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+PATIENCE = 5
+"""How many times longer than on a quiet machine a test waits: several run at once."""
+
+
 def wait(condition: Callable[[], Any], what: str, seconds: float) -> Any:
-    """What a condition gives, when it gives something."""
+    """What a condition gives, when it gives something.
+
+    Args:
+        seconds: that it may take on a quiet machine.
+    """
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := condition():

@@ -14,8 +14,8 @@ from test_dags import pulled
 
 from turnout.airflow.run_view import IN_STORE
 from turnout.execution.store import ArtifactStore
-from turnout.plan.task_ids import RUN_OUTPUTS
 from turnout.spec.step_contract import Run
+from turnout.task_ids import RUN_OUTPUTS
 
 STATES = {"success": "SUCCEEDED", "failed": "FAILED", "skipped": "SKIPPED", "upstream_failed": "NOT_TRIGGERED"}
 

@@ -118,6 +118,7 @@ def test_a_false_condition_skips_its_group(bag: Any) -> None:
         "count": "success",
         "condition-1-when": "skipped",
         "condition-1.count-2": "skipped",
+        "outputs-of-the-run": "success",
     }
 
 

@@ -8,11 +8,11 @@ import attrs
 from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowFailException
 
+from turnout import task_ids
 from turnout.airflow.base import PlanOperator
 from turnout.airflow.expressions import Collected, Item
 from turnout.airflow.internals import DictOfListsExpandInput, MappedTaskGroup, TaskGroupContext
 from turnout.errors import Fault, TurnoutError
-from turnout.plan import task_ids
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

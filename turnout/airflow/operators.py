@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from turnout.airflow.base import PlanOperator
 from turnout.airflow.links import MlflowRun, Results, mlflow_run
 from turnout.errors import Fault, TurnoutError
-from turnout.plan.task_ids import group_of_gate
+from turnout.task_ids import group_of_gate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, conf
 
+from turnout import task_ids
 from turnout.airflow.provider import SECTION
 from turnout.errors import StepError, TurnoutError
 from turnout.execution.store import ArtifactStore, with_workspace
-from turnout.plan import task_ids
 from turnout.plan.link import link
 from turnout.plan.model import Node, Plan, Region, Step
 from turnout.plan.parameters import empty_value, with_data_interval

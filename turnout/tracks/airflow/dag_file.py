@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from turnout import task_ids
 from turnout.errors import Fault
-from turnout.plan import task_ids
 from turnout.plan.model import (
     Collected,
     Constant,
