@@ -187,9 +187,9 @@ def make_runtime(view: View, step: Step) -> Process:
     Raises:
         TrackError: there is no such runtime, or the pipeline asks for what it cannot do.
     """
-    from turnout.tracks.airflow import faults
+    from turnout.tracks.airflow import runtime_faults
 
     name = setting("runtime", required=False) or "process"
-    if found := faults(view.plan, name):
+    if found := runtime_faults(view.plan, name):
         raise TrackError(found)
     return _RUNTIMES[name](view, step, view.values.settings(step.kubernetes, view.iteration))

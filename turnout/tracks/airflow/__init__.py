@@ -11,7 +11,6 @@ from turnout.plan.model import Plan
 from turnout.plan.support import Support, refusals
 from turnout.runtimes.registry import RUNTIMES, any_runtime, unknown_runtime
 from turnout.spec.document import digest, write
-from turnout.tracks.airflow.dag_file import DagFile, dag_faults
 from turnout.tracks.airflow.support import SUPPORT
 from turnout.tracks.registry import Track
 
@@ -24,11 +23,20 @@ def _support(runtime: str | None) -> Mapping[str, Support]:
     return {**(_RUNTIMES[runtime] if runtime else any_runtime(_RUNTIMES)), **SUPPORT}
 
 
-def faults(plan: Plan, runtime: str | None = None) -> list[Fault]:
-    """What keeps a plan from being a DAG, or from running with a runtime."""
+def runtime_faults(plan: Plan, runtime: str | None) -> list[Fault]:
+    """What keeps a plan's steps from running with a runtime; a step asks this each time that it runs."""
     if runtime and runtime not in _RUNTIMES:
         return [unknown_runtime(runtime, "[turnout] runtime", _RUNTIMES)]
-    return [*refusals(plan.document, _support(runtime)), *artifact_lists(plan), *dag_faults(plan)]
+    return [*refusals(plan.document, _support(runtime)), *artifact_lists(plan)]
+
+
+def faults(plan: Plan, runtime: str | None = None) -> list[Fault]:
+    """What keeps a plan from being a DAG, or from running with a runtime."""
+    from turnout.tracks.airflow.dag_file import dag_faults
+
+    if runtime and runtime not in _RUNTIMES:
+        return runtime_faults(plan, runtime)
+    return [*runtime_faults(plan, runtime), *dag_faults(plan)]
 
 
 def compile_plan(plan: Plan) -> dict[Path, str]:
@@ -37,6 +45,8 @@ def compile_plan(plan: Plan) -> dict[Path, str]:
     Raises:
         TrackError: the pipeline asks for what this track cannot do.
     """
+    from turnout.tracks.airflow.dag_file import DagFile
+
     if found := faults(plan):
         raise TrackError(found)
     spec = write(plan.document)
