@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -363,55 +364,81 @@ def test_what_fails_in_another_process_is_told_and_changes_nothing(
 
 def test_days_written_at_once_and_out_of_order_are_all_there(fitted: Any, tmp_path: Path) -> None:
     make_table(12_000, days=12).to_parquet(tmp_path / "in.parquet", index=False, row_group_size=500)
-    days = [5, 11, 1, 8, 2, 12, 3, 9, 4, 10, 6, 7, 5]
+    days = [11, 1, 8, 2, 12, 5, 3, 9, 4, 10, 6, 7]
 
     def run(day: int) -> None:
         Ran(tmp_path, tmp_path / "in.parquet", since=f"2024-01-{day:02}", until=f"2024-01-{day + 1:02}")
 
+    run(5)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(run, days))
     found = rows_of(tmp_path / "out")
     assert found["id"].tolist() == list(range(12_000))
 
 
+SMALL = pa.schema([("x", pa.int64()), ("date", pa.string())])
+
+
+def small_parts(table: Path, days: list[str]) -> list[tables.Part]:
+    """One new file of one row for each day."""
+    parts = []
+    for day in days:
+        file = table / f"date={day}" / f"{uuid.uuid4()}.parquet"
+        file.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"x": [1]}), file)
+        parts.append(tables.Part(str(table), str(file.relative_to(table)), day, 1, file.stat().st_size, 0))
+    return parts
+
+
+def replace_days(prepared: Any, days: list[str]) -> None:
+    table = Path(prepared.table_uri.removeprefix("file://"))
+    tables.replace(prepared, small_parts(table, days), days, {})
+
+
 def test_runs_that_begin_at_once_make_one_table(tmp_path: Path) -> None:
-    schema = pa.schema([("x", pa.int64()), ("date", pa.string())])
     with ThreadPoolExecutor(8) as pool:
         for number in range(30):
-            found = pool.map(lambda table: tables.prepare(table, schema).version(), [str(tmp_path / str(number))] * 8)
+            found = pool.map(lambda table: tables.prepare(table, SMALL).version(), [str(tmp_path / str(number))] * 8)
             assert list(found) == [0] * 8
 
 
+@pytest.mark.parametrize("existing", [[], ["2024-01-01"], ["2024-01-01", "2024-01-02", "2024-01-03"]])
+@pytest.mark.parametrize("days", [["2024-01-01"], ["2024-01-01", "2024-01-02"]])
+def test_of_two_runs_of_one_day_the_later_fails_and_nothing_is_doubled(
+    existing: list[str], days: list[str], tmp_path: Path
+) -> None:
+    replace_days(tables.prepare(str(tmp_path), SMALL), existing)
+    later, sooner = (tables.prepare(str(tmp_path), SMALL) for _ in range(2))
+    replace_days(sooner, days)
+    with pytest.raises(ComponentError, match="another run wrote the same dates meanwhile"):
+        replace_days(later, ["2024-01-01", "2024-01-03"])
+    assert sorted(map(str, tables.read(str(tmp_path))["date"].to_pylist())) == sorted({*existing, *days})
+
+
+def test_runs_of_other_days_and_streams_go_on_when_a_day_is_replaced(tmp_path: Path) -> None:
+    replace_days(tables.prepare(str(tmp_path), SMALL), ["2024-01-01", "2024-01-02"])
+    again, other, new, stream = (tables.prepare(str(tmp_path), SMALL) for _ in range(4))
+    replace_days(again, ["2024-01-01"])
+    replace_days(other, ["2024-01-02"])
+    replace_days(new, ["2024-01-03"])
+    tables.append(stream, small_parts(tmp_path, ["2024-01-03"]), "a stream", 0, {})
+    days = sorted(map(str, tables.read(str(tmp_path))["date"].to_pylist()))
+    assert days == ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-03"]
+
+
 def test_runs_of_many_days_that_end_at_once_are_all_there(tmp_path: Path) -> None:
-    schema = pa.schema([("x", pa.int64()), ("date", pa.string())])
     days = [f"2024-{month:02}-{day:02}" for month in (1, 2) for day in range(1, 29)]
-
-    def run(day: str) -> None:
-        prepared = tables.prepare(str(tmp_path), schema)
-        file = tmp_path / f"date={day}" / "part.parquet"
-        file.parent.mkdir()
-        pq.write_table(pa.table({"x": [1]}), file)
-        part = tables.Part(str(tmp_path), str(file.relative_to(tmp_path)), day, 1, file.stat().st_size, 0)
-        tables.replace(prepared, [part], [day], {})
-
     with ThreadPoolExecutor(32) as pool:
-        list(pool.map(run, days))
+        list(pool.map(lambda day: replace_days(tables.prepare(str(tmp_path), SMALL), [day]), days))
     assert sorted(map(str, tables.read(str(tmp_path))["date"].to_pylist())) == days
 
 
-def test_two_runs_of_one_day_never_double_it(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
-    Ran(tmp_path, table)
-    schema = tables.read(str(tmp_path / "out")).schema
-    stale = tables.prepare(str(tmp_path / "out"), schema)
-    parts = [
-        tables.Part(str(tmp_path / "out"), action["path"], "2024-01-01", action["num_records"], action["size_bytes"], 0)
-        for action in stale.get_add_actions(flatten=True).to_struct_array().to_pylist()
-        if action["partition.date"] == datetime.date(2024, 1, 1)
-    ]
-    Ran(tmp_path, table, since="2024-01-01", until="2024-01-02")
-    with pytest.raises(ComponentError, match="another run wrote the same dates meanwhile"):
-        tables.replace(stale, parts, ["2024-01-01"], {})
-    assert rows_of(tmp_path / "out")["id"].tolist() == list(range(ROWS))
+def test_of_two_writers_of_one_batch_the_later_fails(tmp_path: Path) -> None:
+    first, second = (tables.prepare(str(tmp_path), SMALL) for _ in range(2))
+    tables.append(first, small_parts(tmp_path, ["2024-01-01"]), "a stream", 0, {})
+    with pytest.raises(ComponentError, match="another run wrote the same batch meanwhile"):
+        tables.append(second, small_parts(tmp_path, ["2024-01-01"]), "a stream", 0, {})
+    assert tables.read(str(tmp_path)).num_rows == 1
 
 
 KILLED = """

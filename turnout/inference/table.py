@@ -92,6 +92,9 @@ def _opened(table: str, schema: pa.Schema) -> Any:
 def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], properties: Mapping[str, str]) -> int:
     """Make files the content of the table's partitions of some dates, at once; the table's new version.
 
+    Each date is held by a transaction id: of two runs of one date that began from the same version, the later fails,
+    also when the date had no rows before.
+
     Args:
         prepared: the table as `prepare` gave it, before the work began.
         parts: files under the table's directory.
@@ -101,7 +104,8 @@ def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], properti
     Raises:
         ComponentError: somebody replaced the same dates meanwhile, or the table cannot be written.
     """
-    return _commit(prepared, parts, "overwrite", properties, replaced=[(DATE, "in", list(dates))])
+    holds = {f"{DATE}={date}": int(prepared.version()) for date in dates}
+    return _commit(prepared, parts, properties, holds, "dates", replaced=[(DATE, "in", list(dates))])
 
 
 def append(prepared: Any, parts: Iterable[Part], stream: str, batch: int, properties: Mapping[str, str]) -> int:
@@ -114,9 +118,7 @@ def append(prepared: Any, parts: Iterable[Part], stream: str, batch: int, proper
     Raises:
         ComponentError: somebody else added the batch meanwhile, or the table cannot be written.
     """
-    from deltalake import Transaction
-
-    return _commit(prepared, parts, "append", properties, once=[Transaction(stream, batch)])
+    return _commit(prepared, parts, properties, {stream: batch}, "batch")
 
 
 def appended(prepared: Any, stream: str, batch: int) -> bool:
@@ -129,12 +131,17 @@ def appended(prepared: Any, stream: str, batch: int) -> bool:
 def _commit(
     prepared: Any,
     parts: Iterable[Part],
-    mode: Any,
     properties: Mapping[str, str],
+    holds: Mapping[str, int],
+    what: str,
     replaced: Any = None,
-    once: Any = None,
 ) -> int:
-    from deltalake import CommitProperties
+    """Add files and replace partitions in one commit, unless somebody else committed one of the transaction ids.
+
+    delta-rs takes every commit for a reader of the whole table: it refuses one if any row was replaced meanwhile, of
+    whichever date. So a commit that is refused is tried again from the table as it is now, if nobody has its ids.
+    """
+    from deltalake import CommitProperties, Transaction
     from deltalake.exceptions import CommitFailedError, DeltaError
     from deltalake.transaction import AddAction
 
@@ -142,26 +149,32 @@ def _commit(
         AddAction(part.path, part.size, {DATE: part.date}, part.modified, True, json.dumps({"numRecords": part.rows}))
         for part in parts
     ]
-    try:
-        prepared.create_write_transaction(
-            actions,
-            mode,
-            prepared.schema(),
-            partition_by=[DATE],
-            partition_filters=replaced,
-            commit_properties=CommitProperties(dict(properties), max_commit_retries=RETRIES, app_transactions=once),
-        )
-        prepared.update_incremental()
-    except CommitFailedError as error:
-        what, hint = "batch", "run the step again"
-        if replaced:
-            what, hint = "dates", "run the step again: it replaces the whole interval"
-        raise ComponentError(f"another run wrote the same {what} meanwhile: {error}", where=prepared.table_uri,
-                             hint=hint) from error  # fmt: skip
-    except (DeltaError, OSError) as error:
-        hint = "check space and permissions there, and run the step again: the table is as it was before"
-        raise ComponentError(f"the table cannot be written: {error}", where=prepared.table_uri, hint=hint) from error
-    return int(prepared.version())
+    ids = [Transaction(name, number) for name, number in holds.items()]
+    before = [prepared.transaction_version(name) for name in holds]
+    while True:
+        try:
+            prepared.create_write_transaction(
+                actions,
+                "overwrite" if replaced else "append",
+                prepared.schema(),
+                partition_by=[DATE],
+                partition_filters=replaced,
+                commit_properties=CommitProperties(dict(properties), max_commit_retries=RETRIES, app_transactions=ids),
+            )
+            prepared.update_incremental()
+            return int(prepared.version())
+        except CommitFailedError as error:
+            version = prepared.version()
+            prepared.update_incremental()
+            if prepared.version() == version or [prepared.transaction_version(name) for name in holds] != before:
+                hint = f"run the step again: it writes the {what} once"
+                raise ComponentError(f"another run wrote the same {what} meanwhile: {error}",
+                                     where=prepared.table_uri, hint=hint) from error  # fmt: skip
+        except (DeltaError, OSError) as error:
+            hint = "check space and permissions there, and run the step again: the table is as it was before"
+            raise ComponentError(
+                f"the table cannot be written: {error}", where=prepared.table_uri, hint=hint
+            ) from error
 
 
 def read(table: str, dates: Sequence[str] = (), columns: Sequence[str] | None = None) -> pa.Table:
