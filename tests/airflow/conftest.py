@@ -60,6 +60,21 @@ def run_program(text: str, *arguments: Any, **more: Any) -> str:
     return subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True, **more).stdout
 
 
+def run_dag(dag: Any, conf: dict[str, Any] | None = None) -> Any:
+    """The run of a DAG in this process, as `dag.test()` makes it.
+
+    Each call of that reads all files of the DAG's bundle and writes them to the database: here the DAG's file is one.
+    """
+    bundle = {
+        "name": dag.dag_id,
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": dag.fileloc},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
+        return dag.test(run_conf=conf)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests have the database, but for those of the standalone Airflow, which makes one of its own."""
     for item in items:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DAGS, HOME, RANDOM
+from conftest import DAGS, HOME, RANDOM, run_dag
 from contract.cases import CASES, Case
 from contract.hostile import TEXTS
 from test_dags import pulled
@@ -36,7 +36,7 @@ def test_the_contract(case: Case, bag: Any, tmp_path: Path) -> None:
     }
     assert not bag.import_errors
     dag = bag.dags[case.shape.replace("_", "-")]
-    run = dag.test(run_conf=parameters)
+    run = run_dag(dag, parameters)
     instances = labelled(dag, run)
     assert {label: STATES[str(item.state)] for label, item in instances.items()} == {
         label: state for label, state in case.steps.items() if label in instances or not never_was(label)
@@ -51,7 +51,7 @@ def test_the_contract(case: Case, bag: Any, tmp_path: Path) -> None:
 def test_hostile_texts_pass_through_unchanged(bag: Any) -> None:
     struct = {text[:100] or "empty": [text, {"inner": text}] for text in TEXTS[:-1]}
     dag = bag.dags["hostile"]
-    run = dag.test(run_conf={"texts": TEXTS, "struct": struct})
+    run = run_dag(dag, {"texts": TEXTS, "struct": struct})
     assert str(run.state) == "success"
     found = [pulled(run, "for-loop-1.told", "Output", index) for index in range(len(TEXTS))]
     wanted = [{"read": text, "metadata": {"text": text, "struct": struct}, "text": text} for text in TEXTS]
@@ -68,7 +68,7 @@ def test_a_random_pipeline_ends_as_everywhere(index: int) -> None:
 
     bag = DagBag(str(DAGS / "random" / f"random_{index}.py"), bundle_name="dags-folder")
     dag = bag.dags[f"random-{index}"]
-    run = dag.test()
+    run = run_dag(dag)
     expected = json.loads((DAGS / "random" / f"random-{index}.json").read_text())
     states, values = {}, {}
     for label, item in labelled(dag, run).items():

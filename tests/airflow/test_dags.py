@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COMPONENTS, DAGS, HOME, PROJECT, run_program
+from conftest import COMPONENTS, DAGS, HOME, PROJECT, run_dag, run_program
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def bag() -> Any:
 
 def ended(bag: Any, name: str, conf: dict[str, Any] | None = None) -> tuple[str, dict[str, str], Any]:
     """State of a test run, states of its tasks, and the run."""
-    run = bag.dags[name].test(run_conf=conf or {})
+    run = run_dag(bag.dags[name], conf)
     return str(run.state), {item.task_id: str(item.state) for item in run.get_task_instances()}, run
 
 

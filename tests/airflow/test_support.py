@@ -8,7 +8,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from conftest import COMPONENTS, DAGS, PROJECT
+from conftest import COMPONENTS, DAGS, PROJECT, run_dag
 from contract.facts import OUTPUT, every_fact
 from test_dags import pulled
 
@@ -32,7 +32,7 @@ def test_what_is_stated_seldom_runs_as_on_the_local_track(dags: dict[str, Any]) 
     dag = dags["facts"]
     assert (dag.dag_display_name, dag.tags) == ("All facts", {"facts"})
     assert dag.dagrun_timeout == datetime.timedelta(hours=1)
-    run = dag.test()
+    run = run_dag(dag)
     assert str(run.state) == "success"
     assert pulled(run, "read", "Output", -1) == OUTPUT
 
