@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:0c755cedf7997751d9868799f1ce1a7cc91af5f46f833a641bc23ef8b0f9d11d",
+        "spec_digest": "sha256:94b9b46b262f591ee27c8c69ad9d8a5e6f1b19fff3a1265d20492affd7a1d8f4",
     },
 ) as dag:
     ingest = Step(

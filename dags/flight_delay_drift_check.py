@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:142a56301b23044ff71475928af68c5d87b14e149f6a47044ca744f0cbd76b25",
+        "spec_digest": "sha256:8615a16da3956463d5ddd5aa1f681bba8fe3ffddabbaea77b3165dcf5d2a9f1d",
     },
 ) as dag:
     ingest = Step(

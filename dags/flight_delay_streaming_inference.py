@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:cfb61f60be8d02bf431f702b89bbd29934c2f4e16efc1349a90dd788930cc294",
+        "spec_digest": "sha256:dee29a2eb1f26c7980bc9958af4a84b613212107c5edb09bba02529cc62ca4ec",
     },
 ) as dag:
     pin_model = Step(
