@@ -27,6 +27,11 @@ def january(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def words(parameters: dict[str, object]) -> list[str]:
+    """Parameters as the command line takes them."""
+    return [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
+
+
 def registered(tmp_path: Path) -> list:
     import mlflow
 
@@ -88,9 +93,7 @@ def test_another_table_by_parameters_alone(turnout, tmp_path: Path) -> None:
         "metric": "average_precision",
         "registered_model": "adult",
     }
-    ran = turnout(
-        "run", TRAINING, "--json", *(word for name, value in parameters.items() for word in ("-p", f"{name}={value}"))
-    )
+    ran = turnout("run", TRAINING, "--json", *words(parameters))
     assert ran.status == 0, ran.err + ran.out[-3000:]
     assert ran.step("evaluate")["outputs"]["score"] > 0.8
     assert ran.step("promote.deploy")["outputs"]["version"] == "1"
@@ -124,7 +127,15 @@ def test_a_broken_column_fails_validation_and_leaves_nothing_registered(turnout,
 def test_a_wrong_parameter_is_told_where_it_matters(
     turnout, tmp_path: Path, january: Path, parameter: str, step: str, message: str
 ) -> None:
-    ran = turnout("run", TRAINING, "-p", f"source={january}", *FAST, "-p", parameter, "--json")
+    name, _, value = parameter.partition("=")
+    given = {
+        "source": january,
+        "suite": "",
+        "feature_service": "",
+        "hyperparameters": '{"n_estimators": 20}',
+        name: value,
+    }
+    ran = turnout("run", TRAINING, "--json", *words(given))
     assert ran.status == 1
     assert ran.step(step)["state"] == "FAILED"
     assert message in ran.step(step)["error"]
