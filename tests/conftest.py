@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from paths import PROJECT
 
 if TYPE_CHECKING:
     import pandas as pd
-
-PROJECT = Path(__file__).parents[1]
-EXAMPLES = Path(__file__).parent / "examples"
 
 # Several processes run tests at once: none takes all cores, and the many short-lived JVMs of Spark do not spend more on
 # their optimising compiler than on their work.
@@ -30,9 +28,9 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 
 
 TOGETHER = {
-    "tests/test_spark.py": "a Spark cluster",
-    "tests/test_streaming.py": "a Spark session",
-    "tests/test_feature_store_spark.py": "a Spark session",
+    "tests/inference/test_spark.py": "a Spark cluster",
+    "tests/inference/test_stream.py": "a Spark session",
+    "tests/features/test_feast_spark.py": "a Spark session",
     "tests/airflow/test_batch_inference.py": "a standalone Airflow",
     "tests/airflow/test_drift_check.py": "a standalone Airflow",
     "tests/airflow/test_standalone.py": "a standalone Airflow",

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PROJECT, Ran
+from conftest import Ran
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from paths import PROJECT
 
 TUTORIAL = PROJECT / "docs" / "tutorial.md"
 GENERATE = PROJECT / "docs" / "generate.py"

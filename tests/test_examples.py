@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 import yaml
+from paths import PROJECT
 
 import turnout
 from turnout.plan.results import RunResult
 
-PROJECT = Path(__file__).parents[1]
 EXAMPLES = PROJECT / "examples"
 COMPILED = EXAMPLES / "compiled"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "turnout"
+from paths import PACKAGE
+
 ROOMS = ("components", "data", "engines", "features", "inference", "models", "monitoring", "pipelines", "trackers")
 
 WITHOUT = {

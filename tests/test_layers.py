@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "turnout"
+from paths import PACKAGE
 
 DOMAIN = {"data", "features", "models", "trackers", "engines", "inference", "monitoring", "reports"}
 """What components are made of. It knows no track, no plan and no execution."""

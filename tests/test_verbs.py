@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from paths import EXAMPLES
 
 import turnout
 from turnout import TurnoutError
 from turnout.errors import ParameterError, SourceError, TrackError
 
-SHAPES = Path(__file__).parent / "examples" / "shapes.py"
+SHAPES = EXAMPLES / "shapes.py"
 
 
 @pytest.fixture

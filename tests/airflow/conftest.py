@@ -98,7 +98,12 @@ def airflow() -> Path:
     sources = [f"tests/contract/shapes.py:{shape}" for shape in contract]
     subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", DAGS / "contract"], cwd=PROJECT, check=True)
     (DAGS / "random").mkdir()
-    programs = [COMPONENTS / "python", PROJECT / "tests" / "random_programs.py", DAGS / "random", str(RANDOM)]
+    programs = [
+        COMPONENTS / "python",
+        PROJECT / "tests" / "contract" / "random_programs.py",
+        DAGS / "random",
+        str(RANDOM),
+    ]
     subprocess.run(programs, cwd=PROJECT, check=True)
     subprocess.run([Path(sys.executable).parent / "airflow", "db", "migrate"], check=True, capture_output=True)
     return DAGS

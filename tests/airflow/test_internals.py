@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from airflow import __version__ as version
+from paths import PACKAGE
 
-PACKAGE = Path(__file__).parents[2] / "turnout"
 INTERNALS = PACKAGE / "airflow" / "internals.py"
 PUBLIC = ("airflow.sdk", "airflow.sdk.exceptions", "airflow.plugins_manager")
 SEEN = {

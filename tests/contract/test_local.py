@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import PROJECT
 
 from contract.cases import CASES, Case
 from turnout.authoring.source import load
@@ -37,7 +38,7 @@ def test_the_contract(case: Case, tmp_path: Path) -> None:
 
 def keeps(case: Case, tmp_path: Path, options: local.Options) -> None:
     """See a case through on the local track."""
-    os.environ.setdefault("TURNOUT_ENVIRONMENTS", str(Path(__file__).parents[2] / ".turnout" / "environments"))
+    os.environ.setdefault("TURNOUT_ENVIRONMENTS", str(PROJECT / ".turnout" / "environments"))
     plan = link(load(f"{SHAPES}:{case.shape}"))
     values = bind_parameters(plan.parameters, filled(case.parameters, tmp_path), plan.name)
     store = ArtifactStore(str(tmp_path / "root"))

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from docker_engine import Engine
 from kubelet import Cluster
+from paths import TESTS
 
 from contract.cases import CASES, Case
 from contract.test_local import SECRETS, keeps
@@ -19,7 +20,7 @@ from turnout.tracks.local.runner import Options
 
 IMAGE = {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    "PYTHONPATH": str(Path(__file__).parents[1]),
+    "PYTHONPATH": str(TESTS),
     "HOME": os.environ.get("HOME", "/"),
 }
 IMAGES = ["turnout-python-components:0.1.0", "alpine:3", "python:3.11"]

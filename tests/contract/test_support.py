@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import EXAMPLES, PROJECT
 
 from contract import facts as stated
 from contract.cases import CASES
@@ -30,8 +31,8 @@ from turnout.tracks import registry
 from turnout.tracks.local import runner as local
 from turnout.verbs import compile as compile_for
 
-SUPPORT_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "support.md"
-SCHEDULED = Path(__file__).parents[1] / "examples" / "scheduled.py"
+SUPPORT_PAGE = PROJECT / "docs" / "reference" / "support.md"
+SCHEDULED = EXAMPLES / "scheduled.py"
 KINDS = {
     item
     for module in (pipeline_spec, deployment_spec, platform_spec, values)
@@ -89,7 +90,7 @@ def run(document: Document, parameters: dict[str, Any], directory: Path) -> Any:
 
 
 def test_a_field_that_no_code_reads_is_not_kept(reads: set[str], tmp_path: Path) -> None:
-    os.environ.setdefault("TURNOUT_ENVIRONMENTS", str(Path(__file__).parents[2] / ".turnout" / "environments"))
+    os.environ.setdefault("TURNOUT_ENVIRONMENTS", str(PROJECT / ".turnout" / "environments"))
     slow = {"notebook", "packages"}  # they install things, and state no field that others do not
     for case in {case.shape: case for case in CASES if case.shape not in slow}.values():
         directory = tmp_path / case.shape

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from docker_engine import Engine
+from paths import PACKAGE
 from waiting import wait
 
 from turnout.errors import StepError, TrackError
@@ -143,7 +144,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest() -> None:
 def test_airflows_options_are_the_settings_of_the_runtimes() -> None:
     import runpy
 
-    provider = runpy.run_path(str(Path(__file__).parents[2] / "turnout" / "airflow" / "provider.py"))
+    provider = runpy.run_path(str(PACKAGE / "airflow" / "provider.py"))
     options = provider["get_provider_info"]()["config"]["turnout"]["options"]
     for setting in all_settings():
         assert options[setting.name]["description"] == setting.description

@@ -9,7 +9,6 @@ from typing import Any
 from turnout.errors import ComponentError, did_you_mean
 
 CHAMPION = "champion"
-CHALLENGER = "challenger"
 PREVIOUS = "previous_champion"
 
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from contract.hostile import TEXTS
-
 from turnout.authoring.source import load
 from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.parameters import bind_parameters
 from turnout.tracks.local import runner as local
 
-SHAPES = Path(__file__).parent / "contract" / "shapes.py"
+SHAPES = Path(__file__).with_name("shapes.py")
 
 
 def test_hostile_texts_pass_through_unchanged(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,56 +16,16 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from kfp.dsl import Dataset, Metrics
-from mlflow.models import infer_signature
+from paths import PROJECT, TESTS
+from predictions import INPUTS, ROWS, Ran, make_table, register, register_own, rows_of
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from turnout import ComponentError
 from turnout.components.pin_model import pin_model
-from turnout.components.predict import predict
 from turnout.engines import arrow as arrow_engine
 from turnout.inference import table as tables
 from turnout.models.estimators import make_estimator, make_model, plain_types
-
-ROWS = 3_000
-
-
-def make_table(rows: int = ROWS, days: int = 3, seed: int = 0) -> pd.DataFrame:
-    """Rows of some days of 2024: two numbers, a category, and a label that depends on them."""
-    rng = np.random.default_rng(seed)
-    number, kind = rng.normal(size=rows), rng.choice(["a", "b", "c"], rows)
-    label = (number + (kind == "a") + rng.normal(size=rows) > 0).astype(int)
-    when = pd.date_range("2024-01-01", periods=rows, freq=pd.Timedelta(days=days) / rows, tz="UTC")
-    return pd.DataFrame(
-        {"id": np.arange(rows), "when": when, "number": number, "size": rng.integers(0, 9, rows), "kind": kind}
-    ).assign(label=label)
-
-
-INPUTS = ["number", "size", "kind"]
-
-
-def register(name: str, model: Any, inputs: pd.DataFrame, log: Any = mlflow.sklearn.log_model, **more: Any) -> str:
-    """Put a model into the registry as the champion; its URI by version."""
-    signature = infer_signature(inputs.head(), model.predict(inputs.head()))
-    logged = log(
-        model, name="model", signature=signature, registered_model_name=name, pip_requirements=["scikit-learn"], **more
-    )
-    mlflow.MlflowClient().set_registered_model_alias(name, "champion", logged.registered_model_version)
-    return f"models:/{name}/{logged.registered_model_version}"
-
-
-def register_own(name: str, model: mlflow.pyfunc.PythonModel, inputs: pd.DataFrame, outputs: Any) -> None:
-    """Put a model of no library's into the registry, by what it takes and gives."""
-    mlflow.pyfunc.log_model(
-        name="model",
-        python_model=model,
-        signature=infer_signature(inputs, outputs),
-        registered_model_name=name,
-        pip_requirements=["pandas"],
-    )
 
 
 @pytest.fixture
@@ -82,35 +41,6 @@ def fitted(tracking: str, table: pd.DataFrame) -> Any:
     model = make_model(inputs, estimator).fit(inputs, table["label"])
     register("m", model, inputs, serialization_format="cloudpickle")
     return model
-
-
-class Ran:
-    """What a call of the component gave."""
-
-    def __init__(self, directory: Path, rows: pd.DataFrame | Path, **parameters: Any):
-        if isinstance(rows, pd.DataFrame):
-            rows.to_parquet(directory / "in.parquet", index=False, row_group_size=500)
-        source = rows if isinstance(rows, Path) else directory / "in.parquet"
-        self.artifact = Dataset(name="predictions", uri=str(directory / "unused"))
-        self.metrics = Metrics(name="metrics", uri=str(directory / "metrics"))
-        given: dict[str, Any] = {
-            "model": "models:/m@champion",
-            "since": "2024-01-01",
-            "until": "2024-01-04",
-            "timestamp": "when",
-            "keys": ["id"],
-            "table": str(directory / "out"),
-        }
-        self.result = predict.python_func(
-            data=Dataset(name="data", uri=str(source)),
-            predictions=self.artifact,
-            metrics=self.metrics,
-            **given | parameters,
-        )
-
-
-def rows_of(place: Path) -> pd.DataFrame:
-    return tables.read(str(place)).to_pandas().sort_values("id", ignore_index=True)
 
 
 def test_every_row_has_the_model_s_own_prediction(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
@@ -376,76 +306,11 @@ def test_days_written_at_once_and_out_of_order_are_all_there(fitted: Any, tmp_pa
     assert found["id"].tolist() == list(range(12_000))
 
 
-SMALL = pa.schema([("x", pa.int64()), ("date", pa.string())])
-
-
-def small_parts(table: Path, days: list[str]) -> list[tables.Part]:
-    """One new file of one row for each day."""
-    parts = []
-    for day in days:
-        file = table / f"date={day}" / f"{uuid.uuid4()}.parquet"
-        file.parent.mkdir(exist_ok=True)
-        pq.write_table(pa.table({"x": [1]}), file)
-        parts.append(tables.Part(str(table), str(file.relative_to(table)), day, 1, file.stat().st_size, 0))
-    return parts
-
-
-def replace_days(prepared: Any, days: list[str]) -> None:
-    table = Path(prepared.table_uri.removeprefix("file://"))
-    tables.replace(prepared, small_parts(table, days), days, {})
-
-
-def test_runs_that_begin_at_once_make_one_table(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        for number in range(30):
-            found = pool.map(lambda table: tables.prepare(table, SMALL).version(), [str(tmp_path / str(number))] * 8)
-            assert list(found) == [0] * 8
-
-
-@pytest.mark.parametrize("existing", [[], ["2024-01-01"], ["2024-01-01", "2024-01-02", "2024-01-03"]])
-@pytest.mark.parametrize("days", [["2024-01-01"], ["2024-01-01", "2024-01-02"]])
-def test_of_two_runs_of_one_day_the_later_fails_and_nothing_is_doubled(
-    existing: list[str], days: list[str], tmp_path: Path
-) -> None:
-    replace_days(tables.prepare(str(tmp_path), SMALL), existing)
-    later, sooner = (tables.prepare(str(tmp_path), SMALL) for _ in range(2))
-    replace_days(sooner, days)
-    with pytest.raises(ComponentError, match="another run wrote the same dates meanwhile"):
-        replace_days(later, ["2024-01-01", "2024-01-03"])
-    assert sorted(map(str, tables.read(str(tmp_path))["date"].to_pylist())) == sorted({*existing, *days})
-
-
-def test_runs_of_other_days_and_streams_go_on_when_a_day_is_replaced(tmp_path: Path) -> None:
-    replace_days(tables.prepare(str(tmp_path), SMALL), ["2024-01-01", "2024-01-02"])
-    again, other, new, stream = (tables.prepare(str(tmp_path), SMALL) for _ in range(4))
-    replace_days(again, ["2024-01-01"])
-    replace_days(other, ["2024-01-02"])
-    replace_days(new, ["2024-01-03"])
-    tables.append(stream, small_parts(tmp_path, ["2024-01-03"]), "a stream", 0, {})
-    days = sorted(map(str, tables.read(str(tmp_path))["date"].to_pylist()))
-    assert days == ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-03"]
-
-
-def test_runs_of_many_days_that_end_at_once_are_all_there(tmp_path: Path) -> None:
-    days = [f"2024-{month:02}-{day:02}" for month in (1, 2) for day in range(1, 29)]
-    with ThreadPoolExecutor(32) as pool:
-        list(pool.map(lambda day: replace_days(tables.prepare(str(tmp_path), SMALL), [day]), days))
-    assert sorted(map(str, tables.read(str(tmp_path))["date"].to_pylist())) == days
-
-
-def test_of_two_writers_of_one_batch_the_later_fails(tmp_path: Path) -> None:
-    first, second = (tables.prepare(str(tmp_path), SMALL) for _ in range(2))
-    tables.append(first, small_parts(tmp_path, ["2024-01-01"]), "a stream", 0, {})
-    with pytest.raises(ComponentError, match="another run wrote the same batch meanwhile"):
-        tables.append(second, small_parts(tmp_path, ["2024-01-01"]), "a stream", 0, {})
-    assert tables.read(str(tmp_path)).num_rows == 1
-
-
 KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_inference import Ran
+from predictions import Ran
 Ran(Path({directory!r}), Path({directory!r}) / "in.parquet")
 """
 
@@ -454,8 +319,8 @@ Ran(Path({directory!r}), Path({directory!r}) / "in.parquet")
 def test_readers_see_old_or_new_however_a_job_is_killed(fitted: Any, table: pd.DataFrame, tmp_path: Path) -> None:
     Ran(tmp_path, table)
     version = tables.prepare(str(tmp_path / "out"), tables.read(str(tmp_path / "out")).schema).version()
-    program = KILLED.format(tests=str(Path(__file__).parent), directory=str(tmp_path))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    program = KILLED.format(tests=str(TESTS), directory=str(tmp_path))
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     for wait in (None, 0.0, 0.05, 0.2):
         process = subprocess.Popen([sys.executable, "-c", program], env=environment, start_new_session=True)
         if wait is None:

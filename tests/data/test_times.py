@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kfp.dsl import HTML, Artifact, Dataset, Metrics
+from predictions import register
 from sklearn.linear_model import LinearRegression
-from test_inference import register
 
 from turnout import ComponentError
 from turnout.components.ingest import ingest

@@ -10,24 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from paths import PROJECT, TESTS
+from predictions import INPUTS, ROWS, Ran, make_table, register, rows_of, slow_model
 from spark_cluster import SparkServers
-from test_inference import INPUTS, ROWS, Ran, make_table, register, register_own, rows_of
 from waiting import wait
 
 from turnout.models.estimators import make_estimator, make_model, plain_types
 
-PROJECT = Path(__file__).parents[1]
 SETTINGS = {"spark.executor.memory": "512m", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 pytestmark = pytest.mark.slow
 
 STEP = """
 import json, sys
 sys.path.insert(0, {tests!r})
-from test_inference import Ran
+from predictions import Ran
 from pathlib import Path
 given = json.loads({given!r})
 print(json.dumps(Ran(Path({directory!r}), Path({directory!r}) / "in.parquet", engine="spark", **given).result))
@@ -53,7 +52,7 @@ def connect(servers: SparkServers) -> str:
 
 def start(directory: Path, **given: Any) -> subprocess.Popen[str]:
     """The component in a process of its own, as a step has it."""
-    program = STEP.format(tests=str(PROJECT / "tests"), directory=str(directory), given=json.dumps(given))
+    program = STEP.format(tests=str(TESTS), directory=str(directory), given=json.dumps(given))
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     return subprocess.Popen(
         [sys.executable, "-c", program], env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -110,20 +109,6 @@ def test_a_row_that_fails_on_a_cluster_is_named(cluster: str, tracking: str, tmp
     assert "'id': 7" in err
     assert "contains NaN" in err
     assert rows_of(tmp_path / "out").empty
-
-
-def slow_model(table: pd.DataFrame) -> None:
-    """A model that takes a second for a piece."""
-
-    class Slow(mlflow.pyfunc.PythonModel):
-        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
-            import time
-
-            if len(model_input) > 1:
-                time.sleep(1)
-            return model_input["number"] * 2
-
-    register_own("slow", Slow(), table[["number"]], table["number"])
 
 
 def test_a_worker_that_is_lost_costs_time_and_no_row(

@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from kfp.dsl import Dataset
+from paths import PROJECT
 
 from turnout import ComponentError
 from turnout.components.featurise import featurise
 from turnout.features.feast_spark import check_skew
 
-PROJECT = Path(__file__).parents[1]
 FLIGHTS = PROJECT / "data/flights"
 LOCAL = {"master": "local[2]", "spark_conf": {"spark.sql.shuffle.partitions": "4", "spark.ui.enabled": "false"}}
 

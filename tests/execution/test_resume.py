@@ -13,13 +13,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import EXAMPLES, PROJECT
 
 from turnout.execution.store import ArtifactStore
 from turnout.spec.step_contract import Run
 
 TURNOUT = str(Path(sys.executable).parent / "turnout")
-PROJECT = Path(__file__).parents[1]
-EXAMPLES = PROJECT / "tests" / "examples"
 KILLS = int(os.environ.get("TURNOUT_KILLS", "24"))
 """How often runners are killed; a training's, which takes longer, a quarter as often."""
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from paths import PROJECT
 
-PROJECT = Path(__file__).parents[1]
 TRAINING = "pipelines/training.py"
 FLIGHTS = PROJECT / "data" / "flights" / "flights.parquet"
 FAST = ["-p", "feature_service=", "-p", 'hyperparameters={"n_estimators": 20}']

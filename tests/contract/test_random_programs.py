@@ -11,8 +11,8 @@ import logging
 import tempfile
 
 from hypothesis import HealthCheck, Phase, given, settings
-from random_programs import For, Found, Program, Ref, Step, build, interpret, programs
 
+from contract.random_programs import For, Found, Program, Ref, Step, build, interpret, programs
 from turnout.authoring.pipeline import compile_pipeline
 from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import EXAMPLES, PROJECT, Ran
+from conftest import Ran
+from paths import EXAMPLES, PROJECT
 
 MODULE = '''
 """A track that draws a pipeline as a Mermaid flow chart; it cannot draw what starts a pipeline again."""

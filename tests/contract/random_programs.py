@@ -5,7 +5,7 @@ KFP's files, of plans or of schedulers.
 
 As a script it compiles programs for Airflow, where kfp is not installed, with what to expect of them:
 
-    python random_programs.py DIRECTORY COUNT
+    python tests/contract/random_programs.py DIRECTORY COUNT
 """
 
 from __future__ import annotations

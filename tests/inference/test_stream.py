@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from kfp.dsl import Dataset, Metrics
-from test_inference import INPUTS, make_table, register, rows_of
-from test_spark import slow_model
+from paths import PROJECT, TESTS
+from predictions import INPUTS, make_table, register, rows_of, slow_model
 from waiting import wait
 
 from turnout import ComponentError
@@ -26,7 +26,6 @@ from turnout.inference import table as tables
 from turnout.inference.job import Job, output_schemas
 from turnout.models.estimators import make_estimator, make_model, plain_types
 
-PROJECT = Path(__file__).parents[1]
 SETTINGS = {"spark.sql.shuffle.partitions": "2", "spark.driver.bindAddress": "127.0.0.1"}
 pytestmark = pytest.mark.slow
 
@@ -91,15 +90,15 @@ def test_each_run_takes_what_came_since_the_last(model: Any, tmp_path: Path) -> 
 
 PROGRAM = """
 import json, sys
-sys.path.insert(0, {tests!r})
-from test_streaming import take
+sys.path[:0] = [{tests!r}, {tests!r} + "/inference"]
+from test_stream import take
 from pathlib import Path
 print(json.dumps(take(Path({directory!r}), **json.loads({given!r}))))
 """
 
 
 def start(directory: Path, **given: Any) -> subprocess.Popen[str]:
-    program = PROGRAM.format(tests=str(PROJECT / "tests"), directory=str(directory), given=json.dumps(given))
+    program = PROGRAM.format(tests=str(TESTS), directory=str(directory), given=json.dumps(given))
     return subprocess.Popen(
         [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(PROJECT)}, cwd=directory, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,

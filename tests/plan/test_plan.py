@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
+from paths import EXAMPLES
 
 from turnout.authoring.source import load
 from turnout.errors import ParameterError, PlanError
@@ -20,7 +19,7 @@ def region(plan: Plan, path: str) -> Region:
     return next(item for item in plan.root.regions() if item.path == path)
 
 
-SHAPES = str(Path(__file__).parent / "examples" / "shapes.py")
+SHAPES = str(EXAMPLES / "shapes.py")
 
 
 def test_sources_of_constants_parameters_outputs_and_texts() -> None:

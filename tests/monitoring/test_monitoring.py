@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from kfp.dsl import HTML, Artifact, Dataset, Metrics
+from paths import PROJECT
 from prometheus_client.parser import text_string_to_metric_families
 from scipy import stats
 
@@ -30,7 +31,6 @@ from turnout.monitoring.checked_table import current
 from turnout.monitoring.checks.drift import check_schema, compare
 from turnout.monitoring.profile import Profile, add, count, make_profile
 
-PROJECT = Path(__file__).parents[1]
 FLIGHTS = PROJECT / "data/flights/flights.parquet"
 
 # --- statistics
@@ -301,8 +301,8 @@ def test_what_cannot_be_compared_is_told(watch: Any, tracking: str) -> None:
     table = pd.DataFrame({"x": [1.0]})
     with pytest.raises(ComponentError, match="give a model or a reference"):
         watch(table)
+    from predictions import register
     from sklearn.linear_model import LinearRegression
-    from test_inference import register
 
     uri = register("plain", LinearRegression().fit(table, [1.0]), table)
     with pytest.raises(ComponentError, match="has no reference to compare with"):

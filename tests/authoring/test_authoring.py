@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.python_component import PythonComponent
+from paths import EXAMPLES
 
 from turnout.authoring.pipeline import compile_pipeline
 from turnout.authoring.source import load
@@ -19,7 +20,7 @@ from turnout.execution.code_digest import code_digest
 from turnout.plan.link import link
 from turnout.spec.document import Document, read, write
 
-SHAPES = str(Path(__file__).parent / "examples" / "shapes.py")
+SHAPES = str(EXAMPLES / "shapes.py")
 
 
 def define(tmp_path: Path, source: str, name: str = "defined") -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paths import EXAMPLES
 
 from turnout import Asset, Deadline, Notifier, StepFacts, Timetable, on_airflow, pipeline
 from turnout.authoring.pipeline import compile_pipeline
@@ -20,7 +20,7 @@ from turnout.plan.parameters import with_data_interval
 from turnout.spec.airflow_facts import AirflowFacts, facts_to_json, last_interval, read_facts
 from turnout.verbs import compile as compile_to
 
-EXAMPLES = Path(__file__).parent / "examples" / "scheduled.py"
+SCHEDULED = EXAMPLES / "scheduled.py"
 
 
 def defined(**facts: Any) -> Any:
@@ -122,7 +122,7 @@ def test_a_stranger_s_facts_are_checked_too() -> None:
 
 
 def test_steps_of_one_component_have_facts_of_their_own() -> None:
-    document = load(f"{EXAMPLES}:nightly")
+    document = load(f"{SCHEDULED}:nightly")
     (code,) = [text for path, text in compile_to(document).items() if path.suffix == ".py"]
     first, second = code.split("tell_2 = Step(")
     assert 'pool="default_pool"' in first
@@ -131,7 +131,7 @@ def test_steps_of_one_component_have_facts_of_their_own() -> None:
 
 
 def test_the_last_interval_knows_the_clocks() -> None:
-    facts = link(load(f"{EXAMPLES}:nightly")).airflow
+    facts = link(load(f"{SCHEDULED}:nightly")).airflow
     noon = datetime.datetime(2024, 3, 31, 12, tzinfo=datetime.UTC)
     start, end = last_interval(facts, noon)
     assert (start.isoformat(), end.isoformat()) == ("2024-03-30T03:00:00+01:00", "2024-03-31T03:00:00+02:00")
@@ -151,6 +151,6 @@ def test_an_interval_is_given_whole_or_not_at_all() -> None:
 
 
 def test_a_timetable_is_named_by_its_class_and_literals() -> None:
-    (code,) = [text for path, text in compile_to(load(f"{EXAMPLES}:workdays")).items() if path.suffix == ".py"]
+    (code,) = [text for path, text in compile_to(load(f"{SCHEDULED}:workdays")).items() if path.suffix == ".py"]
     assert "schedule=make_timetable(" in code
     assert '["0 7 * * 1-5", "0 10 * * 6"]' in code

@@ -8,14 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from kfp.dsl import HTML, Dataset
+from paths import PROJECT
 
 from turnout import ComponentError
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
 from turnout.components.split import split
 from turnout.components.validate import validate
-
-PROJECT = Path(__file__).parents[1]
 
 # --- ingest
 
