@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:94b9b46b262f591ee27c8c69ad9d8a5e6f1b19fff3a1265d20492affd7a1d8f4",
+        "spec_digest": "sha256:a1d5371f9ffa8c8712d25b47611800f086b53c328c7598078e42fa904b5f4ff9",
     },
 ) as dag:
     ingest = Step(

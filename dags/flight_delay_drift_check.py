@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:8615a16da3956463d5ddd5aa1f681bba8fe3ffddabbaea77b3165dcf5d2a9f1d",
+        "spec_digest": "sha256:19f12d963511d294451a83b6fb90a63b37164b0d79fa15e849b0fcb77667a8ea",
     },
 ) as dag:
     ingest = Step(

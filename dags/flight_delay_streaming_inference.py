@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:dee29a2eb1f26c7980bc9958af4a84b613212107c5edb09bba02529cc62ca4ec",
+        "spec_digest": "sha256:07218e4168905dfc0b8079ad8b896451fcb59b4e940cca192cfa14c827d4831c",
     },
 ) as dag:
     pin_model = Step(

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:d8a023e34d11c15b7a3293079e4c9f07078460bcf80ee3c3b284e3f9f09f2bb0",
+        "spec_digest": "sha256:f5d30a7e72a4d356fdd0b58702f88bcb1b51195de6d1652142fd038428af9631",
     },
 ) as dag:
     ingest = Step(

@@ -14,7 +14,7 @@ from conftest import COMPONENTS, PROJECT, run_program
 from server import Server
 from waiting import wait
 
-DAYS = int(os.environ.get("TURNOUT_BACKFILL_DAYS", "6"))
+DAYS = int(os.environ.get("TURNOUT_BACKFILL_DAYS", "4"))
 """How many days of January 2013 to run; 30 take five minutes."""
 
 DAG = "flight-delay-batch-inference"
@@ -72,8 +72,8 @@ def days(server: Server) -> dict[str, list[str]]:
 def test_days_at_once_and_out_of_order_and_a_newer_model_for_one(server: Server) -> None:
     models(server, "flights", "0")
     wait(lambda: server.known(DAG), "the DAG", 60)
-    backfill(server, 3, DAYS, run_backwards=True)  # no fewer than four at once
-    backfill(server, 1, 2)
+    backfill(server, 2, DAYS, run_backwards=True)
+    backfill(server, 1, 1)
     expected = json.loads(run_program(COUNT))
     found = days(server)
     assert sorted(found) == [f"2013-01-{day:02}" for day in range(1, DAYS + 1)]

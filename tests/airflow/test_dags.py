@@ -161,18 +161,18 @@ def test_another_yaml_than_the_file_was_compiled_with_is_refused(bag: Any) -> No
 
 @pytest.mark.slow
 def test_training_reaches_the_metrics_of_the_local_run(bag: Any) -> None:
-    january = HOME / "january.parquet"
+    days = HOME / "days.parquet"
     code = (
         "import pandas; t = pandas.read_parquet('data/flights/flights.parquet')\n"
-        f"t[t['event_timestamp'] < '2013-02-01'].to_parquet({str(january)!r})"
+        f"t[t['event_timestamp'] < '2013-01-08'].to_parquet({str(days)!r})"
     )
     run_program(code)
     state, tasks, run = ended(
-        bag, "flight-delay-training", {"source": str(january), "hyperparameters": {"n_estimators": 20}}
+        bag, "flight-delay-training", {"source": str(days), "hyperparameters": {"n_estimators": 20}}
     )
     assert state == "success", tasks
     assert set(tasks.values()) == {"success"}
-    ours = local("pipelines/training.py", "-p", f"source={january}", "-p", 'hyperparameters={"n_estimators": 20}')
+    ours = local("pipelines/training.py", "-p", f"source={days}", "-p", 'hyperparameters={"n_estimators": 20}')
     (evaluated,) = [step for step in ours["steps"] if step["name"] == "evaluate"]
     assert pulled(run, "evaluate", "score") == evaluated["outputs"]["score"]
     assert pulled(run, "promote.deploy", "version") == "1"

@@ -103,7 +103,8 @@ def test_a_row_that_fails_on_a_cluster_is_named(cluster: str, tracking: str, tmp
     register("m", LogisticRegression().fit(inputs, table["label"]), inputs)
     table.loc[7, "number"] = np.nan
     table.to_parquet(tmp_path / "in.parquet", index=False, row_group_size=500)
-    status, _, err = ended(start(tmp_path, master=cluster, spark_conf=SETTINGS))
+    once = SETTINGS | {"spark.task.maxFailures": "1"}  # by default Spark tries four times
+    status, _, err = ended(start(tmp_path, master=cluster, spark_conf=once))
     assert status == 1
     assert "the Spark job failed: 1 rows cannot be predicted" in err
     assert "'id': 7" in err

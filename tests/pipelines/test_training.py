@@ -20,10 +20,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def january(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "january.parquet"
+def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "week.parquet"
     flights = pd.read_parquet(FLIGHTS)
-    flights[flights["event_timestamp"] < "2013-02-01"].to_parquet(path)
+    flights[flights["event_timestamp"] < "2013-01-08"].to_parquet(path)
     return path
 
 
@@ -99,8 +99,8 @@ def test_another_table_by_parameters_alone(turnout, tmp_path: Path) -> None:
     assert ran.step("promote.deploy")["outputs"]["version"] == "1"
 
 
-def test_a_broken_column_fails_validation_and_leaves_nothing_registered(turnout, tmp_path: Path, january: Path) -> None:
-    broken = pd.read_parquet(january)
+def test_a_broken_column_fails_validation_and_leaves_nothing_registered(turnout, tmp_path: Path, week: Path) -> None:
+    broken = pd.read_parquet(week)
     broken.loc[broken.index[:7], "origin"] = "XXX"
     broken.to_parquet(tmp_path / "broken.parquet")
     ran = turnout("run", TRAINING, "-p", f"source={tmp_path}/broken.parquet", *FAST, "--json")
@@ -125,11 +125,11 @@ def test_a_broken_column_fails_validation_and_leaves_nothing_registered(turnout,
     ],
 )
 def test_a_wrong_parameter_is_told_where_it_matters(
-    turnout, tmp_path: Path, january: Path, parameter: str, step: str, message: str
+    turnout, tmp_path: Path, week: Path, parameter: str, step: str, message: str
 ) -> None:
     name, _, value = parameter.partition("=")
     given = {
-        "source": january,
+        "source": week,
         "suite": "",
         "feature_service": "",
         "hyperparameters": '{"n_estimators": 20}',
@@ -142,8 +142,8 @@ def test_a_wrong_parameter_is_told_where_it_matters(
     assert registered(tmp_path) == []
 
 
-def test_kfps_own_local_runner_reaches_the_same_metrics(turnout, tmp_path: Path, january: Path) -> None:
-    ours = turnout("run", TRAINING, "-p", f"source={january}", "-p", 'hyperparameters={"n_estimators": 20}', "--json")
+def test_kfps_own_local_runner_reaches_the_same_metrics(turnout, tmp_path: Path, week: Path) -> None:
+    ours = turnout("run", TRAINING, "-p", f"source={week}", "-p", 'hyperparameters={"n_estimators": 20}', "--json")
     assert ours.status == 0, ours.err
     script = (
         "import sys; from kfp import components, local\n"
@@ -154,7 +154,7 @@ def test_kfps_own_local_runner_reaches_the_same_metrics(turnout, tmp_path: Path,
     uri = f"sqlite:///{tmp_path}/kfp.db"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    command = [sys.executable, "-c", script, str(january), str(tmp_path / "kfp")]
+    command = [sys.executable, "-c", script, str(week), str(tmp_path / "kfp")]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     import mlflow

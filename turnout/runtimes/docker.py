@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,9 @@ class Containers:
     def check(self) -> None:
         self.engine.check()
 
-    def started(self, keep: int | None) -> contextlib.AbstractContextManager[object]:
+    def started(
+        self, keep: int | None, commands: Iterable[Sequence[str]] = ()
+    ) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
 
     def environment(self, secrets: Secrets, settings: Mapping[str, Any], step: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -222,7 +222,9 @@ class Pods:
         check_reach(self.store, self.cluster)
         self.cluster.check()
 
-    def started(self, keep: int | None) -> contextlib.AbstractContextManager[object]:
+    def started(
+        self, keep: int | None, commands: Iterable[Sequence[str]] = ()
+    ) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
 
     def environment(self, secrets: Secrets, settings: Mapping[str, Any], step: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ class Processes:
             raise TrackError([Fault("the working directory of steps does not exist", self.directory)])
 
     @contextlib.contextmanager
-    def started(self, keep: int | None) -> Iterator[object]:
+    def started(self, keep: int | None, commands: Iterable[Sequence[str]] = ()) -> Iterator[object]:
         self._keep = keep
         yield self
 

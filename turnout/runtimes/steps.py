@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,11 +44,15 @@ class StepRunner(Protocol):
             TurnoutError: a setting is wrong or missing, or what the runtime needs does not answer.
         """
 
-    def started(self, keep: int | None) -> contextlib.AbstractContextManager[object]:
+    def started(
+        self, keep: int | None, commands: Iterable[Sequence[str]] = ()
+    ) -> contextlib.AbstractContextManager[object]:
         """A context in which attempts may run.
 
         Args:
             keep: a descriptor for processes to hold open as long as something of the run lives.
+            commands: the command of each step of the run, twice if it may run more than once. A runtime may prepare
+                what several of them need.
         """
 
     def environment(self, secrets: Secrets, settings: Mapping[str, Any], step: str) -> dict[str, str]:

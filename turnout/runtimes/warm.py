@@ -16,7 +16,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ class WarmProcesses(Processes):
     """Runs a run's steps below servers that have loaded the science; see `turnout.runtimes.steps.StepRunner`."""
 
     @contextlib.contextmanager
-    def started(self, keep: int | None) -> Iterator[object]:
-        with Workers(self.directory, keep) as self._workers:
+    def started(self, keep: int | None, commands: Iterable[Sequence[str]] = ()) -> Iterator[object]:
+        with Workers(self.directory, keep, needed_once(commands)) as self._workers:
             yield self
 
     def runtime(self, python: str) -> Runtime:
@@ -60,11 +61,12 @@ class Workers:
     Args:
         directory: the working directory of the steps; this process's when None.
         keep: a descriptor that the servers hold open as long as something of the run lives.
+        left_out: modules that servers do not import; a step that needs one imports it itself.
     """
 
-    def __init__(self, directory: str | None = None, keep: int | None = None):
+    def __init__(self, directory: str | None = None, keep: int | None = None, left_out: frozenset[str] = frozenset()):
         self.directory = directory or str(Path.cwd())
-        self.keep = keep
+        self.keep, self.left_out = keep, left_out
         self._servers: dict[tuple[Path, bool], _Server] = {}
         self._lock = threading.Lock()
 
@@ -113,7 +115,7 @@ class WorkerRuntime:
             "environment": variables,
             "directory": self.workers.directory,
             "log": str(log),
-            "modules": modules,
+            "modules": [module for module in modules if module not in self.workers.left_out],
         }
         log.touch()
         server = self.workers.server(self.python, warm=program != "command")
@@ -154,6 +156,20 @@ def warm_program(command: Sequence[str]) -> tuple[str, list[str], list[str]]:
 def is_lightweight(command: Sequence[str]) -> bool:
     """Whether a command is that of KFP's own lightweight components, which install nothing."""
     return len(command) > 4 and list(command[:2]) == ["sh", "-ec"] and bool(_LIGHTWEIGHT.fullmatch(command[2]))
+
+
+def needed_once(commands: Iterable[Sequence[str]]) -> frozenset[str]:
+    """The libraries that one command alone may need: loading them ahead saves nothing.
+
+    It would cost, where the command returns before it needs them; and other steps would wait meanwhile.
+    """
+    wanted = Counter(
+        module
+        for command in commands
+        if list(command[:2]) == ["turnout", "exec"]
+        for module in _science(command[2])[:-1]
+    )
+    return frozenset(module for module, count in wanted.items() if count == 1)
 
 
 def _science(target: str) -> list[str]:

@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +19,7 @@ from turnout.execution.cache import Cache, is_kept
 from turnout.execution.launcher import now
 from turnout.execution.runs import read_run
 from turnout.execution.store import ArtifactStore, with_workspace
-from turnout.plan.model import Plan, Step
+from turnout.plan.model import Plan, Region, Step
 from turnout.plan.progress import Execution, Progress
 from turnout.plan.results import RunResult, StepResult, Watch, plain
 from turnout.plan.retry import Backoff
@@ -28,6 +28,7 @@ from turnout.plan.values import Values
 from turnout.reports.run import run_report
 from turnout.runtimes.registry import make_step_runner
 from turnout.runtimes.steps import Attempt, StepRunner
+from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import digest, write
 from turnout.spec.placeholders import run_values
 from turnout.spec.step_contract import Outcome, Run, State, Task
@@ -120,13 +121,22 @@ def _run(runner: _Runner, record: Mapping[str, Any], keep: int | None) -> RunRes
         (path / "report.html").write_text(run_report(runner.plan, ended), encoding="utf-8")
 
     try:
-        with runner.steps.started(keep):
+        with runner.steps.started(keep, _commands(runner.plan.root)):
             result = runner.run()
     except BaseException:
         close(runner.result(State.CANCELLED))
         raise
     close(result)
     return result
+
+
+def _commands(region: Region, times: int = 1) -> Iterator[list[str]]:
+    """The command of each step in a region, twice for those in loops."""
+    for node in region.nodes:
+        if isinstance(node, Region):
+            yield from _commands(node, times + bool(node.loop))
+        elif isinstance(node.executor, PipelineContainerSpec):
+            yield from [[*node.executor.command, *node.executor.args]] * times
 
 
 # A signal that comes just before a wait does not end it: Python looks for signals between its instructions only.
