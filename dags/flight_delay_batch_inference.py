@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:a1d5371f9ffa8c8712d25b47611800f086b53c328c7598078e42fa904b5f4ff9",
+        "spec_digest": "sha256:20966b934f9f4ced6d56a39503e9934ddc3fab3cab332681f4fc4befdae18221",
     },
 ) as dag:
     ingest = Step(

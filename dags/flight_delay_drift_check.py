@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:19f12d963511d294451a83b6fb90a63b37164b0d79fa15e849b0fcb77667a8ea",
+        "spec_digest": "sha256:7e212fb23ac572adba0b0671ff5557d1e343c7b00642e76405f66bbc26b12bf9",
     },
 ) as dag:
     ingest = Step(

@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:07218e4168905dfc0b8079ad8b896451fcb59b4e940cca192cfa14c827d4831c",
+        "spec_digest": "sha256:bb48b983544f7e683f948957b07eaa33d00c45aa21a0ad4f0ce3f1c0ad298626",
     },
 ) as dag:
     pin_model = Step(

@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:f5d30a7e72a4d356fdd0b58702f88bcb1b51195de6d1652142fd038428af9631",
+        "spec_digest": "sha256:1ea9c134bd61b7b6e685454e22bee97f9ce9189217d7bed2484bb8e3ed116a41",
     },
 ) as dag:
     ingest = Step(

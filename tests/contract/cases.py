@@ -158,6 +158,12 @@ CASES = [
         out("a again b again"),
         {"directory": "{directory}"},
     ),
+    Case(
+        "odd_outputs",
+        {"undefined": F, "undefined-2": F, "ratio": F, "ratio-2": S, "fail-without-a-word": F, "log-infinity": F}
+        | {"give": NOT, "give-2": NOT, "give-3": NOT, "give-4": S, "give-5": NOT, "give-6": NOT},
+        state=F,
+    ),
     Case("failure", {"fail": F, "give": NOT, "give-2": S}, state=F),
     Case(
         "exit_after_success",

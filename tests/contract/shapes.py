@@ -16,6 +16,7 @@ from contract.steps import (
     final,
     give,
     join,
+    log_infinity,
     number,
     optional,
     read,
@@ -586,3 +587,33 @@ def long_values() -> str:
         give(value=text)
     lists = count(values=dsl.Collected(again.output))
     return join(values=dsl.Collected(counted.output)).after(counted_words, lists).output
+
+
+# --- what JSON has not, and failures without a word -----------------------------------------------------
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def undefined(of: str) -> dict:
+    return {"values": [1.5, float(of)]}
+
+
+@dsl.container_component
+def ratio(of: str, share: dsl.OutputPath(float)):
+    return dsl.ContainerSpec(
+        image="alpine", command=["sh", "-c", 'mkdir -p "$(dirname "$1")"; printf %s "$0" > "$1"'], args=[of, share]
+    )
+
+
+@dsl.container_component
+def fail_without_a_word():
+    return dsl.ContainerSpec(image="alpine", command=["sh", "-c", ': > "$TURNOUT_ERROR_FILE"; exit 3'])
+
+
+@dsl.pipeline
+def odd_outputs():
+    give(value="a").after(undefined(of="nan"))
+    give(value="b").after(undefined(of="-inf"))
+    give(value="c").after(ratio(of="NaN"))
+    give(value="d").after(ratio(of="0.5"))
+    give(value="e").after(fail_without_a_word())
+    give(value="f").after(log_infinity())

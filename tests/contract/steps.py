@@ -2,7 +2,7 @@
 
 from typing import List, Optional  # noqa: UP035 - KFP reads these spellings
 
-from turnout import Artifact, ComponentError, Dataset, Input, Output, PipelineTaskFinalStatus, component
+from turnout import Artifact, ComponentError, Dataset, Input, Metrics, Output, PipelineTaskFinalStatus, component
 
 
 @component
@@ -39,6 +39,17 @@ def emit(n: int) -> list:
 def structs() -> list:
     """Emit structs with a text and a list in each."""
     return [{"name": "a", "sizes": [1, 2]}, {"name": "b", "sizes": []}, {"name": "c", "sizes": [3]}]
+
+
+@component
+def log_infinity(metrics: Output[Metrics]) -> str:
+    """Log what a loss becomes that has diverged.
+
+    Args:
+        metrics: the loss.
+    """
+    metrics.log_metric("loss", float("inf"))
+    return "logged"
 
 
 @component

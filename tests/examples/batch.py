@@ -29,5 +29,4 @@ def small_batch(source: str, table: str, model: str, since: str, until: str, spa
         engine="spark",
         spark_conf=spark_conf,
     )
-    predicted.set_caching_options(False)
     predicted.set_retry(num_retries=1, backoff_duration="1s")

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 PIPELINE = '''
 from kfp import dsl
@@ -119,8 +120,6 @@ def test_results_whose_artifacts_are_gone_are_made_again(turnout, project: Path,
 
 
 def test_on_kfp_a_component_that_looks_outside_is_never_cached(turnout, project: Path, tmp_path: Path) -> None:
-    import yaml
-
     assert turnout("compile", str(project), "--track", "kfp", "--out", str(tmp_path / "out")).status == 0
     spec, _ = yaml.safe_load_all((tmp_path / "out" / "p.yaml").read_text())
     tasks = spec["root"]["dag"]["tasks"]
@@ -139,3 +138,40 @@ def test_runs_at_once_share_a_root(turnout, project: Path, tmp_path: Path) -> No
     assert "SUCCEEDED" in report.read_text()
     assert turnout("show", "no-such-run").status == 1
     assert json.loads((report.parent / "run.json").read_text())["outputs"] == {"Output": "5"}
+
+
+EFFECTS = '''
+from turnout import component, pipeline
+
+
+@component(cache=False)
+def deploy(path: str):
+    """Do something outside.
+
+    Args:
+        path: what to write to.
+    """
+    with open(path, "a") as file:
+        file.write("deployed ")
+
+
+@pipeline
+def p(path: str):
+    """Deploy, and ask for the cache.
+
+    Args:
+        path: what to write to.
+    """
+    deploy(path=path).set_caching_options(True)
+'''
+
+
+def test_what_a_component_does_outside_is_done_each_time_whatever_the_pipeline_says(turnout, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text(EFFECTS)
+    for _ in range(2):
+        assert turnout("run", f"{tmp_path}/p.py", "-p", f"path={tmp_path}/done", directory=tmp_path).status == 0
+    assert (tmp_path / "done").read_text() == "deployed deployed "
+    assert turnout("compile", f"{tmp_path}/p.py", "--track", "kfp", "--out", str(tmp_path)).status == 0
+    spec, _ = yaml.safe_load_all((tmp_path / "p.yaml").read_text())
+    (task,) = spec["root"]["dag"]["tasks"].values()
+    assert task["cachingOptions"] == {}

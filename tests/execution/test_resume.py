@@ -128,6 +128,75 @@ def test_what_cannot_be_resumed(turnout, how: str) -> None:
     assert ("has succeeded" if how == "finished" else "no run 'dne'") in ran.err
 
 
+RECOVERS = '''
+from pathlib import Path
+from kfp import dsl
+from turnout import PipelineTaskFinalStatus, component, pipeline
+
+
+@component
+def fail_at_first(marker: str) -> str:
+    """Fail where there is no marker, and leave one.
+
+    Args:
+        marker: path of a file.
+    """
+    if Path(marker).exists():
+        return "recovered"
+    Path(marker).touch()
+    raise ValueError("at first")
+
+
+@component
+def tell(log: str, status: PipelineTaskFinalStatus):
+    """Write down how it ended.
+
+    Args:
+        log: path of a file.
+        status: of what was before.
+    """
+    with open(log, "a") as file:
+        file.write(f"{status.state} ")
+
+
+@component
+def look(log: str, text: str = "nothing"):
+    """Write down a text.
+
+    Args:
+        log: path of a file.
+        text: what came before.
+    """
+    with open(log, "a") as file:
+        file.write(f"{text} ")
+
+
+@pipeline
+def p(directory: str):
+    """Recover.
+
+    Args:
+        directory: for the files.
+    """
+    told = tell(log=f"{directory}/told")
+    with dsl.ExitHandler(told, name="guarded"):
+        tried = fail_at_first(marker=f"{directory}/marker")
+        look(log=f"{directory}/seen", text=tried.output).ignore_upstream_failure()
+        look(log=f"{directory}/once")
+'''
+
+
+def test_steps_that_saw_a_failure_run_again_when_the_run_has_recovered(turnout, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text(RECOVERS)
+    given = ["-p", f"directory={tmp_path}", "--no-cache"]
+    assert turnout("run", f"{tmp_path}/p.py", "--run-id", "r", *given, directory=tmp_path).status == 1
+    resumed = turnout("run", "--resume", "r", "--no-cache", directory=tmp_path)
+    assert resumed.status == 0, resumed.err
+    assert (tmp_path / "told").read_text() == "FAILED SUCCEEDED "
+    assert (tmp_path / "seen").read_text() == "nothing recovered "
+    assert (tmp_path / "once").read_text() == "nothing "
+
+
 def test_a_failed_run_is_resumed_from_where_it_failed(turnout, tmp_path: Path) -> None:
     marker = f"marker={tmp_path}/marker"
     first = turnout("run", "tests/contract/shapes.py:failure", "--run-id", "again", "--json")

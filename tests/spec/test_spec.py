@@ -12,7 +12,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2 as messages
 
 from turnout.errors import SpecError
 from turnout.spec import deployment_spec, pipeline_spec, platform_spec, values
-from turnout.spec.document import Document, read, write
+from turnout.spec.document import Document, read, read_file, write
 
 ROOTS = {
     pipeline_spec.PipelineSpec: messages.PipelineSpec,
@@ -138,6 +138,39 @@ def test_a_document_that_does_not_fit_is_told_everything_that_is_wrong(everythin
 def test_what_is_not_a_pipeline_is_refused(text: str) -> None:
     with pytest.raises(SpecError):
         read(text)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, "its aliases stand for more than 5,000,000 values"),
+        ("a: &a [*a]", "its aliases stand for more than 5,000,000 values"),
+        ("[" * 100_000, "not a KFP pipeline: nested too deeply"),
+        ("- " * 100_000, "not a KFP pipeline: nested too deeply"),
+        ("".join(f"{' ' * level}a:\n" for level in range(2_000)), "not a KFP pipeline: nested too deeply"),
+    ],
+    ids=["bomb", "circle", "flow", "block", "indentation"],
+)
+def test_a_document_without_bounds_is_refused_at_once(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        read(text)
+
+
+@pytest.mark.parametrize(("text", "name"), [(".nan", "NaN"), (".inf", "Infinity"), ("[1, {b: -.inf}]", "-Infinity")])
+def test_numbers_that_json_has_not_are_refused_with_their_place(text: str, name: str) -> None:
+    with pytest.raises(SpecError, match=rf"{name} is no value of JSON @ \[0\].root.dag.a"):
+        read(f"root: {{dag: {{a: {text}}}}}\ndeploymentSpec: {{}}")
+
+
+def test_a_file_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_bytes(b"a: \xff")
+    with pytest.raises(SpecError, match="it is not UTF-8"):
+        read_file(tmp_path / "p.yaml")
 
 
 def test_platform_facts_of_a_document(everything: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from turnout import __version__
 from turnout.errors import DefinitionError, Fault
 from turnout.execution.code_digest import code_digest
-from turnout.spec.signature import SIGNATURES, Signature, read_signature
+from turnout.spec.signature import SIGNATURES, UNCACHED, Signature, read_signature
 
 if TYPE_CHECKING:
     from kfp.dsl.python_component import PythonComponent
@@ -30,17 +30,22 @@ class RunningComponent:
 
 @overload
 def component(
-    function: _Function, *, image: str | None = None, outside: Callable[..., Any] | None = None
+    function: _Function,
+    *,
+    image: str | None = None,
+    outside: Callable[..., Any] | None = None,
+    cache: bool = True,
 ) -> PythonComponent: ...
 @overload
 def component(
-    *, image: str | None = None, outside: Callable[..., Any] | None = None
+    *, image: str | None = None, outside: Callable[..., Any] | None = None, cache: bool = True
 ) -> Callable[[_Function], PythonComponent]: ...
 def component(
     function: Callable[..., Any] | None = None,
     *,
     image: str | None = None,
     outside: Callable[..., Any] | None = None,
+    cache: bool = True,
 ) -> Any:
     """Make a KFP component from a typed Python function.
 
@@ -56,18 +61,22 @@ def component(
             function that takes some of the component's parameters and returns, as JSON, the state of
             what the component looks at. An earlier result is used only if that state is still the same.
             KFP's server cannot call the function, so there such steps always run.
+        cache: False for a component that is there for what it does outside of the run, such as to deploy a model. No
+            earlier result stands for that: its steps always run, on every track, whatever a pipeline says.
 
     Raises:
         DefinitionError: the function cannot be a component, with every reason.
     """
     if function is None:
-        return functools.partial(component, image=image, outside=outside)
+        return functools.partial(component, image=image, outside=outside, cache=cache)
     where = f"{function.__module__}.{function.__qualname__}"
     if function.__module__ == "__main__" or "." in function.__qualname__ or function.__name__ == "<lambda>":
         hint = "put it at the top of a module: a step imports it by `module:function`"
         raise DefinitionError([Fault("a step could not import this function", where, hint=hint)])
     signature = read_signature(function, dates=False)
     if outside is not None:
+        if not cache:
+            raise DefinitionError([Fault("`outside` is for the cache, and cache=False has none", where)])
         faults = [
             Fault(f"`outside` takes '{name}', which the component does not", where, tuple(signature.parameters))
             for name in inspect.signature(outside).parameters
@@ -94,6 +103,7 @@ def component(
         "--code-digest",
         code_digest(target),
         *(["--outside", f"{outside.__module__}:{outside.__name__}"] if outside else []),
+        *([] if cache else [UNCACHED]),
         "--run-id",
         dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         "--executor-input",

@@ -27,7 +27,7 @@ from turnout.spec.deployment_spec import PipelineDeploymentConfig
 from turnout.spec.document import Document, from_dict
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, PipelineSpec
 from turnout.spec.platform_spec import PlatformDeploymentConfig, PlatformSpec, SinglePlatformSpec
-from turnout.spec.signature import SIGNATURES, Signature, read_signature
+from turnout.spec.signature import SIGNATURES, UNCACHED, Signature, read_signature
 
 if TYPE_CHECKING:
     from kfp.dsl.graph_component import GraphComponent
@@ -193,7 +193,7 @@ def compile_pipeline(graph: GraphComponent) -> Document:
             for label, item in spec.components.items()
         },
     )
-    spec = _without_caches_of_the_outside(spec)
+    spec = _without_caches(spec)
     docs = _docs(spec)
     platform = document.platform
     if docs or (facts and facts.airflow):
@@ -221,10 +221,11 @@ def _docs(spec: PipelineSpec) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _without_caches_of_the_outside(spec: PipelineSpec) -> PipelineSpec:
-    """KFP's server must not reuse results of components that look at more than their inputs."""
+def _without_caches(spec: PipelineSpec) -> PipelineSpec:
+    """KFP's server must not reuse results of components that look at, or change, more than what passes through them."""
     executors = spec.deployment_spec.executors if spec.deployment_spec else {}
-    labels = {label for label, item in executors.items() if item.container and "--outside" in item.container.args}
+    always = {"--outside", UNCACHED}
+    labels = {label for label, item in executors.items() if item.container and always & {*item.container.args}}
     names = {name for name, item in spec.components.items() if item.executor_label in labels}
 
     def changed(component: ComponentSpec) -> ComponentSpec:

@@ -14,7 +14,7 @@ class Cooled(NamedTuple):
     reason: str
 
 
-@component
+@component(cache=False)
 def cool_down(registered_model: str, days: Annotated[float, Ge(0)] = 7.0) -> Cooled:
     """Say whether a model may be trained again, and remember that it is: a drift that stays does not train each day.
 

@@ -14,7 +14,7 @@ class Deployed(NamedTuple):
     previous: str
 
 
-@component
+@component(cache=False)
 def deploy(
     sample: Input[Dataset],
     registered_model: str,

@@ -26,7 +26,7 @@ class Monitored(NamedTuple):
     severity: str
 
 
-@component
+@component(cache=False)
 def monitor(
     data: Input[Dataset],
     report: Output[HTML],

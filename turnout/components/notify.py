@@ -7,7 +7,7 @@ from annotated_types import Ge
 from turnout import component
 
 
-@component
+@component(cache=False)
 def notify(
     title: str,
     text: str,

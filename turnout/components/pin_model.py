@@ -12,7 +12,7 @@ class Pinned(NamedTuple):
     version: str
 
 
-@component
+@component(cache=False)
 def pin_model(model: str) -> Pinned:
     """Give the version that a model's alias means now: steps that come later, or again, use the same one.
 

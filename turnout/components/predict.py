@@ -17,7 +17,7 @@ class Predicted(NamedTuple):
     engine: str
 
 
-@component
+@component(cache=False)
 def predict(
     data: Input[Dataset],
     predictions: Output[Dataset],

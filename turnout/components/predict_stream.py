@@ -17,7 +17,7 @@ class PredictedStream(NamedTuple):
     version: str
 
 
-@component
+@component(cache=False)
 def predict_stream(
     predictions: Output[Dataset],
     metrics: Output[Metrics],

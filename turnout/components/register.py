@@ -11,7 +11,7 @@ class Registered(NamedTuple):
     version: str
 
 
-@component
+@component(cache=False)
 def register(model: Input[Model], registered_model: str, alias: str = "challenger") -> Registered:
     """Make a trained model a version in the MLflow registry; the same model again is the same version.
 

@@ -27,6 +27,7 @@ from turnout.execution.store import ArtifactStore, local_path
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import to_dict
 from turnout.spec.pipeline_spec import CachingOptions
+from turnout.spec.signature import UNCACHED
 from turnout.spec.step_contract import Artifact, Outcome, State, Task
 
 
@@ -96,7 +97,7 @@ def fingerprint(task: Task, caching: CachingOptions | None, outside: str = "", d
     """
     container = task.executor
     wanted = bool(outside) or (caching is not None and caching.enable_cache)
-    if not wanted or not isinstance(container, PipelineContainerSpec):
+    if not wanted or not isinstance(container, PipelineContainerSpec) or UNCACHED in container.args:
         return None
     facts: Any = {
         "image": container.image,

@@ -14,16 +14,21 @@ import json
 import os
 import resource
 import sys
+import sysconfig
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from turnout.errors import Fault, ParameterError, StepError, TurnoutError, did_you_mean
+from turnout.execution.executor_output import read_executor_output
 from turnout.spec.json_schema import value_faults, whole_numbers
+from turnout.spec.signature import UNCACHED
 
 MEMORY = "memory.txt"
 """File beside the executor output: the most bytes that a process of the step had in memory."""
+
+_HERE = f"{Path(__file__).parent}{os.sep}"
 
 RUN_ID = "TURNOUT_RUN_ID"
 """Environment variable: the id of the run, for components that record it."""
@@ -66,6 +71,8 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
     checked = {**executor_input, "inputs": {**inputs, "parameterValues": _check(component, inputs, target)}}
     try:
         _Executor(checked, component.python_func).execute()
+        if output := executor_input.get("outputs", {}).get("outputFile"):
+            read_executor_output(Path(output))  # said here, it is clear on KFP too
     finally:
         _tell_memory(executor_input)
 
@@ -89,6 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--code-digest", default="", help="digest of the component's code at compile time")
     parser.add_argument("--run-id", default="", help="the run's id")
     parser.add_argument("--outside", help="what tells the state of what the component looks at; for caches to ask")
+    parser.add_argument(UNCACHED, action="store_true", help="the step always runs; for caches to see")
     parser.add_argument("--contract", help="the contract this command speaks; for kfp.local to see")
     options = parser.parse_args(arguments)
     text: str = options.executor_input
@@ -116,11 +124,16 @@ def describe_outside(arguments: Sequence[str]) -> int:
 
 
 def explain(error: BaseException) -> str:
-    """What a person should know of a failure: our errors in their words, others with their type."""
+    """What a person should know of a failure: our errors in their words, others with their type and their place.
+
+    The place is the last line of the component's own code, or of what it calls that is no library.
+    """
     if isinstance(error, TurnoutError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
-    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    libraries = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "purelib", "platlib"))
+    own = [frame for frame in frames if not frame.filename.startswith((*libraries, _HERE, "<"))] or frames
+    where = f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
     return str(Fault(f"{type(error).__name__}: {error}", where))
 
 
@@ -132,7 +145,7 @@ def report(error: BaseException) -> None:
         traceback.print_exception(error)
     for path in (os.environ.get("TURNOUT_ERROR_FILE"), "/dev/termination-log"):
         if path and (path != "/dev/termination-log" or Path(path).exists()):
-            Path(path).write_text(explain(error)[:4096])
+            Path(path).write_text(explain(error)[:4096], encoding="utf-8", errors="backslashreplace")
             return
 
 

@@ -19,13 +19,13 @@ from upath import UPath
 
 from turnout.errors import StepError, TurnoutError
 from turnout.execution.executor import MEMORY
+from turnout.execution.executor_output import ExecutorOutput, output_parameters, read_executor_output
 from turnout.execution.importer import import_artifact
 from turnout.execution.runtime import Runtime
 from turnout.execution.store import ArtifactStore
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.placeholders import resolve_command, resolve_text, task_values
 from turnout.spec.step_contract import Artifact, Outcome, State, Task, executor_input, output_type
-from turnout.spec.values import ParameterType
 
 ERROR_FILE = "TURNOUT_ERROR_FILE"
 """Environment variable: where the executor writes what a person should know of a failure."""
@@ -105,9 +105,17 @@ def collect(
     parameters: dict[str, Any] = {}
     artifacts: dict[str, Artifact] = {}
     try:
-        output = _read_json(Path(contract["outputs"]["outputFile"]))
+        try:
+            output = read_executor_output(Path(contract["outputs"]["outputFile"]))
+        except StepError:
+            # Its files are kept all the same.
+            artifacts = dict(_output_artifacts(task, store, contract, ExecutorOutput({}, {})))
+            raise
         artifacts = dict(_output_artifacts(task, store, contract, output))
-        parameters = {} if error else _output_parameters(task, contract, output)
+        declared = task.component.output_definitions
+        files = {name: Path(item["outputFile"]) for name, item in contract["outputs"]["parameters"].items()}
+        if declared and not error:
+            parameters = output_parameters(output, declared.parameters, files)
     except StepError as failure:
         error = error or str(failure)
     if error:  # whatever it managed to write is kept for people to look at, such as a report that says why
@@ -115,11 +123,16 @@ def collect(
     log = Path(contract["outputs"]["outputFile"]).parent.parent / "log.txt"
     store.stage_out(log, str(place / "log.txt"))
     state = State.FAILED if error else State.SUCCEEDED
-    memory_file = Path(contract["outputs"]["outputFile"]).with_name(MEMORY)
-    memory = int(memory_file.read_text() or 0) if memory_file.exists() else 0
+    memory = _memory(Path(contract["outputs"]["outputFile"]).with_name(MEMORY))
     return Outcome(
         state, task.attempt, parameters, artifacts, started, now(), error, str(place / "log.txt"), memory=memory
     )
+
+
+def _memory(file: Path) -> int:
+    """The bytes that a step says it had in memory; 0 when it says nothing that is a number."""
+    text = file.read_text(errors="replace").strip() if file.is_file() else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
 def stage_in(task: Task, store: ArtifactStore, place: str, workdir: Path) -> dict[str, Any]:
@@ -171,81 +184,26 @@ def _workdir(store: ArtifactStore, place: str) -> Iterator[Path]:
         yield Path(directory)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except json.JSONDecodeError as error:
-        raise StepError(f"the executor output is not JSON: {error}") from error
-    return content
-
-
 def _output_artifacts(
-    task: Task, store: ArtifactStore, contract: Mapping[str, Any], output: Mapping[str, Any]
+    task: Task, store: ArtifactStore, contract: Mapping[str, Any], output: ExecutorOutput
 ) -> Iterator[tuple[str, Artifact]]:
     for name, entry in contract["outputs"]["artifacts"].items():
         (asked,) = entry["artifacts"]
-        reported = (output.get("artifacts", {}).get(name, {}).get("artifacts") or [{}])[0]
+        said = output.artifacts.get(name, {})
         # A component may say that its data is elsewhere; then there is nothing to store.
-        uri, path = reported.get("uri") or asked["uri"], Path(asked.get("customPath", asked["uri"]))
+        uri, path = said.get("uri") or asked["uri"], Path(asked.get("customPath", asked["uri"]))
         mine = uri == asked["uri"]
         if mine:
             store.stage_out(path, uri)
         digest = store.digest(uri, path if mine else None)
-        metadata = reported.get("metadata", asked["metadata"])
-        yield name, Artifact(reported.get("name") or name, output_type(task, name), uri, metadata, digest)
-
-
-def _output_parameters(task: Task, contract: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:
-    """Values from the executor output, or from the file of a component that writes files."""
-    declared = task.component.output_definitions
-    reported = output.get("parameterValues", {})
-    values: dict[str, Any] = {}
-    for name, spec in declared.parameters.items() if declared else ():
-        file = Path(contract["outputs"]["parameters"][name]["outputFile"])
-        if name in reported:
-            values[name] = _typed(reported[name], spec.parameter_type, name)
-        elif file.exists():
-            values[name] = _parsed(file.read_text(), spec.parameter_type, name)
-        else:
-            raise StepError(f"the step ended without its output parameter '{name}'")
-    return values
-
-
-_PYTHON_TYPES: dict[ParameterType, tuple[type, ...]] = {
-    ParameterType.NUMBER_DOUBLE: (float, int),
-    ParameterType.NUMBER_INTEGER: (int,),
-    ParameterType.STRING: (str,),
-    ParameterType.BOOLEAN: (bool,),
-    ParameterType.LIST: (list,),
-    ParameterType.STRUCT: (dict,),
-}
-
-
-def _typed(value: Any, kind: ParameterType, name: str) -> Any:
-    accepted = _PYTHON_TYPES.get(kind)
-    if kind is ParameterType.NUMBER_INTEGER and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if accepted and (not isinstance(value, accepted) or isinstance(value, bool) is not (bool in accepted)):
-        raise StepError(f"output parameter '{name}' is {value!r}, which is not {kind.value}")
-    return value
-
-
-def _parsed(text: str, kind: ParameterType, name: str) -> Any:
-    if kind is ParameterType.STRING:
-        return text
-    try:
-        value = json.loads(text.strip().lower() if kind is ParameterType.BOOLEAN else text)
-    except json.JSONDecodeError as error:
-        raise StepError(f"output parameter '{name}' is {text[:80]!r}, which is not {kind.value}") from error
-    return _typed(value, kind, name)
+        metadata = asked["metadata"] if said.get("metadata") is None else said["metadata"]
+        yield name, Artifact(said.get("name") or name, output_type(task, name), uri, metadata, digest)
 
 
 def why(error_file: Path, status: int, log: Path) -> str:
-    """Why a command failed: what it said to the person, or else the last it printed."""
-    if error_file.exists():
-        return error_file.read_text().strip()
+    """Why a command failed, never empty: what it said to the person, or else the last it printed."""
+    if error_file.is_file() and (said := error_file.read_text(errors="replace").strip()):
+        return said
     ended = f"the command was ended by signal {-status}" if status < 0 else f"the command ended with status {status}"
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
     return "\n  ".join([ended, *lines[-3:]])

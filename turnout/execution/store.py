@@ -80,9 +80,9 @@ class ArtifactStore:
         return self.step_path(task.run, task.path, task.iteration) / f"attempt-{task.attempt}"
 
     def commit(self, task: Task, outcome: Outcome) -> None:
-        """Make a step's outcome known, atomically."""
+        """Make a step's outcome known, atomically, with a digest of what the step was given."""
         path = self.step_path(task.run, task.path, task.iteration)
-        self.write_record(path / "outcome.json", outcome.to_dict())
+        self.write_record(path / "outcome.json", {**outcome.to_dict(), "inputs": task.inputs_digest})
 
     def outcome(self, run: Run, step: str, iteration: tuple[int, ...] = ()) -> Outcome | None:
         """The outcome of a step, or None when none was committed."""

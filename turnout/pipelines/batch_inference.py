@@ -83,7 +83,7 @@ def batch_inference(
         master: Address of the Spark cluster; the environment's when empty.
         spark_conf: Further settings of the Spark session.
     """
-    pinned = pin_model(model=model).set_caching_options(False)
+    pinned = pin_model(model=model)
     ingested = ingest(
         source=source, revision=revision, timestamp=timestamp, since=since, until=until, timezone=timezone
     )
@@ -108,7 +108,7 @@ def batch_inference(
         prometheus=prometheus,
         check_name="flight-delay-batch-inference",
         required=False,
-    ).set_caching_options(False)
+    )
     predicted = predict(
         data=featurised.outputs["features"],
         model=pinned.outputs["model"],
@@ -124,7 +124,5 @@ def batch_inference(
         master=master,
         spark_conf=spark_conf,
     )
-    # It is there for what it does to the table, which no cache can stand for.
-    predicted.set_caching_options(False)
     predicted.set_retry(num_retries=2, backoff_duration="30s")
     on_airflow(predicted, publishes={"predictions": PREDICTIONS})

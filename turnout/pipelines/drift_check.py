@@ -121,7 +121,7 @@ def drift_check(
         slices: Columns by whose values the score is shown.
         cool_down_days: How long after a training no other is started.
     """
-    pinned = pin_model(model=f"models:/{registered_model}@champion").set_caching_options(False)
+    pinned = pin_model(model=f"models:/{registered_model}@champion")
     # A day without rows is for the monitor to tell.
     ingested = ingest(source=source, timestamp=timestamp, since=since, until=until, timezone=timezone, allow_empty=True)
     featurised = featurise(
@@ -152,7 +152,7 @@ def drift_check(
         keys=keys,
         prometheus=prometheus,
         check_name="flight-delay-drift-check",
-    ).set_caching_options(False)
+    )
     with dsl.If(monitored.outputs["alert"] == True, name="tell"):  # noqa: E712 - KFP reads the comparison
         notified = notify(
             title=monitored.outputs["title"],
@@ -162,10 +162,10 @@ def drift_check(
             channels=channels,
             silence_hours=silence_hours,
             state=notices,
-        ).set_caching_options(False)
+        )
         notified.set_retry(num_retries=2, backoff_duration="60s")
     with dsl.If(monitored.outputs["train"] == True, name="train_again"):  # noqa: E712
-        cooled = cool_down(registered_model=registered_model, days=cool_down_days).set_caching_options(False)
+        cooled = cool_down(registered_model=registered_model, days=cool_down_days)
         with dsl.If(cooled.outputs["start"] == True, name="cooled"):  # noqa: E712
             training(
                 source=training_source,

@@ -63,7 +63,7 @@ def streaming_inference(
         master: Address of the Spark cluster; the environment's when empty.
         spark_conf: Further settings of the Spark session.
     """
-    pinned = pin_model(model=model).set_caching_options(False)
+    pinned = pin_model(model=model)
     predicted = predict_stream(
         model=pinned.outputs["model"],
         source=source,
@@ -81,7 +81,5 @@ def streaming_inference(
         master=master,
         spark_conf=spark_conf,
     )
-    # It is there for what it does to the table, which no cache can stand for.
-    predicted.set_caching_options(False)
     predicted.set_retry(num_retries=2, backoff_duration="30s")
     on_airflow(predicted, publishes={"predictions": PREDICTIONS})

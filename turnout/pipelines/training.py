@@ -124,11 +124,8 @@ def training(
     )
     with dsl.If(evaluated.outputs["promote"] == True, name="promote"):  # noqa: E712 - KFP reads the comparison
         registered = register(model=trained.outputs["model"], registered_model=registered_model)
-        deployed = deploy(
+        deploy(
             sample=parts.outputs["test"],
             registered_model=registered_model,
             version=registered.outputs["version"],
         )
-        # They are there for what they do to the registry, which no cache can stand for.
-        registered.set_caching_options(False)
-        deployed.set_caching_options(False)

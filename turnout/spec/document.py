@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ import yaml
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from turnout.errors import Fault, SpecError
+from turnout.spec.json_values import HINT, beyond_json
 from turnout.spec.pipeline_spec import PipelineSpec
 from turnout.spec.platform_spec import PlatformSpec
 from turnout.spec.values import ParameterType, PrimitiveType, TaskConfigPassthroughType, TriggerStrategy
@@ -55,9 +58,13 @@ def read(text: str, *, where: str = "<text>") -> Document:
         SpecError: the text is not YAML, or not a KFP pipeline; names every field that does not fit.
     """
     try:
+        if _may_be_deep(text):
+            _check_depth(text)
         documents = [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
     except yaml.YAMLError as error:
         raise SpecError([Fault(f"not YAML: {error}", where)]) from error
+    except RecursionError:
+        raise SpecError([Fault("not a KFP pipeline: nested too deeply", where)]) from None
     specs = [document for document in documents if isinstance(document, dict)]
     pipelines = [spec for spec in specs if "platforms" not in spec]
     platforms = [spec for spec in specs if "platforms" in spec]
@@ -65,6 +72,8 @@ def read(text: str, *, where: str = "<text>") -> Document:
         raise SpecError([Fault("not a KFP pipeline: expected one PipelineSpec, and at most one `platforms:`", where)])
     if "pipelineSpec" in pipelines[0]:
         raise SpecError([Fault("a PipelineJob, not a pipeline", where, hint="give the value of its `pipelineSpec`")])
+    if odd := [Fault(f"{held} is no value of JSON", place, hint=HINT) for place, held in beyond_json(specs)]:
+        raise SpecError(odd)
     document = from_dict(pipelines[0], platforms[0] if platforms else None, where=where)
     if document.pipeline.root is None or document.pipeline.deployment_spec is None:
         hint = "KFP 1 workflows: recompile with kfp>=2"
@@ -78,6 +87,9 @@ def read_file(path: Path) -> Document:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SpecError([Fault(f"cannot read the pipeline: {error.strerror or error}", str(path))]) from error
+    except UnicodeDecodeError as error:
+        what = f"cannot read the pipeline: it is not UTF-8 ({error.reason} at byte {error.start})"
+        raise SpecError([Fault(what, str(path))]) from error
     return read(text, where=path.name)
 
 
@@ -184,6 +196,51 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        if _expanded(node, {}) > LARGEST:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"its aliases stand for more than {LARGEST:,} values", node.start_mark
+            )
+        return super().construct_document(node)
+
+
+LARGEST = 5_000_000
+"""Values that a document may have, with each alias counted as what it stands for."""
+
+
+def _expanded(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node stands for; infinite when it contains itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in parts)
+    return known[id(node)]
+
+
+DEEPEST = 200
+"""Levels that a document may have. The parser in C does not survive many thousands."""
+
+_INDENTATION = re.compile(r"^[ \t?:-]*", re.MULTILINE)
+
+
+def _may_be_deep(text: str) -> bool:
+    """Whether a document could have more levels than it may; cheap, and mostly the whole of the check."""
+    flow = text.count("[") + text.count("{")
+    return flow > DEEPEST or any(len(start) > DEEPEST for start in _INDENTATION.findall(text))
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise RecursionError
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]

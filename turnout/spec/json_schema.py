@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.errors import Fault, did_you_mean
+from turnout.spec.json_values import HINT, beyond_json
 
 _PYTHON_TYPES = {
     "string": str,
@@ -25,6 +26,9 @@ _FORMATS = {
 
 def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
     """What is wrong with a value, by its JSON Schema (with the formats `date` and `date-time`)."""
+    if odd := list(beyond_json(value)):
+        return [Fault(f"{held} is no value of JSON", f"{where}{at if at[:1] in ('', '[') else f'.{at}'}", hint=HINT)
+                for at, held in odd]  # fmt: skip
     if _plainly_fits(value, schema):
         return []
     from jsonschema import Draft202012Validator, FormatChecker

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime
 import enum
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -111,6 +113,16 @@ class Task:
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
 
+    @property
+    def inputs_digest(self) -> str:
+        """What its inputs are: the same for the same values and the same content, wherever the content lies."""
+        artifacts = {
+            name: [[item.type, dict(item.metadata), item.digest or item.uri] for item in items]
+            for name, items in self.artifacts.items()
+        }
+        text = json.dumps([dict(self.parameters), artifacts], sort_keys=True, default=str)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -123,6 +135,7 @@ class Outcome:
         log: URI of the log of the attempt.
         cached: whether an earlier execution's results were taken.
         memory: the most bytes that a process of the step had in memory; 0 when that is not known.
+        inputs: digest of what the step was given; empty in records of earlier versions.
     """
 
     state: State
@@ -135,6 +148,7 @@ class Outcome:
     log: str = ""
     cached: bool = False
     memory: int = 0
+    inputs: str = ""
 
     @property
     def seconds(self) -> float:
@@ -161,6 +175,7 @@ class Outcome:
             "log": self.log,
             "cached": self.cached,
             "memory": self.memory,
+            "inputs": self.inputs,
         }
 
     @classmethod

@@ -254,9 +254,12 @@ class _Runner:
         self.events.put((execution, task, outcome))
 
     def _known(self, execution: Execution, task: Task) -> Outcome | None:
-        """The outcome that an interrupted run of this id committed, or another run with the same inputs."""
+        """The outcome that an interrupted run of this id committed, or another run with the same inputs.
+
+        Of the interrupted run too only for the same inputs: an exit handler, for one, was given another state.
+        """
         outcome = self.store.outcome(self.info, task.path, task.iteration)
-        if outcome is not None and outcome.state is State.SUCCEEDED:
+        if outcome is not None and outcome.state is State.SUCCEEDED and outcome.inputs in ("", task.inputs_digest):
             return outcome
         assert isinstance(execution.node, Step)
         key = self.steps.key(task, execution.node.caching)
