@@ -79,6 +79,19 @@ CASES = [
         parameters={"flag": False, "ratio": 0.25, "text": "a && b"},
         name="false",
     ),
+    *(
+        Case(
+            "texts_in_conditions",
+            {
+                f"{BRANCHES}.condition-2.give": S if name == "same" else SKIPPED,
+                f"{BRANCHES}.condition-3.give-2": S if name == "short" else SKIPPED,
+                f"{BRANCHES}.condition-4.give-3": S if name == "other" else SKIPPED,
+            },
+            parameters=parameters,
+            name=name,
+        )
+        for name, parameters in (("same", {}), ("short", {"text": "it's\\"}), ("other", {"text": "it's"}))
+    ),
     Case("after_a_skipped", {"condition-1.give": SKIPPED, "condition-1.give-2": SKIPPED, "give-3": S}),
     Case("static_loop", {f"for-loop-2.give[{i}]": S for i in range(3)} | {"join": S}, out("x y z")),
     Case("parameter_loop", {f"for-loop-1.give[{i}]": S for i in range(2)} | {"join": S}, out("p q")),

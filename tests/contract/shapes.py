@@ -76,6 +76,16 @@ def condition_types(flag: bool = True, ratio: float = 0.5, text: str = "{{ it }}
 
 
 @dsl.pipeline
+def texts_in_conditions(text: str = 'it\'s {{ so }} \\new\nline "$(x)"'):
+    with dsl.If(text == 'it\'s {{ so }} \\new\nline "$(x)"'):
+        give(value="same")
+    with dsl.Elif(text == "it's\\"):
+        give(value="short")
+    with dsl.Else():
+        give(value="other")
+
+
+@dsl.pipeline
 def after_a_skipped(x: str = "b"):
     with dsl.If(x == "a"):
         skipped = give()

@@ -140,8 +140,8 @@ class When(PlanOperator):
         return group_of_gate(str(self.task_id))
 
     def execute(self, context: Context) -> bool:
+        from turnout.plan.conditions import holds
         from turnout.plan.model import Condition
-        from turnout.plan.values import holds
 
         assert isinstance(self.inputs, dict)
         try:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from turnout import __version__
 from turnout.errors import DefinitionError, Fault
 from turnout.execution.code_digest import code_digest
-from turnout.spec.signature import SIGNATURES, UNCACHED, Signature, read_signature
+from turnout.spec.command import OUTSIDE, UNCACHED
+from turnout.spec.signature import SIGNATURES, Signature, read_signature
 
 if TYPE_CHECKING:
     from kfp.dsl.python_component import PythonComponent
@@ -102,7 +103,7 @@ def component(
     container.args = [
         "--code-digest",
         code_digest(target),
-        *(["--outside", f"{outside.__module__}:{outside.__name__}"] if outside else []),
+        *([OUTSIDE, f"{outside.__module__}:{outside.__name__}"] if outside else []),
         *([] if cache else [UNCACHED]),
         "--run-id",
         dsl.PIPELINE_JOB_ID_PLACEHOLDER,

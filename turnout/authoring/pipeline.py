@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
+from turnout.authoring.conditions import escape_texts
 from turnout.errors import DefinitionError, Fault, did_you_mean
 from turnout.spec.airflow_facts import (
     AirflowFacts,
@@ -23,11 +24,12 @@ from turnout.spec.airflow_facts import (
     StepFacts,
     facts_to_json,
 )
+from turnout.spec.command import OUTSIDE, UNCACHED
 from turnout.spec.deployment_spec import PipelineDeploymentConfig
 from turnout.spec.document import Document, from_dict
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, PipelineSpec
 from turnout.spec.platform_spec import PlatformDeploymentConfig, PlatformSpec, SinglePlatformSpec
-from turnout.spec.signature import SIGNATURES, UNCACHED, Signature, read_signature
+from turnout.spec.signature import SIGNATURES, Signature, read_signature
 
 if TYPE_CHECKING:
     from kfp.dsl.graph_component import GraphComponent
@@ -118,6 +120,7 @@ def pipeline(
         return function  # a running step imports components, also those that stand beside a pipeline
     from kfp import dsl
 
+    escape_texts()
     where = f"{function.__module__}.{function.__qualname__}"
     signature = read_signature(function, dates=True)
     name = name or function.__name__.replace("_", "-")
@@ -224,7 +227,7 @@ def _docs(spec: PipelineSpec) -> dict[str, dict[str, Any]]:
 def _without_caches(spec: PipelineSpec) -> PipelineSpec:
     """KFP's server must not reuse results of components that look at, or change, more than what passes through them."""
     executors = spec.deployment_spec.executors if spec.deployment_spec else {}
-    always = {"--outside", UNCACHED}
+    always = {OUTSIDE, UNCACHED}
     labels = {label for label, item in executors.items() if item.container and always & {*item.container.args}}
     names = {name for name, item in spec.components.items() if item.executor_label in labels}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from turnout.authoring.conditions import escape_texts
 from turnout.errors import SourceError, did_you_mean
 from turnout.spec.document import Document, read_file
 
@@ -27,6 +28,7 @@ def load(source: str) -> Document:
     """
     if source.endswith((".yaml", ".yml", ".json")):
         return read_file(Path(source))
+    escape_texts()
     target, _, name = source.partition(":")
     module = _import_file(Path(target)) if target.endswith(".py") else _import(target, source)
 

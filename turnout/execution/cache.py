@@ -24,10 +24,10 @@ from upath import UPath
 
 from turnout.execution.runtime import Runtime
 from turnout.execution.store import ArtifactStore, local_path
+from turnout.spec.command import OUTSIDE, UNCACHED
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import to_dict
 from turnout.spec.pipeline_spec import CachingOptions
-from turnout.spec.signature import UNCACHED
 from turnout.spec.step_contract import Artifact, Outcome, State, Task
 
 
@@ -121,9 +121,9 @@ def fingerprint_with_outside(
 ) -> str | None:
     """The fingerprint of a step that is asked first for the state of what it looks at beside its inputs."""
     container = task.executor
-    if not isinstance(container, PipelineContainerSpec) or "--outside" not in container.args:
+    if not isinstance(container, PipelineContainerSpec) or OUTSIDE not in container.args:
         return fingerprint(task, caching, directory=directory)
-    target = container.args[container.args.index("--outside") + 1]
+    target = container.args[container.args.index(OUTSIDE) + 1]
     with tempfile.TemporaryDirectory(prefix="turnout-") as place:
         answer, log = Path(place, "answer"), Path(place, "log")
         command = ["turnout", "outside", target, json.dumps(dict(task.parameters)), str(answer)]

@@ -22,8 +22,8 @@ from typing import Any
 
 from turnout.errors import Fault, ParameterError, StepError, TurnoutError, did_you_mean
 from turnout.execution.executor_output import read_executor_output
+from turnout.spec.command import OUTSIDE, UNCACHED
 from turnout.spec.json_schema import value_faults, whole_numbers
-from turnout.spec.signature import UNCACHED
 
 MEMORY = "memory.txt"
 """File beside the executor output: the most bytes that a process of the step had in memory."""
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--executor-input", required=True, metavar="JSON", help="KFP's ExecutorInput, or @FILE")
     parser.add_argument("--code-digest", default="", help="digest of the component's code at compile time")
     parser.add_argument("--run-id", default="", help="the run's id")
-    parser.add_argument("--outside", help="what tells the state of what the component looks at; for caches to ask")
+    parser.add_argument(OUTSIDE, help="what tells the state of what the component looks at; for caches to ask")
     parser.add_argument(UNCACHED, action="store_true", help="the step always runs; for caches to see")
     parser.add_argument("--contract", help="the contract this command speaks; for kfp.local to see")
     options = parser.parse_args(arguments)

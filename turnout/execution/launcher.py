@@ -56,8 +56,7 @@ def launch(
             outcome = _run(task, task.executor, store, runtime, on_line, started)
     except (TurnoutError, OSError) as error:
         outcome = Outcome(State.FAILED, task.attempt, started=started, ended=now(), error=str(error))
-    store.commit(task, outcome)
-    return outcome
+    return store.commit(task, outcome)
 
 
 def now() -> str:

@@ -79,10 +79,12 @@ class ArtifactStore:
     def attempt_path(self, task: Task) -> UPath:
         return self.step_path(task.run, task.path, task.iteration) / f"attempt-{task.attempt}"
 
-    def commit(self, task: Task, outcome: Outcome) -> None:
-        """Make a step's outcome known, atomically, with a digest of what the step was given."""
+    def commit(self, task: Task, outcome: Outcome) -> Outcome:
+        """Make a step's outcome known, atomically; the outcome with a digest of what the step was given."""
+        outcome = dataclasses.replace(outcome, inputs=task.inputs_digest)
         path = self.step_path(task.run, task.path, task.iteration)
-        self.write_record(path / "outcome.json", {**outcome.to_dict(), "inputs": task.inputs_digest})
+        self.write_record(path / "outcome.json", outcome.to_dict())
+        return outcome
 
     def outcome(self, run: Run, step: str, iteration: tuple[int, ...] = ()) -> Outcome | None:
         """The outcome of a step, or None when none was committed."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from turnout.errors import Fault, PlanError, did_you_mean
+from turnout.plan.checks import unresolved_channels
 from turnout.plan.model import (
     Collected,
     Constant,
@@ -58,6 +59,8 @@ def link(document: Document) -> Plan:
             hint = "take its URI as a parameter, and import it with dsl.importer"
             linker.fault("a pipeline that takes an artifact cannot be run by itself", name, hint=hint)
     region, outputs = linker.region(root, "", inputs)
+    for fault in unresolved_channels(document):
+        linker.report(fault)
     if linker.faults:
         raise PlanError(linker.faults)
     info = document.pipeline.pipeline_info

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.errors import Fault, did_you_mean
+from turnout.plan.conditions import TEXT, condition_faults
 from turnout.plan.model import (
     Condition,
     Constant,
@@ -37,9 +38,7 @@ _PARAMETER_PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\[(?:'([^']*)'|\
 _SELECTOR = re.compile(r"parseJson\(string_value\)((?:\[(?:\"(?:\\.|[^\"\\])*\"|\d+)\])+)")
 _KEY = re.compile(r"\[(\"(?:\\.|[^\"\\])*\"|\d+)\]")
 # CEL's string literals, so that what merely looks like a reference inside one is left alone.
-_CEL_REFERENCE = re.compile(
-    r"""(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|inputs\.parameter_values\[(?P<quote>['"])(?P<name>.*?)(?P=quote)\]"""
-)
+_CEL_REFERENCE = re.compile(rf"""(?P<text>{TEXT})|inputs\.parameter_values\[(?P<quote>['"])(?P<name>.*?)(?P=quote)\]""")
 _CEL_WORDS = {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"} | {
     "import", "let", "loop", "package", "namespace", "return", "var", "void", "while", "int", "uint", "double",
     "bool", "string", "bytes", "list", "map", "type", "size", "has", "all", "exists", "filter", "inputs",
@@ -164,6 +163,8 @@ class Scope:
         for key in names.keys() - inputs.keys():
             self.fault(f"the condition reads '{key}', which it is not given", self.join(name), tuple(inputs),
                        did_you_mean(key, inputs))  # fmt: skip
+        for what, hint in condition_faults(expression, names.values()):
+            self.fault(what, self.join(name), hint=hint)
         used = self.used({key: inputs[key] for key in names if key in inputs})
         return Condition(expression, {names[key]: source for key, source in used.items()})
 

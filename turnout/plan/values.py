@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.errors import StepError
+from turnout.plan.conditions import holds
 from turnout.plan.model import (
     Collected,
     Condition,
@@ -120,20 +121,6 @@ class Values:
             StepError: the expression cannot be evaluated with these values.
         """
         return holds(condition, self.resolve_all(condition.inputs, iteration))
-
-
-def holds(condition: Condition, values: Mapping[str, Any]) -> bool:
-    """Whether a condition is true, given the values of its inputs.
-
-    Raises:
-        StepError: CEL cannot read or evaluate the expression.
-    """
-    import cel
-
-    try:
-        return bool(cel.evaluate(condition.expression, dict(values)))
-    except (ValueError, RuntimeError, TypeError) as error:
-        raise StepError(f"the condition {condition.expression} cannot be evaluated: {error}") from error
 
 
 def _field(value: Any, keys: tuple[str | int, ...]) -> Any:

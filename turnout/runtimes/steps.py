@@ -12,6 +12,7 @@ from turnout.execution.launcher import launch
 from turnout.execution.runtime import Runtime
 from turnout.execution.secrets import Secrets
 from turnout.execution.store import ArtifactStore
+from turnout.spec.command import OUTSIDE
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.pipeline_spec import CachingOptions
 from turnout.spec.step_contract import Outcome, Task
@@ -94,7 +95,7 @@ def key_in_image(task: Task, caching: CachingOptions | None) -> str | None:
     for the latter first is not kept.
     """
     container = task.executor
-    unknown = isinstance(container, PipelineContainerSpec) and "--outside" in container.args
+    unknown = isinstance(container, PipelineContainerSpec) and OUTSIDE in container.args
     return None if unknown else fingerprint(task, caching)
 
 

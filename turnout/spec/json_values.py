@@ -11,7 +11,7 @@ HINT = "JSON and KFP have no such number: give a text, or leave the value out"
 
 def beyond_json(value: Any) -> Iterator[tuple[str, str]]:
     """What in a value JSON or Unicode has not, each with its place: `[2].name`, or nothing for the value itself."""
-    for place, leaf in _leaves(value):
+    for place, leaf in leaves(value):
         if isinstance(leaf, float) and not math.isfinite(leaf):
             yield place, _NAMES.get(leaf, "NaN")
         elif isinstance(leaf, str) and not leaf.isascii():
@@ -24,7 +24,7 @@ def beyond_json(value: Any) -> Iterator[tuple[str, str]]:
 _NAMES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
-def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
+def leaves(value: Any) -> Iterator[tuple[str, Any]]:
     """The texts and numbers in a value, keys too; without recursion, so that no depth is too much."""
     waiting = [("", value)]
     while waiting:

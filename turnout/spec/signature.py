@@ -83,9 +83,6 @@ class Signature:
 SIGNATURES: dict[str, Signature] = {}
 """The signatures of the components defined so far, by their target `module:function`."""
 
-UNCACHED = "--uncached"
-"""An argument in the command of components whose steps always run."""
-
 
 def read_signature(function: Callable[..., Any], *, dates: bool) -> Signature:
     """Read a function's parameters.
