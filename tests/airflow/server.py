@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -79,8 +80,19 @@ class Server:
                     os.kill(int(pid), signal.SIGKILL)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the API; the answer, or an `HTTPError` with the reason in its text."""
-        return self._request(method, f"/api/v2{path}", body)
+        """Call the API; the answer, or an `HTTPError` with the reason in its text.
+
+        The scheduler holds SQLite's only lock at times. Airflow then refuses before it has done anything: 500 where
+        its audit log is concerned, 503 elsewhere.
+        """
+        for pause in (0.2, 0.5, 1, 2, 4, 8, None):
+            try:
+                return self._request(method, f"/api/v2{path}", body)
+            except urllib.error.HTTPError as error:
+                if error.code not in (500, 503) or pause is None:
+                    raise
+            time.sleep(pause)
+        raise AssertionError("unreachable")
 
     def page(self, path: str, token: str = "") -> str:
         """A page as a browser gets it."""
@@ -116,17 +128,9 @@ class Server:
         """Make a backfill of an unpaused DAG, and wait for its end; what failed in it, and why, is told."""
         body = {"dag_id": dag, "from_date": since, "to_date": until, **more}
 
-        def post() -> Any:
-            try:
-                return self.call("POST", "/backfills", body)
-            except urllib.error.HTTPError as error:
-                if error.code != 503:  # SQLite is locked by the scheduler
-                    raise
-                return None
-
         # On SQLite the scheduler can fall over runs that a backfill is still making.
         self.call("PATCH", f"/dags/{dag}", {"is_paused": True})
-        made = wait(post, "the backfill to be made", 30)
+        made = self.call("POST", "/backfills", body)
         self.call("PATCH", f"/dags/{dag}", {"is_paused": False})
         wait(lambda: self.call("GET", f"/backfills/{made['id']}")["completed_at"], "the backfill", seconds)
         runs = [run for run in self.runs(dag) if run["run_type"] == "backfill"]
