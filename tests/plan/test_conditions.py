@@ -17,7 +17,8 @@ from turnout.plan.model import Condition
         ("x == 'a\nb'", "is no CEL"),
         ("y == 'a'", "the condition reads 'y', which it is not given"),
         ("lower(x) == 'a'", "the condition calls 'lower', which CEL does not have"),
-        ("'a'", "the condition 'a' is neither true nor false"),
+        ("'a'", "the condition 'a' gives 'a', which is neither true nor false"),
+        ("1 > 'a'", "the condition 1 > 'a' cannot be evaluated"),
         ("[1].exists(a, [1].exists(b, [1].exists(c, a == b && b == c)))", "the condition has 3 loops; 2 are allowed"),
     ],
 )

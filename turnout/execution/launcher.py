@@ -103,13 +103,12 @@ def collect(
     """
     parameters: dict[str, Any] = {}
     artifacts: dict[str, Artifact] = {}
+    output = ExecutorOutput({}, {})
     try:
-        try:
-            output = read_executor_output(Path(contract["outputs"]["outputFile"]))
-        except StepError:
-            # Its files are kept all the same.
-            artifacts = dict(_output_artifacts(task, store, contract, ExecutorOutput({}, {})))
-            raise
+        output = read_executor_output(Path(contract["outputs"]["outputFile"]))
+    except StepError as failure:  # its files are kept all the same
+        error = error or str(failure)
+    try:
         artifacts = dict(_output_artifacts(task, store, contract, output))
         declared = task.component.output_definitions
         files = {name: Path(item["outputFile"]) for name, item in contract["outputs"]["parameters"].items()}

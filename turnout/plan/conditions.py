@@ -50,8 +50,11 @@ def condition_faults(expression: str, names: Collection[str]) -> Iterator[tuple[
     called = {name for name in program.functions() if name.isidentifier() and not name.startswith("_")}
     for name in sorted(called - FUNCTIONS):
         yield f"the condition calls '{name}', which CEL does not have", did_you_mean(name, FUNCTIONS)
-    if not program.variables() and not called and not isinstance(program.execute({}), bool):
-        yield f"the condition {expression} is neither true nor false", "compare with something"
+    if not program.variables() and not called:
+        try:
+            holds(Condition(expression, {}), {})
+        except StepError as error:
+            yield str(error), "compare with something"
 
 
 def holds(condition: Condition, values: Mapping[str, Any]) -> bool:
