@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from turnout.errors import StepError, did_you_mean
 from turnout.plan.model import Condition
+from turnout.spec.values import ParameterType
 
 TEXT = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
 """A text in CEL, as a regular expression."""
@@ -21,15 +23,26 @@ FUNCTIONS = {
 """The functions of CEL's standard, which KFP's server knows. Source: CEL's language definition."""
 
 MACROS = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*(?P<variable>\w+)\s*,")
+MOST_TRIALS = 100
+
 MOST_MACROS = 2
 """Loops that an expression may have: each one more multiplies the work, and nothing can interrupt it."""
 
 
-def condition_faults(expression: str, names: Collection[str]) -> Iterator[tuple[str, str]]:
+_SAMPLES: Mapping[ParameterType, tuple[Any, ...]] = {
+    ParameterType.STRING: ("", "1", "true", "2024-01-31T00:00:00Z", "1s"),
+    ParameterType.NUMBER_INTEGER: (1,),
+    ParameterType.NUMBER_DOUBLE: (1, 1.5),
+    ParameterType.BOOLEAN: (True,),
+}
+"""Values with which an expression is tried; what lists and structs hold is not declared."""
+
+
+def condition_faults(expression: str, types: Mapping[str, ParameterType]) -> Iterator[tuple[str, str]]:
     """What is wrong with an expression, whatever the values will be; each with a hint.
 
     Args:
-        names: the variables that it is given.
+        types: of the variables that it is given.
     """
     import cel
 
@@ -44,17 +57,37 @@ def condition_faults(expression: str, names: Collection[str]) -> Iterator[tuple[
     if len(macros) > MOST_MACROS:
         yield f"the condition has {len(macros)} loops; {MOST_MACROS} are allowed", "compute the answer in a step"
         return
-    known = {*names, *macros}
+    known = {*types, *macros}
     for name in sorted({*program.variables()} - known):
         yield f"the condition reads '{name}', which it is not given", did_you_mean(name, known)
     called = {name for name in program.functions() if name.isidentifier() and not name.startswith("_")}
     for name in sorted(called - FUNCTIONS):
         yield f"the condition calls '{name}', which CEL does not have", did_you_mean(name, FUNCTIONS)
-    if not program.variables() and not called:
+    read = sorted({*program.variables()} & {*types})
+    if all(types[name] in _SAMPLES for name in read):
+        yield from _untyped(expression, {name: _SAMPLES[types[name]] for name in read})
+
+
+def _untyped(expression: str, samples: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, str]]:
+    """Whether an expression has no answer, whatever values of their types its variables have."""
+    import cel
+
+    results: list[object] = []
+    for values in itertools.islice(itertools.product(*samples.values()), MOST_TRIALS):
         try:
-            holds(Condition(expression, {}), {})
-        except StepError as error:
-            yield str(error), "compare with something"
+            results.append(cel.evaluate(expression, dict(zip(samples, values, strict=True))))
+        except TypeError as error:
+            results.append(error)
+        except (ValueError, RuntimeError, OverflowError) as error:
+            if not str(error).startswith("Undefined"):  # cel's word for a function that takes no value of this type
+                return  # with another value it may have an answer
+            results.append(error)
+    if any(isinstance(result, bool) for result in results):
+        return
+    kinds = ", ".join(f"{name} a {type(values[-1]).__name__}" for name, values in samples.items())
+    given = f" with {kinds}" if kinds else ""
+    reason = str(results[-1]).partition(".")[0] if isinstance(results[-1], Exception) else f"it gives {results[-1]!r}"
+    yield f"the condition {expression} is neither true nor false{given}: {reason}", "compare values of one type"
 
 
 def holds(condition: Condition, values: Mapping[str, Any]) -> bool:

@@ -28,6 +28,7 @@ from turnout.plan.model import (
 )
 from turnout.plan.parameters import pipeline_parameters
 from turnout.plan.sources import Broken, Scope
+from turnout.spec.checks import CHANNEL, document_faults
 from turnout.spec.document import Document
 from turnout.spec.pipeline_spec import (
     ComponentInputsSpec,
@@ -39,8 +40,6 @@ from turnout.spec.pipeline_spec import (
 )
 from turnout.spec.values import ABSENT, TriggerStrategy
 
-_CHANNEL = "pipelinechannel--"
-
 
 def link(document: Document) -> Plan:
     """Link a pipeline.
@@ -48,6 +47,8 @@ def link(document: Document) -> Plan:
     Raises:
         PlanError: everything in the pipeline that cannot be linked, all faults together.
     """
+    if faults := list(document_faults(document)):
+        raise PlanError(faults)
     linker = _Linker(document)
     root = document.pipeline.root
     assert root is not None
@@ -139,12 +140,13 @@ class _Linker:
             "title": task.task_info.name if task.task_info else "",
             "key": name,
         }
-        condition = scope.condition(name, task, inputs)
+        declared = component.input_definitions or ComponentInputsSpec()
+        condition = scope.condition(name, task, inputs, declared.parameters)
         loop = self._loop(name, task, scope, inputs)
         if loop or condition:
             # KFP's compiler forgets to hand the item of an outer loop to the groups inside. Its names for
             # such values are the same in the whole pipeline.
-            inputs = {key: item for key, item in scope.inputs.items() if key.startswith(_CHANNEL)} | inputs
+            inputs = {key: item for key, item in scope.inputs.items() if key.startswith(CHANNEL)} | inputs
         if loop:
             inputs[_item_input(task)] = LoopItem(path)
         self._defaults(name, task, component, scope, inputs)

@@ -11,18 +11,9 @@ from turnout.errors import Fault, ParameterError, did_you_mean
 from turnout.plan.model import Parameter
 from turnout.spec.airflow_facts import AirflowFacts, last_interval
 from turnout.spec.document import Document
-from turnout.spec.json_schema import value_faults, whole_numbers
+from turnout.spec.json_schema import JSON_TYPES, value_faults, whole_numbers
 from turnout.spec.pipeline_spec import InputParameterSpec
-from turnout.spec.values import ABSENT, ParameterType
-
-JSON_TYPES = {
-    ParameterType.NUMBER_DOUBLE: "number",
-    ParameterType.NUMBER_INTEGER: "integer",
-    ParameterType.STRING: "string",
-    ParameterType.BOOLEAN: "boolean",
-    ParameterType.LIST: "array",
-    ParameterType.STRUCT: "object",
-}
+from turnout.spec.values import ABSENT
 
 
 def pipeline_parameters(document: Document) -> dict[str, Parameter]:

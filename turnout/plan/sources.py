@@ -26,12 +26,13 @@ from turnout.plan.model import (
 from turnout.spec.pipeline_spec import (
     DagOutputsSpec,
     DagSpec,
+    InputParameterSpec,
     PipelineTaskSpec,
     TaskInputArtifactSpec,
     TaskInputParameterSpec,
     TaskOutputParameterSpec,
 )
-from turnout.spec.values import ABSENT
+from turnout.spec.values import ABSENT, ParameterType
 
 _PLACEHOLDER = re.compile(r"\{\{\$(?:\.[^{}]*)?\}\}")
 _PARAMETER_PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\[(?:'([^']*)'|\"([^\"]*)\")\]\}\}")
@@ -146,8 +147,18 @@ class Scope:
                 sources[name] = source
         return sources
 
-    def condition(self, name: str, task: PipelineTaskSpec, inputs: Mapping[str, Source | Broken]) -> Condition | None:
-        """A task's condition, over plain variables; an optional input that was not given is null."""
+    def condition(
+        self,
+        name: str,
+        task: PipelineTaskSpec,
+        inputs: Mapping[str, Source | Broken],
+        declared: Mapping[str, InputParameterSpec],
+    ) -> Condition | None:
+        """A task's condition, over plain variables; an optional input that was not given is null.
+
+        Args:
+            declared: the parameters of the task's component, with their types.
+        """
         if task.trigger_policy is None or not task.trigger_policy.condition:
             return None
         names: dict[str, str] = {}
@@ -163,7 +174,9 @@ class Scope:
         for key in names.keys() - inputs.keys():
             self.fault(f"the condition reads '{key}', which it is not given", self.join(name), tuple(inputs),
                        did_you_mean(key, inputs))  # fmt: skip
-        for what, hint in condition_faults(expression, names.values()):
+        types = {variable: declared[key].parameter_type if key in declared else ParameterType.UNSPECIFIED
+                 for key, variable in names.items()}  # fmt: skip
+        for what, hint in condition_faults(expression, types):
             self.fault(what, self.join(name), hint=hint)
         used = self.used({key: inputs[key] for key in names if key in inputs})
         return Condition(expression, {names[key]: source for key, source in used.items()})

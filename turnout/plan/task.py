@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from turnout.errors import Fault, StepError
 from turnout.plan.model import Step
-from turnout.plan.parameters import JSON_TYPES
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
-from turnout.spec.json_schema import whole_numbers
+from turnout.spec.json_schema import convert
 from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.spec.step_contract import Artifact, Run, Task
-from turnout.spec.values import ABSENT, ParameterType
+from turnout.spec.values import ABSENT
 
 
 def make_task(step: Step, values: Mapping[str, Any], run: Run, **settings: Any) -> Task:
@@ -51,23 +49,6 @@ def make_task(step: Step, values: Mapping[str, Any], run: Run, **settings: Any) 
     if not isinstance(step.executor, PipelineContainerSpec | ImporterSpec):  # every track refuses it before
         raise StepError("neither a container nor an importer", where=step.path)
     return Task(run, step.path, step.component, step.executor, parameters, artifacts, **settings)
-
-
-def convert(value: Any, kind: ParameterType) -> Any:
-    """A value as an input's type, as KFP's driver converts it: text takes anything as JSON, and gives it back.
-
-    Raises:
-        ValueError: text that is not JSON, for a type that is not text.
-    """
-    value = whole_numbers(value, {"type": JSON_TYPES.get(kind, "")})
-    if kind is ParameterType.STRING and not isinstance(value, str):
-        return json.dumps(value)
-    if isinstance(value, str) and kind in JSON_TYPES and kind is not ParameterType.STRING:
-        try:
-            return whole_numbers(json.loads(value), {"type": JSON_TYPES[kind]})
-        except json.JSONDecodeError:
-            raise ValueError(f"{value[:80]!r} is not {kind.value}") from None
-    return value
 
 
 def _artifact(value: Artifact | Mapping[str, Any]) -> Artifact:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from turnout.errors import Fault, did_you_mean
 from turnout.spec.json_values import HINT, beyond_json
+from turnout.spec.values import ParameterType
+
+JSON_TYPES = {
+    ParameterType.NUMBER_DOUBLE: "number",
+    ParameterType.NUMBER_INTEGER: "integer",
+    ParameterType.STRING: "string",
+    ParameterType.BOOLEAN: "boolean",
+    ParameterType.LIST: "array",
+    ParameterType.STRUCT: "object",
+}
+"""What KFP's types of parameters are called in JSON Schema."""
 
 _PYTHON_TYPES = {
     "string": str,
@@ -63,6 +75,23 @@ def whole_numbers(value: Any, schema: Mapping[str, Any] | None = None) -> Any:
         return [whole_numbers(item, items) for item in value]
     if isinstance(value, dict):
         return {key: whole_numbers(item) for key, item in value.items()}
+    return value
+
+
+def convert(value: Any, kind: ParameterType) -> Any:
+    """A value as an input's type, as KFP's driver converts it: text takes anything as JSON, and gives it back.
+
+    Raises:
+        ValueError: text that is not JSON, for a type that is not text.
+    """
+    value = whole_numbers(value, {"type": JSON_TYPES.get(kind, "")})
+    if kind is ParameterType.STRING and not isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, str) and kind in JSON_TYPES and kind is not ParameterType.STRING:
+        try:
+            return whole_numbers(json.loads(value), {"type": JSON_TYPES[kind]})
+        except json.JSONDecodeError:
+            raise ValueError(f"{value[:80]!r} is not {kind.value}") from None
     return value
 
 

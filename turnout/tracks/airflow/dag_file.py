@@ -40,8 +40,10 @@ from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.tracks.airflow.arguments import as_text, dag_arguments, delta, step_arguments
 from turnout.tracks.airflow.python_source import Call, Code, call, literal, quoted
+from turnout.tracks.files import MARK
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,250}")
+_DEEPEST = 19
 _HOMES = {
     **dict.fromkeys(("datetime", "timedelta"), "datetime"),
     "ZoneInfo": "zoneinfo",
@@ -69,6 +71,10 @@ def dag_faults(plan: Plan) -> list[Fault]:
             for name, item in plan.parameters.items()
             if item.required
         )
+    levels = max((region.path.count(".") + 1 for region in plan.root.regions() if region.path), default=0)
+    if levels > _DEEPEST:
+        what = f"groups nested in {levels} levels; a DAG file can have {_DEEPEST}"
+        found.append(Fault(what, plan.name, hint="Python nests no more blocks than 20"))
     for key, count in Counter(DagFile(plan, "", "").tasks()).items():
         if count > 1:
             hint = f"rename the step or the pipeline inside; {task_ids.EXPLAINED}"
@@ -116,7 +122,7 @@ class DagFile:
         if self.plan.outputs:
             body.append("\n".join(self._run_outputs()))
         text = f"with {call('DAG', self._dag_arguments(), 0)} as dag:\n" + "\n".join(body) + "\n"
-        header = f"# Compiled by Turnout from the pipeline {_comment(self.plan.name)}: change that, not this file."
+        header = f"{MARK}{_comment(self.plan.name)}: change that, not this file."
         return f"{header}\n\n{_imports(text)}\n\n{text}"
 
     def _dag_arguments(self) -> dict[str, Any]:
