@@ -241,7 +241,8 @@ def command_line_page() -> str:
         ]
     start = (
         "Results go to standard output, everything else to standard error. Exit status: 0 done; 1 the pipeline, its "
-        "run or its check failed; 2 the command was not understood; 130 interrupted."
+        "run or its check failed; 2 the command was not understood; 3 compiled files are not up to date; 70 Turnout "
+        "itself failed; 130 interrupted."
     )
     return page("Command line", start, *parts)
 

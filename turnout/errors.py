@@ -7,6 +7,7 @@ TurnoutError               the base: a message for the person who can act on it
 │   ├── PlanError          a pipeline cannot be linked
 │   ├── TrackError         a track cannot run something the pipeline asks for
 │   └── ParameterError     values given for a run are not what the pipeline takes
+├── StaleError             compiled files are not what the pipelines compile to
 ├── SourceError            the pipeline named on the command line cannot be found
 ├── StoreError             the artifact store cannot be read or written
 ├── StepError              a step's command failed, or broke its contract
@@ -58,7 +59,8 @@ class TurnoutError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", available: Iterable[str] = (), hint: str = ""):
-        super().__init__(str(Fault(what, where, tuple(available), hint)))
+        self.faults: tuple[Fault, ...] = (Fault(what, where, tuple(available), hint),)
+        super().__init__(str(self.faults[0]))
 
 
 class FaultsError(TurnoutError):
@@ -66,7 +68,7 @@ class FaultsError(TurnoutError):
 
     def __init__(self, faults: Sequence[Fault]):
         self.faults = tuple(faults)
-        super().__init__("\n".join(str(fault) for fault in self.faults))
+        Exception.__init__(self, "\n".join(str(fault) for fault in self.faults))
 
 
 class DefinitionError(FaultsError):
@@ -87,6 +89,10 @@ class TrackError(FaultsError):
 
 class ParameterError(FaultsError):
     """Values given for a run are not what the pipeline takes."""
+
+
+class StaleError(TurnoutError):
+    """Compiled files are not what the pipelines compile to now."""
 
 
 class SourceError(TurnoutError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 import secrets as random
@@ -38,19 +39,23 @@ def linked(pipeline: Any) -> Plan:
         SourceError: the source does not exist, or has not exactly one pipeline.
         DefinitionError, SpecError, PlanError: it is not a pipeline, or cannot be linked; with all reasons.
     """
+    return pipeline if isinstance(pipeline, Plan) else link(_document(pipeline))
+
+
+def _document(pipeline: Any) -> Document:
     if isinstance(pipeline, Plan):
+        return pipeline.document
+    if isinstance(pipeline, Document):
         return pipeline
     if isinstance(pipeline, str | Path):
-        return link(load(str(pipeline)))
-    if isinstance(pipeline, Document):
-        return link(pipeline)
+        return load(str(pipeline))
     from turnout.authoring.pipeline import compile_pipeline, is_pipeline
 
     if not is_pipeline(pipeline):
         hint = "give a function under @pipeline, or a source such as path.py:name"
         raise SourceError(f"not a pipeline: {pipeline!r}", hint=hint)
     make_importable(pipeline.pipeline_func)
-    return link(compile_pipeline(pipeline))
+    return compile_pipeline(pipeline)
 
 
 def run(
@@ -186,25 +191,23 @@ def check(pipeline: Any, track: str | None = None, runtime: str | None = None) -
         runtime: the runtime that steps will have, if you know it.
 
     Returns:
-        `{pipeline, faults, tracks: {TRACK: {kept, lowered, refused}}}`.
+        `{pipeline, faults: [{track, what, where, available, hint}], tracks: {TRACK: {kept, lowered, refused}}}`; the
+        `track` of a fault is null when it concerns all.
 
     Raises:
         TurnoutError: this is not a pipeline, or there is no such track.
     """
-    document = pipeline if isinstance(pipeline, Document) else load(str(pipeline))
+    document = _document(pipeline)
     chosen = [registry.track(name) for name in ([track] if track else registry.names())]
-    faults: dict[str, None] = {}
+    faults: list[dict[str, Any]] = []
     plan = None
     try:
         plan = link(document)
     except FaultsError as error:
-        faults |= dict.fromkeys(map(str, error.faults))
+        faults += [_fault(fault) for fault in error.faults]
     tracks: dict[str, Any] = {}
     for item in chosen:
-        found = item.faults(plan, runtime) if plan else []
-        for fault in found:
-            text = str(fault)
-            faults[text if len(chosen) == 1 or runtime else f"{item.name}: {text}"] = None
+        faults += [_fault(fault, item.name) for fault in (item.faults(plan, runtime) if plan else ())]
         tracks[item.name] = {
             verdict: [
                 {"fact": fact.kind, "where": fact.where, **({"how": how.how} if how.how else {})}
@@ -212,4 +215,8 @@ def check(pipeline: Any, track: str | None = None, runtime: str | None = None) -
             ]
             for verdict, entries in report(document, item.support(runtime)).items()
         }
-    return {"pipeline": document.name, "faults": list(faults), "tracks": tracks}
+    return {"pipeline": document.name, "faults": faults, "tracks": tracks}
+
+
+def _fault(fault: Fault, track: str | None = None) -> dict[str, Any]:
+    return {"track": track, **dataclasses.asdict(fault)}

@@ -19,6 +19,20 @@ from turnout.verbs import compile as compile_to
 
 SHAPES = "tests/examples/shapes.py"
 
+PIPELINE = """
+from kfp import dsl
+
+
+@dsl.container_component
+def c():
+    return dsl.ContainerSpec(image="a", command=["true"])
+
+
+@dsl.pipeline
+def same_name():
+    c()
+"""
+
 
 def test_files_that_are_checked_in_are_fresh(turnout) -> None:
     ran = turnout("compile", "--check")
@@ -30,10 +44,52 @@ def test_a_stale_file_is_shown_and_not_written(turnout, tmp_path: Path) -> None:
     path = tmp_path / "branch.py"
     path.write_text(path.read_text().replace("maximum=10", "maximum=11"))
     stale = turnout("compile", f"{SHAPES}:branch", "--out", str(tmp_path), "--check")
-    assert stale.status == 1
+    assert stale.status == 3
     assert "maximum=10" in stale.out
     assert "1 of 2 files are stale" in stale.err
     assert "maximum=11" in path.read_text()
+
+
+def test_two_pipelines_never_share_a_file(turnout, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(PIPELINE)
+    ran = turnout("compile", f"{tmp_path}/one.py", f"{tmp_path}/two.py", "--out", str(tmp_path / "dags"), "--check")
+    assert ran.status == 1
+    assert f"{tmp_path}/one.py and {tmp_path}/two.py both compile to same_name.py" in ran.err
+    assert "give the pipelines different names" in ran.err
+    assert not (tmp_path / "dags").exists()
+
+
+def test_the_dag_of_a_pipeline_that_is_gone_is_stale_and_removed(turnout, tmp_path: Path) -> None:
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "one.py").write_text(PIPELINE)
+    assert turnout("compile", directory=tmp_path).status == 0
+    (tmp_path / "dags" / "mine.py").write_text("# a DAG that somebody wrote\n")
+    (tmp_path / "dags" / "mine.yaml").write_text("a: b\n")
+    assert turnout("compile", "--check", directory=tmp_path).status == 0
+    (tmp_path / "pipelines" / "one.py").write_text(PIPELINE.replace("same_name", "new_name"))
+    ran = turnout("compile", "--check", directory=tmp_path)
+    assert ran.status == 3
+    assert "dags/same_name.py: its pipeline is gone" in ran.out
+    ran = turnout("compile", "pipelines/one.py", directory=tmp_path)
+    assert "removed" not in ran.out  # another SOURCE may have compiled to it
+    ran = turnout("compile", directory=tmp_path)
+    assert "removed dags/same_name.py\nremoved dags/same_name.yaml\n" in ran.out
+    assert sorted(path.name for path in (tmp_path / "dags").iterdir()) == [
+        "mine.py", "mine.yaml", "new_name.py", "new_name.yaml",
+    ]  # fmt: skip
+    assert turnout("compile", "--check", directory=tmp_path).status == 0
+
+
+def test_all_pipelines_faults_are_told_at_once(turnout, tmp_path: Path) -> None:
+    (tmp_path / "good.py").write_text(PIPELINE)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(f"raise OSError('{name}')\n")
+    sources = [f"{tmp_path}/{name}.py" for name in ("one", "good", "two")]
+    ran = turnout("compile", *sources, "--out", str(tmp_path / "dags"))
+    assert ran.status == 1
+    assert f"OSError: one @ {tmp_path}/one.py:1\nOSError: two @ {tmp_path}/two.py:1" in ran.err
+    assert not (tmp_path / "dags").exists()
 
 
 def test_compiling_is_deterministic(turnout, tmp_path: Path) -> None:
@@ -50,30 +106,6 @@ def test_the_dag_file_passes_ruffs_airflow_rules(turnout, tmp_path: Path) -> Non
     command = [str(Path(sys.executable).parent / "ruff"), "check", "--isolated", "--select", "AIR,F,E9", "dags"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-
-
-def test_check_reports_what_each_track_does(turnout) -> None:
-    ran = turnout("check", f"{SHAPES}:flaky", "--json")
-    assert ran.status == 0, ran.err
-    assert ran.json["faults"] == []
-    facts = {entry["fact"]: entry for entry in ran.json["tracks"]["local"]["lowered"]}
-    assert "PipelineContainerSpec.image" in facts
-    assert ran.json["tracks"]["airflow"]["refused"] == []
-
-
-def test_a_refused_fact_is_an_error_with_its_place(turnout, tmp_path: Path) -> None:
-    path = tmp_path / "timed.py"
-    path.write_text(
-        "from kfp import dsl, kubernetes\n@dsl.container_component\ndef c():\n"
-        "    return dsl.ContainerSpec(image='a', command=['true'])\n"
-        "@dsl.pipeline\ndef timed():\n    kubernetes.mount_pvc(c(), pvc_name='disk', mount_path='/data')\n"
-    )
-    ran = turnout("check", str(path), "--track", "local")
-    assert ran.status == 1
-    assert "kubernetes.pvcMount a process has no volumes" in ran.out
-    assert "@ platforms.kubernetes.exec-c" in ran.out
-    assert turnout("run", str(path)).status == 1
-    assert turnout("compile", str(path), "--track", "kfp", "--out", str(tmp_path)).status == 0
 
 
 @pytest.mark.slow

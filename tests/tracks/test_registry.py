@@ -67,8 +67,9 @@ BRANCH = f"{EXAMPLES / 'shapes.py'}:branch"
 def test_it_is_listed_and_checked_beside_the_others(turnout: Callable[..., Ran], sketch: Path) -> None:
     ran = turnout("check", BRANCH, "--json")
     assert ran.status == 0, ran.err
-    assert list(ran.json["tracks"]) == ["airflow", "kfp", "local", "sketch"]
-    (image, *_) = [fact for fact in ran.json["tracks"]["sketch"]["lowered"] if fact["fact"].endswith(".image")]
+    tracks = ran.json["pipelines"][0]["tracks"]
+    assert list(tracks) == ["airflow", "kfp", "local", "sketch"]
+    (image, *_) = [fact for fact in tracks["sketch"]["lowered"] if fact["fact"].endswith(".image")]
     assert image["how"] == "a drawing runs no image"
 
 
@@ -91,7 +92,8 @@ def test_what_it_refuses_is_refused_by_its_own_words(turnout: Callable[..., Ran]
     assert not (tmp_path / "out").exists()
     checked = turnout("check", source, "--track", "sketch", "--json")
     assert checked.status == 1
-    assert [fact["fact"] for fact in checked.json["tracks"]["sketch"]["refused"]] == ["airflow.schedule"]
+    (outcome,) = checked.json["pipelines"]
+    assert [fact["fact"] for fact in outcome["tracks"]["sketch"]["refused"]] == ["airflow.schedule"]
 
 
 def test_running_on_it_says_that_it_only_compiles(sketch: Path) -> None:

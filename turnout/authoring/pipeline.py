@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
-from turnout.authoring.conditions import escape_texts
-from turnout.errors import DefinitionError, Fault, did_you_mean
+from turnout.authoring import kfp_sdk
+from turnout.authoring.user_errors import defined_at, user_fault
+from turnout.errors import DefinitionError, Fault, TurnoutError, did_you_mean
 from turnout.spec.airflow_facts import (
     AirflowFacts,
     Asset,
@@ -120,15 +121,17 @@ def pipeline(
         return function  # a running step imports components, also those that stand beside a pipeline
     from kfp import dsl
 
-    escape_texts()
+    kfp_sdk.mend()
     where = f"{function.__module__}.{function.__qualname__}"
     signature = read_signature(function, dates=True)
     name = name or function.__name__.replace("_", "-")
     decorate = dsl.pipeline(name=name, description=description, display_name=display_name, pipeline_root=pipeline_root)
     try:
         graph = decorate(signature.plain_function())
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DefinitionError([Fault(str(error), where)]) from error
+    except TurnoutError:
+        raise
+    except Exception as error:
+        raise DefinitionError([user_fault(error, defined_at(function))]) from error
     checks = {
         parameter: facets
         for parameter, item in signature.parameters.items()

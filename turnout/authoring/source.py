@@ -10,8 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from turnout.authoring.conditions import escape_texts
-from turnout.errors import SourceError, did_you_mean
+from turnout.authoring import kfp_sdk
+from turnout.authoring.user_errors import user_fault
+from turnout.errors import DefinitionError, SourceError, TurnoutError, did_you_mean
 from turnout.spec.document import Document, read_file
 
 
@@ -23,12 +24,12 @@ def load(source: str) -> Document:
 
     Raises:
         SourceError: nothing is there, or not exactly one pipeline.
-        DefinitionError: a component or pipeline in it cannot be written down.
+        DefinitionError: the file cannot be imported, or a component or pipeline in it cannot be written down.
         SpecError: a YAML file is not a KFP pipeline.
     """
     if source.endswith((".yaml", ".yml", ".json")):
         return read_file(Path(source))
-    escape_texts()
+    kfp_sdk.mend()
     target, _, name = source.partition(":")
     module = _import_file(Path(target)) if target.endswith(".py") else _import(target, source)
 
@@ -88,6 +89,12 @@ def _import(module: str, source: str) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(module)
+    except TurnoutError:
+        raise
     except ModuleNotFoundError as error:
-        hint = "SOURCE is module:pipeline, path.py[:name] or a compiled .yaml"
-        raise SourceError(f"no module '{error.name}'", where=source, hint=hint) from error
+        if f"{module}.".startswith(f"{error.name}."):
+            hint = "SOURCE is module:pipeline, path.py[:name] or a compiled .yaml"
+            raise SourceError(f"no module '{error.name}'", where=source, hint=hint) from error
+        raise DefinitionError([user_fault(error, source)]) from error
+    except (Exception, SystemExit) as error:
+        raise DefinitionError([user_fault(error, source)]) from error

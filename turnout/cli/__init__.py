@@ -1,7 +1,8 @@
 """`turnout`: run, compile and check pipelines; and the executor of steps.
 
 Results go to standard output, everything else to standard error. Exit status: 0 done, 1 the pipeline,
-its run or its check failed, 2 the command was not understood, 130 interrupted.
+its run or its check failed, 2 the command was not understood, 3 compiled files are not up to date,
+70 Turnout itself failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,4 +24,23 @@ def main() -> None:
         run_to_end(lambda: program(sys.argv[2:]))
     from turnout.cli.app import app
 
-    app()
+    try:
+        app()
+    except Exception as error:
+        _crashed(error)
+        sys.exit(70)
+
+
+def _crashed(error: Exception) -> None:
+    """Tell an error that nobody foresaw; 70 is EX_SOFTWARE of sysexits.h."""
+    import traceback
+
+    from turnout.cli.options import print_error
+
+    traceback.print_exception(error)
+    what = f"{type(error).__name__}: {error}"
+    if "--json" in sys.argv:
+        print_error("crash", [{"what": what, "where": "", "available": [], "hint": ""}])
+    print(
+        f"turnout failed: {what}\nThis is a fault of Turnout: please report it, with the lines above.", file=sys.stderr
+    )

@@ -23,7 +23,7 @@ def list_results(root: Root = ".turnout", as_json: Json = False) -> None:
     from turnout.execution.cache import Cache
     from turnout.execution.store import ArtifactStore
 
-    with errors():
+    with errors(as_json):
         entries = list(Cache(ArtifactStore(root)).entries())
     if as_json:
         print(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Annotated, Any, Optional
 
@@ -10,25 +11,43 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from turnout.cli.options import Json, Runtime, Source, errors
+from turnout.cli.options import Json, Runtime, Sources, all_pipelines, errors
+from turnout.errors import Fault, TurnoutError
 
 
 def check(
-    source: Source,
+    sources: Sources = None,
     track: Annotated[Optional[str], typer.Option(help="Only this track. Default: all tracks.")] = None,  # noqa: UP045
     runtime: Runtime = None,
     as_json: Json = False,
 ) -> None:
     """Report all faults, and what each track keeps, lowers and refuses. Exit 1 when there is a fault."""
-    from turnout import verbs
-
-    with errors():
-        outcome = verbs.check(source, track, runtime)
+    with errors(as_json):
+        checked = check_all(sources or all_pipelines(), track, runtime)
     if as_json:
-        print(json.dumps(outcome, indent=2, default=str))
+        print(json.dumps({"pipelines": checked}, indent=2, default=str))
     else:
-        _show(outcome)
-    raise typer.Exit(1 if outcome["faults"] else 0)
+        for outcome in checked:
+            _show(outcome)
+    raise typer.Exit(1 if any(outcome["faults"] for outcome in checked) else 0)
+
+
+def check_all(sources: list[str], track: str | None, runtime: str | None) -> list[dict[str, Any]]:
+    """What `turnout.verbs.check` says of each source; of one that is no pipeline, its faults."""
+    from turnout import verbs
+    from turnout.tracks import registry
+
+    if track:
+        registry.track(track)  # an unknown one is no fault of a pipeline
+    checked = []
+    for source in dict.fromkeys(sources):
+        try:
+            outcome = verbs.check(source, track, runtime)
+        except TurnoutError as error:
+            faults = [{"track": None, **dataclasses.asdict(fault)} for fault in error.faults]
+            outcome = {"pipeline": None, "faults": faults, "tracks": {}}
+        checked.append({"source": source, **outcome})
+    return checked
 
 
 def _show(outcome: dict[str, Any]) -> None:
@@ -47,7 +66,9 @@ def _show(outcome: dict[str, Any]) -> None:
                     Text(verdict, style="red" if verdict == "refused" else "yellow"), fact, str(len(places)), how
                 )
             console.print(table)
-    for fault in outcome["faults"]:
-        console.print(Text(f"fault: {fault}", style="red"))
+    for entry in outcome["faults"]:
+        track, fault = f"{entry['track']}: " if entry["track"] else "", Fault(*list(entry.values())[1:])
+        console.print(Text(f"fault: {track}{fault}", style="red"))
+    what = outcome["pipeline"] or outcome["source"]
     if not outcome["faults"]:
-        console.print(Text("no faults", style="green"))
+        console.print(Text(f"{what}: no faults", style="green"))

@@ -2,46 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
-from turnout.cli.options import Check, Runtime, all_pipelines, errors
-from turnout.errors import TurnoutError
+from turnout.cli.options import Check, Runtime, Sources, all_pipelines, errors
+from turnout.errors import Fault, FaultsError, StaleError, TurnoutError
 
 
 def compile(
-    sources: Annotated[
-        Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
-        typer.Argument(metavar="[SOURCE ...]", help="Pipelines to compile. Default: every file in pipelines/."),
-    ] = None,
+    sources: Sources = None,
     track: Annotated[Optional[str], typer.Option(help="The track. Default: a DAG file for Airflow.")] = None,  # noqa: UP045
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the files.")] = Path("dags"),
     runtime: Runtime = None,
     check: Check = False,
 ) -> None:
-    """Compile pipelines to files: to DAG files, or to what the chosen track runs."""
-    from turnout import verbs
+    """Compile pipelines to files: to DAG files, or to what the chosen track runs.
+
+    Without a SOURCE, DAG files in DIR that an earlier compilation wrote, and whose pipeline is gone, are removed.
+    """
+    from turnout.tracks.files import left_over
 
     named = {"track": track} if track else {}
     with errors():
-        files: dict[Path, str] = {}
-        for source in sources or all_pipelines():
-            files |= verbs.compile(source, runtime=runtime, **named)
-        write(files, out, check, "run turnout compile")
+        files = compile_all(sources or all_pipelines(), runtime=runtime, **named)
+        write(files, out, check, "run turnout compile", () if sources else left_over(files, out))
 
 
-def write(files: dict[Path, str], out: Path, check: bool, hint: str) -> None:
-    """Write files, or print how they differ from those that are there."""
+def compile_all(sources: Iterable[str], **options: Any) -> dict[Path, str]:
+    """The files of several pipelines.
+
+    Raises:
+        TurnoutError: what is wrong with any of them, all together; two of them compile to one file.
+    """
+    from turnout import verbs
+
+    files: dict[Path, str] = {}
+    owners: dict[Path, str] = {}
+    faults: list[Fault] = []
+    for source in dict.fromkeys(sources):
+        try:
+            made = verbs.compile(source, **options)
+        except TurnoutError as error:
+            faults += error.faults
+            continue
+        for name in made.keys() & files.keys():
+            what = f"{owners[name]} and {source} both compile to {name}"
+            faults.append(Fault(what, hint="give the pipelines different names"))
+        files |= made
+        owners |= dict.fromkeys(made, source)
+    if faults:
+        raise FaultsError(list(dict.fromkeys(faults)))
+    return files
+
+
+def write(files: dict[Path, str], out: Path, check: bool, hint: str, left_over: Iterable[Path] = ()) -> None:
+    """Write files, or print how they differ from those that are there.
+
+    Args:
+        left_over: files that should be there no more.
+    """
     from turnout.tracks.files import stale, write_files
 
+    surplus = list(left_over)
     if not check:
         for path in write_files(files, out):
             print(path)
+        for path in surplus:
+            path.unlink()
+            print(f"removed {path}")
         return
     diffs = stale(files, out)
     for diff in diffs:
         print(diff, end="")
+    for path in surplus:
+        print(f"{path}: its pipeline is gone")
     if diffs:
-        raise TurnoutError(f"{len(diffs)} of {len(files)} files are stale", where=str(out), hint=hint)
+        raise StaleError(f"{len(diffs)} of {len(files)} files are stale", where=str(out), hint=hint)
+    if surplus:
+        raise StaleError(f"{len(surplus)} files are of pipelines that are gone", where=str(out), hint=hint)

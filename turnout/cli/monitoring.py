@@ -7,14 +7,14 @@ import datetime
 import itertools
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from turnout.cli.compile import write
-from turnout.cli.options import Check, Json, Root, all_pipelines, errors
+from turnout.cli.options import Check, Json, Root, Sources, all_pipelines, errors
 from turnout.errors import Fault
 
 commands = typer.Typer(no_args_is_help=True, help="Export alert rules and dashboards; show step statistics.")
@@ -22,10 +22,7 @@ commands = typer.Typer(no_args_is_help=True, help="Export alert rules and dashbo
 
 @commands.command()
 def export(
-    sources: Annotated[
-        Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
-        typer.Argument(metavar="[SOURCE ...]", help="Pipelines with monitors. Default: every file in pipelines/."),
-    ] = None,
+    sources: Sources = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the files.")] = Path("monitoring"),
     check: Check = False,
 ) -> None:
@@ -52,7 +49,7 @@ def steps(
     from turnout.execution.store import ArtifactStore
     from turnout.monitoring.step_statistics import QUANTILES, step_metrics, summarise
 
-    with errors():
+    with errors(as_json):
         since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
         found = summarise(ArtifactStore(root).all_outcomes(), since)
         if prometheus:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
-from turnout.errors import SourceError, TurnoutError
+from turnout.errors import SourceError, StaleError, TurnoutError
 
 SOURCE = "module:pipeline, path.py[:name], or a compiled KFP YAML"
-Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE)]
+Sources = Annotated[
+    Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
+    typer.Argument(metavar="[SOURCE ...]", help=f"{SOURCE}. Default: every file in pipelines/."),
+]
 Root = Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="Path or URI under which runs are kept.")]
-Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 with a diff if a file is not up to date.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 3 with a diff if a file is not up to date.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 Runtime = Annotated[
     Optional[str],  # noqa: UP045 - Typer reads this spelling on every Python
@@ -23,16 +28,27 @@ Runtime = Annotated[
 
 
 @contextlib.contextmanager
-def errors() -> Iterator[None]:
-    """Print Turnout's errors without a traceback, and exit with 1."""
+def errors(as_json: bool = False) -> Iterator[None]:
+    """Print Turnout's errors without a traceback, and exit with 1; with 3 where files are not up to date.
+
+    Args:
+        as_json: print them as JSON too, for the program that reads the output.
+    """
     try:
         yield
     except TurnoutError as error:
+        if as_json:
+            print_error(type(error).__name__, [dataclasses.asdict(fault) for fault in error.faults])
         typer.secho(f"error: {error}", fg="red", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(3 if isinstance(error, StaleError) else 1) from None
     except KeyboardInterrupt:
         typer.secho("interrupted: the steps that were running have been cancelled", fg="red", err=True)
         raise typer.Exit(130) from None
+
+
+def print_error(kind: str, faults: list[dict[str, Any]]) -> None:
+    """An error as the JSON that a command prints in the place of its result."""
+    print(json.dumps({"error": kind, "faults": faults}, indent=2))
 
 
 def all_pipelines() -> list[str]:

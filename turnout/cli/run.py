@@ -10,7 +10,6 @@ from typing import Annotated, Any, Optional
 import typer
 
 from turnout.cli.options import SOURCE, Json, Root, errors
-from turnout.errors import Fault, ParameterError
 
 
 def run(
@@ -52,17 +51,16 @@ def run(
     more: dict[str, Any] = {
         "root": root, "runtime": runtime, "cache": cache, "parallelism": parallelism, "secrets": secrets,
     }  # fmt: skip
-    with errors():
-        more["settings"] = dict(_pair(item, "--setting NAME=VALUE") for item in setting or [])
+    with errors(as_json):
+        more["settings"] = dict(_pair(item, "--setting image=python:3.11") for item in setting or [])
         if resume:
             if source or parameter or run_id:
-                what = "a run that is resumed has its pipeline, parameters and id already"
-                raise ParameterError([Fault(what, "--resume")])
+                raise typer.BadParameter("a run that is resumed has its pipeline, parameters and id already (--resume)")
             with watching(verbs.plan_of_run(resume, root), resume) as watch:
                 result = verbs.resume(resume, watch=watch, **more)
         else:
             if not source:
-                raise ParameterError([Fault("no pipeline to run", hint="name a SOURCE, or a run with --resume")])
+                raise typer.BadParameter("no pipeline to run: name a SOURCE, or a run with --resume RUN_ID")
             plan = verbs.linked(source)
             values = _typed(plan, parameter or [])
             run_id = run_id or verbs.new_run_id()
@@ -89,5 +87,5 @@ def _typed(plan: Any, parameters: list[str]) -> dict[str, Any]:
 def _pair(text: str, hint: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ParameterError([Fault(f"'{text}' is not NAME=VALUE", hint=hint)])
+        raise typer.BadParameter(f"'{text}' is not NAME=VALUE; write {hint}")
     return name, value

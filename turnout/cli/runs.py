@@ -21,7 +21,7 @@ def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
     from turnout.execution.runs import find_runs
     from turnout.execution.store import ArtifactStore
 
-    with errors():
+    with errors(as_json):
         records = find_runs(ArtifactStore(root))
     if as_json:
         keys = ("pipeline", "run_id", "state", "create_time", "end_time", "parameters")

@@ -14,7 +14,6 @@ import json
 import os
 import resource
 import sys
-import sysconfig
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,13 +21,13 @@ from typing import Any
 
 from turnout.errors import Fault, ParameterError, StepError, TurnoutError, did_you_mean
 from turnout.execution.executor_output import read_executor_output
+from turnout.execution.user_code import own_line
 from turnout.spec.command import OUTSIDE, UNCACHED
 from turnout.spec.json_schema import value_faults, whole_numbers
 
 MEMORY = "memory.txt"
 """File beside the executor output: the most bytes that a process of the step had in memory."""
 
-_HERE = f"{Path(__file__).parent}{os.sep}"
 
 RUN_ID = "TURNOUT_RUN_ID"
 """Environment variable: the id of the run, for components that record it."""
@@ -130,10 +129,8 @@ def explain(error: BaseException) -> str:
     """
     if isinstance(error, TurnoutError):
         return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    libraries = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "purelib", "platlib"))
-    own = [frame for frame in frames if not frame.filename.startswith((*libraries, _HERE, "<"))] or frames
-    where = f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+    line = own_line(error)
+    where = f"{Path(line.filename).name}:{line.lineno}" if line else ""
     return str(Fault(f"{type(error).__name__}: {error}", where))
 
 

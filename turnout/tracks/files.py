@@ -6,6 +6,23 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
+MARK = "# Compiled by Turnout from the pipeline "
+"""How a file of Python begins that a pipeline was compiled to."""
+
+
+def left_over(files: Mapping[Path, str], out: Path) -> list[Path]:
+    """The files in a directory that earlier pipelines were compiled to, each with its YAML, beside those of today."""
+    found = []
+    for path in sorted(out.glob("*.py")):
+        if Path(path.name) in files:
+            continue
+        with path.open(encoding="utf-8", errors="replace") as file:
+            marked = file.readline(len(MARK)) == MARK
+        if marked:
+            spec = path.with_suffix(".yaml")
+            found += [path, *([spec] if spec.is_file() and Path(spec.name) not in files else [])]
+    return found
+
 
 def write_files(files: Mapping[Path, str], out: Path) -> list[Path]:
     """Write the files that are not already as they should be; the paths written."""
