@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from turnout.authoring.kubernetes_settings import kubernetes_faults
 from turnout.authoring.source import load, make_importable
-from turnout.errors import Fault, FaultsError, SourceError, TrackError
+from turnout.errors import Fault, FaultsError, PlanError, SourceError, TrackError
 from turnout.execution.runs import read_run
 from turnout.execution.secrets import Secrets
 from turnout.execution.store import ArtifactStore
+from turnout.plan.checks import default_faults
 from turnout.plan.link import link
 from turnout.plan.model import Plan
 from turnout.plan.parameters import bind_parameters, with_data_interval
@@ -39,7 +41,15 @@ def linked(pipeline: Any) -> Plan:
         SourceError: the source does not exist, or has not exactly one pipeline.
         DefinitionError, SpecError, PlanError: it is not a pipeline, or cannot be linked; with all reasons.
     """
-    return pipeline if isinstance(pipeline, Plan) else link(_document(pipeline))
+    if isinstance(pipeline, Plan):
+        return pipeline
+    document = _document(pipeline)
+    if faults := list(kubernetes_faults(document)):
+        raise PlanError(faults)
+    plan = link(document)
+    if faults := list(default_faults(plan)):
+        raise PlanError(faults)
+    return plan
 
 
 def _document(pipeline: Any) -> Document:
@@ -202,7 +212,7 @@ def check(pipeline: Any, track: str | None = None, runtime: str | None = None) -
     faults: list[dict[str, Any]] = []
     plan = None
     try:
-        plan = link(document)
+        plan = linked(document)
     except FaultsError as error:
         faults += [_fault(fault) for fault in error.faults]
     tracks: dict[str, Any] = {}

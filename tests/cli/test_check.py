@@ -168,3 +168,12 @@ def test_a_crash_is_ours_and_says_so(tmp_path: Path) -> None:
     assert done.returncode == 70
     assert '"error": "crash"' in done.stdout
     assert "This is a fault of Turnout: please report it" in done.stderr
+
+
+def test_a_default_that_no_run_could_be_given_is_a_fault(turnout, tmp_path: Path) -> None:
+    assert turnout("compile", f"{SHAPES}:branch", "--track", "kfp", "--out", str(tmp_path)).status == 0
+    path = tmp_path / "branch.yaml"
+    path.write_text(path.read_text().replace("maximum: 10", "maximum: 1"))
+    ran = turnout("check", str(path))
+    assert ran.status == 1
+    assert "the default does not fit: 3 is greater than the maximum of 1 @ branch.rows" in ran.out

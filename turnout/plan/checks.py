@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from turnout.errors import Fault
 from turnout.plan.model import Plan
 from turnout.spec.document import Document, to_dict
+from turnout.spec.json_schema import value_faults
 from turnout.spec.json_values import leaves
 
 _CHANNEL = re.compile(r"\{\{channel:task=(?P<task>[^;{}]*);name=(?P<name>[^;{}]*);[^{}]*\}\}")
@@ -34,3 +35,11 @@ def artifact_lists(plan: Plan) -> Iterator[Fault]:
             if artifact.is_artifact_list:
                 hint = "make one artifact a step, in a loop, and collect them"
                 yield Fault("a step cannot make a list of artifacts", f"{plan.name}.{step.path}.{name}", hint=hint)
+
+
+def default_faults(plan: Plan) -> Iterator[Fault]:
+    """Defaults that a run could not be given. Steps do not ask this: it needs the library of JSON Schema."""
+    for name, item in plan.parameters.items():
+        if not item.required:
+            for fault in value_faults(item.default, dict(item.schema), f"{plan.name}.{name}"):
+                yield Fault(f"the default does not fit: {fault.what}", fault.where, fault.available, fault.hint)

@@ -123,12 +123,13 @@ class Scope:
             return value
         if len(value) == 1 and value.keys() <= {"runtimeValue", "componentInputParameter", "taskOutputParameter"}:
             if "runtimeValue" in value:
-                return Constant(value["runtimeValue"].get("constant"))
+                return Constant((value["runtimeValue"] or {}).get("constant"))
             output = value.get("taskOutputParameter")
             reference = TaskInputParameterSpec(
                 component_input_parameter=value.get("componentInputParameter"),
                 task_output_parameter=TaskOutputParameterSpec(
-                    producer_task=output["producerTask"], output_parameter_key=output["outputParameterKey"]
+                    producer_task=output.get("producerTask", ""),
+                    output_parameter_key=output.get("outputParameterKey", ""),
                 )
                 if output
                 else None,

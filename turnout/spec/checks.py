@@ -43,7 +43,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 def document_faults(document: Document) -> Iterator[Fault]:
     """What keeps a document from being a pipeline, each with its place."""
-    found = list(itertools.chain(_head(document), _names(document), _numbers(document), _executors(document)))
+    parts = (_head, _names, _numbers, _executors, _parameter_facts)
+    found = list(itertools.chain.from_iterable(part(document) for part in parts))
     components = {"": document.pipeline.root or ComponentSpec()} | document.pipeline.components
     for name, component in components.items():
         found.extend(_component(f"components.{name}" if name else "root", component, document))
@@ -119,6 +120,33 @@ def _executors(document: Document) -> Iterator[Fault]:
                 place = f"platforms.{platform}.deploymentSpec.executors"
                 yield Fault(f"settings for an executor '{label}', which does not exist", place, tuple(known),
                             did_you_mean(label, known))  # fmt: skip
+
+
+def _parameter_facts(document: Document) -> Iterator[Fault]:
+    """What the platform document says of the pipeline's parameters beside their types: bounds, formats, their order."""
+    config = document.platform_config("airflow")
+    place = "platforms.airflow.config"
+    order, checks = config.get("parameter_order", []), config.get("parameters", {})
+    if not isinstance(order, list) or not all(isinstance(name, str) for name in order):
+        yield Fault("the order of the parameters is no list of names", f"{place}.parameter_order")
+    if not isinstance(checks, dict) or not all(isinstance(facets, dict) for facets in checks.values()):
+        yield Fault("the parameters' checks are no mapping of mappings", f"{place}.parameters")
+        return
+    for name, facets in checks.items():
+        for key, value in facets.items():
+            if key not in FACETS:
+                yield Fault(f"no check '{key}'", f"{place}.parameters.{name}", tuple(FACETS), did_you_mean(key, FACETS))
+            elif not isinstance(value, FACETS[key]) or isinstance(value, bool):
+                yield Fault(f"{value!r} is no value of '{key}'", f"{place}.parameters.{name}")
+
+
+FACETS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), (int, float)),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), (int, float)),
+    "format": (str,),
+    "items": (dict,),
+}
+"""What `@pipeline` says of parameters beside KFP's types, in JSON Schema's words. Protobuf has no integers here."""
 
 
 def _one_kind(executor: ExecutorSpec, place: str) -> Iterator[Fault]:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import ast
 import datetime
+import functools
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from turnout import task_ids
-from turnout.errors import Fault
+from turnout.errors import Fault, SpecError
 from turnout.plan.model import (
     Collected,
     Constant,
@@ -35,7 +36,7 @@ from turnout.plan.model import (
 )
 from turnout.plan.parameters import empty_value
 from turnout.plan.retry import Backoff
-from turnout.spec.airflow_facts import read_step_facts
+from turnout.spec.airflow_facts import StepFacts, read_step_facts
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.tracks.airflow.arguments import as_text, dag_arguments, delta, step_arguments
@@ -59,7 +60,9 @@ _HOMES = {
 
 def dag_faults(plan: Plan) -> list[Fault]:
     """What keeps a plan from being a DAG, whatever its facts are."""
-    found = []
+    found = _fact_faults(plan)
+    if found:
+        return found
     for key in [plan.name, *(step.path for step in plan.steps())]:
         if not _KEY.fullmatch(key):
             hint = "letters, digits, '-', '_', '.'; at most 250"
@@ -80,6 +83,24 @@ def dag_faults(plan: Plan) -> list[Fault]:
             hint = f"rename the step or the pipeline inside; {task_ids.EXPLAINED}"
             found.append(Fault(f"two tasks would have the id '{key}'", plan.name, (), hint))
     return found
+
+
+def _fact_faults(plan: Plan) -> list[Fault]:
+    """What is said to Airflow alone, of the pipeline and of its steps, and cannot be read."""
+    readers: list[Callable[[], object]] = [lambda: plan.airflow]
+    readers += [functools.partial(_step_facts, plan, step) for step in plan.steps()]
+    found: list[Fault] = []
+    for read in readers:
+        try:
+            read()
+        except SpecError as error:
+            found += error.faults
+    return found
+
+
+def _step_facts(plan: Plan, step: Step) -> StepFacts:
+    own = plan.document.platform_executor("airflow", step.executor_label)
+    return read_step_facts(own, f"{plan.name}.{step.path}.airflow")
 
 
 class DagFile:
@@ -220,9 +241,9 @@ class DagFile:
             for key, source in step.inputs.items()
             if not (isinstance(source, Constant) and key in declared and declared[key].default_value == source.value)
         }
-        own = self.plan.document.platform_executor("airflow", step.executor_label)
-        facts = read_step_facts(own, f"{self.plan.name}.{step.path}.airflow")
-        arguments: dict[str, Any] = {"task_id": step.name} | _titled(step) | step_arguments(facts)
+        arguments: dict[str, Any] = (
+            {"task_id": step.name} | _titled(step) | step_arguments(_step_facts(self.plan, step))
+        )
         if step.always:
             arguments["trigger_rule"] = "all_done"
         if given:
