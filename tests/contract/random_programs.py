@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from kfp import dsl
 
+from turnout.authoring.kfp_sdk import mend
 from turnout.authoring.pipeline import compile_pipeline
 from turnout.verbs import compile as compile_to
 
@@ -33,7 +34,7 @@ def make_components():
 
     linecache.cache["<components>"] = (len(COMPONENTS), None, COMPONENTS.splitlines(keepends=True), "<components>")
     exec(code, namespace)
-    return namespace["work"], namespace["total"], namespace["emit"]
+    return (namespace[name] for name in ("work", "total", "emit", "say"))
 
 
 COMPONENTS = """
@@ -53,8 +54,13 @@ def total(tag: int, values: list) -> int:
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
 def emit(tag: int, n: int) -> list:
     return list(range(n % 4))
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def say(tag: int, text: str) -> str:
+    return text
 """
-WORK, TOTAL, EMIT = make_components()
+WORK, TOTAL, EMIT, SAY = make_components()
 
 # --- programs ---------------------------------------------------------------------------------------------
 
@@ -75,10 +81,23 @@ class Step:
 
 
 @dataclass
+class Say:
+    """A step that gives a text."""
+
+    tag: int
+    text: str
+
+
+@dataclass
 class If:
+    """Steps that run if a value is at least a number, or equal to a text."""
+
     value: Ref
-    limit: int
+    limit: int | str
     body: list[Any]
+
+    def holds(self, value: Any) -> Any:
+        return value == self.limit if isinstance(self.limit, str) else value >= self.limit
 
 
 @dataclass
@@ -99,6 +118,9 @@ class Program:
     names: dict[int, str] = field(default_factory=dict)
 
 
+TEXTS = ("", " ", "it's", '"', "a\\b", "\\", "a\nb", "\r\n", "\t", "{{$.x}}", "'\\''", "NaN", "null", "é €", "a" * 300)
+
+
 @st.composite
 def programs(draw, *, plain: bool = False) -> Program:
     """Programs; the plain ones keep to what kfp.local runs right.
@@ -116,12 +138,18 @@ def programs(draw, *, plain: bool = False) -> Program:
         scope = list(scope)
         for position in range(draw(st.integers(1, size))):
             kinds = ["step", "step"] + (["if"] if position and depth < 2 and not plain else [])
+            kinds += ["text"] if depth < 2 and not plain else []
             kinds += ["for", "for"] if position and depth < (1 if plain else 2) else []
             kind = draw(st.sampled_from(kinds))
             if kind == "step":
                 bad = -1 if plain else draw(st.sampled_from([-1, -1, 3]))
                 items.append(Step(next(count), ref(scope), ref(scope), bad))
                 scope.append(("step", items[-1].tag))
+            elif kind == "text":
+                said = draw(st.sampled_from(TEXTS))
+                other = draw(st.sampled_from([said, draw(st.sampled_from(TEXTS))]))
+                items.append(Say(next(count), said))
+                items.append(If(("step", items[-1].tag), other, body(scope, depth + 1, 2)))
             elif kind == "if":
                 condition = ref([item for item in scope if item[0] == "step"])
                 if condition[0] == "step":
@@ -149,6 +177,8 @@ def build(program: Program, returns: int | None = None, name: str = "random") ->
         returns: tag of the step whose output is the pipeline's.
     """
 
+    mend()  # as `turnout.authoring.source.load` does
+
     def pipeline():  # type: ignore[no-untyped-def]
         values: dict[Ref, Any] = {}
 
@@ -164,8 +194,10 @@ def build(program: Program, returns: int | None = None, name: str = "random") ->
                 match item:
                     case Step():
                         note(item.tag, WORK(tag=item.tag, a=value(item.a), b=value(item.b), bad=item.bad))
+                    case Say():
+                        note(item.tag, SAY(tag=item.tag, text=item.text))
                     case If():
-                        with dsl.If(value(item.value) >= item.limit):
+                        with dsl.If(item.holds(value(item.value))):
                             make(item.body)
                     case For():
                         over = item.items
@@ -214,7 +246,7 @@ def _body(items: list[Any], outer: dict[Ref, Any], index: tuple[int, ...], found
         all_states.append(state)
         return state
 
-    def get(ref: Ref) -> int:
+    def get(ref: Ref) -> Any:
         return ref[1] if ref[0] == "const" else values[ref]
 
     def leaf(tag: int, refs: list[Ref], compute: Any) -> None:
@@ -235,10 +267,12 @@ def _body(items: list[Any], outer: dict[Ref, Any], index: tuple[int, ...], found
                     return None if value == item.bad else value
 
                 leaf(item.tag, item.refs, compute)
+            case Say():
+                leaf(item.tag, [], lambda text=item.text: text)
             case If():
 
                 def decide(item: If = item) -> str:
-                    if get(item.value) >= item.limit:
+                    if item.holds(get(item.value)):
                         return _body(item.body, values, index, found)
                     for tag in _tags(item):
                         found[tag, index] = ("SKIPPED", None)
@@ -274,7 +308,7 @@ def _tags(item: Any) -> Iterator[int]:
     match item:
         case int():
             yield item
-        case Step():
+        case Step() | Say():
             yield item.tag
         case If():
             yield from _tags(item.body)
