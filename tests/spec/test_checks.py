@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,7 +125,7 @@ FAULTS: dict[str, tuple[Callable[[Spec, Spec], Any], str, str]] = {
         "iteratorPolicy.parallelismLimit",
     ),
     "no command": (
-        lambda spec, _: executor(spec)["container"].pop("command"),
+        lambda spec, _: executor(spec).update(container={"image": "a"}),
         "a container without a command",
         "container.command",
     ),
@@ -181,6 +182,25 @@ def test_what_can_never_run_is_told_in_the_files_own_words(name: str, specs: lis
         link(read(yaml.safe_dump_all([spec, platform])))
     assert what in str(raised.value)
     assert where in str(raised.value)
+
+
+def test_an_image_and_limits_that_are_parameters_are_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "sized.py").write_text(SIZED)
+    plan = link(load(str(tmp_path / "sized.py")))
+    assert [step.path for step in plan.steps()] == ["work"]
+
+
+SIZED = """
+from kfp import dsl
+
+@dsl.component(base_image="python:3.11")
+def work() -> int:
+    return 1
+
+@dsl.pipeline
+def sized(image: str = "python:3.12", cpu: str = "1", memory: str = "1G"):
+    work().set_container_image(image).set_cpu_limit(cpu).set_memory_limit(memory)
+"""
 
 
 def test_a_hundred_levels_and_many_steps_are_no_fault(specs: list[Spec]) -> None:

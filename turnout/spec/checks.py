@@ -18,7 +18,7 @@ from turnout.spec.deployment_spec import ExecutorSpec
 from turnout.spec.document import Document, to_dict
 from turnout.spec.json_schema import JSON_TYPES, convert, value_faults
 from turnout.spec.json_values import leaves
-from turnout.spec.pipeline_spec import ComponentInputsSpec, ComponentSpec, PipelineTaskSpec, RetryPolicy
+from turnout.spec.pipeline_spec import ComponentInputsSpec, ComponentSpec, PipelineTaskSpec, RetryPolicy, TaskInputsSpec
 from turnout.spec.values import ABSENT, ParameterType
 
 SCHEMA_VERSION = "2.1.0"
@@ -109,7 +109,7 @@ def _executors(document: Document) -> Iterator[Fault]:
         place = f"deploymentSpec.executors.{label}"
         yield from _one_kind(executor, place)
         container = executor.container
-        if container is not None and not container.command:
+        if container is not None and not (container.command or container.args):
             hint = "KFP starts a command, not the image's entry point: write it down"
             yield Fault("a container without a command", f"{place}.container.command", hint=hint)
         if container is not None and not container.image.strip():
@@ -170,15 +170,15 @@ def _component(place: str, component: ComponentSpec, document: Document) -> Iter
         yield Fault("no steps", f"{place}.dag.tasks", hint="a pipeline has at least one")
     for name, task in component.dag.tasks.items():
         reference = task.component_ref.name if task.component_ref else ""
-        called = document.pipeline.components.get(reference)
-        yield from _task(f"{place}.dag.tasks.{name}", task, called)
+        yield from _task(f"{place}.dag.tasks.{name}", task, reference, document)
 
 
-def _task(place: str, task: PipelineTaskSpec, called: ComponentSpec | None) -> Iterator[Fault]:
+def _task(place: str, task: PipelineTaskSpec, reference: str, document: Document) -> Iterator[Fault]:
     if task.retry_policy:
         yield from _retries(f"{place}.retryPolicy", task.retry_policy)
     if task.iterator_policy and task.iterator_policy.parallelism_limit < 0:
         yield Fault("a negative number of iterations at once", f"{place}.iteratorPolicy.parallelismLimit")
+    called = document.pipeline.components.get(reference)
     if called is None:
         return  # `link` tells it
     declared = called.input_definitions or ComponentInputsSpec()
@@ -188,8 +188,7 @@ def _task(place: str, task: PipelineTaskSpec, called: ComponentSpec | None) -> I
         ("artifacts", given.artifacts if given else {}, declared.artifacts),
     ):
         for name in names:
-            if name not in known and not name.startswith(CHANNEL):
-                reference = task.component_ref.name if task.component_ref else ""
+            if name not in known and not name.startswith(CHANNEL) and not _is_setting(given, name):
                 yield Fault(f"'{reference}' has no input '{name}'", f"{place}.inputs.{kind}", tuple(known),
                             did_you_mean(name, known))  # fmt: skip
     for name, item in given.parameters.items() if given else ():
@@ -198,6 +197,13 @@ def _task(place: str, task: PipelineTaskSpec, called: ComponentSpec | None) -> I
             parameter = declared.parameters[name]
             yield from _typed(item.runtime_value.known, parameter.parameter_type, where, parameter.is_optional)
     yield from _items(place, task, declared)
+
+
+def _is_setting(given: TaskInputsSpec | None, name: str) -> bool:
+    """Whether an input is an image or a limit that is a parameter, such as `base_image`: no component declares those."""
+    item = given.parameters.get(name) if given else None
+    value = item.runtime_value.known if item and item.runtime_value else None
+    return isinstance(value, str) and _PLACEHOLDER in value
 
 
 def _items(place: str, task: PipelineTaskSpec, declared: ComponentInputsSpec) -> Iterator[Fault]:
