@@ -64,4 +64,8 @@ def _over_all(kind: str, known: Mapping[str, Mapping[str, Support]]) -> Support:
     found = {name: table.get(kind, KEPT) for name, table in known.items()}
     if len(set(found.values())) == 1 or all(support.verdict == "refused" for support in found.values()):
         return next(iter(found.values()))
-    return lowered("; ".join(f"{name}: {item.how or item.verdict}" for name, item in found.items()))
+    return lowered("; ".join(f"{name}: {_in_words(item)}" for name, item in found.items()))
+
+
+def _in_words(item: Support) -> str:
+    return f"refused, {item.how}" if item.verdict == "refused" else item.how or item.verdict

@@ -200,7 +200,7 @@ def _task(place: str, task: PipelineTaskSpec, reference: str, document: Document
 
 
 def _is_setting(given: TaskInputsSpec | None, name: str) -> bool:
-    """Whether an input is an image or a limit that is a parameter, such as `base_image`: no component declares those."""
+    """Whether an input is an image or a limit that is a parameter, such as `base_image`: no component has it."""
     item = given.parameters.get(name) if given else None
     value = item.runtime_value.known if item and item.runtime_value else None
     return isinstance(value, str) and _PLACEHOLDER in value
