@@ -8,6 +8,7 @@ import heapq
 import itertools
 import os
 import queue
+import resource
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from turnout.plan.retry import Backoff
 from turnout.plan.task import make_task
 from turnout.plan.values import Values
 from turnout.reports.run import run_report
+from turnout.runtimes.leftovers import end_leftovers
 from turnout.runtimes.registry import make_step_runner
 from turnout.runtimes.steps import Attempt, StepRunner
 from turnout.spec.deployment_spec import PipelineContainerSpec
@@ -94,6 +96,7 @@ def resume(
     known = {"pipeline", "run_id", "parameters", "create_time", "spec"}
     record = {key: value for key, value in record.items() if key in known} | {"state": State.RUNNING.value}
     with store.lock(info) as keep:
+        end_leftovers(keep)
         store.write_record(store.run_path(info) / "run.json", record)
         return _run(_Runner(plan, record["parameters"], store, info, steps, options, watch), record, keep)
 
@@ -139,6 +142,15 @@ def _commands(region: Region, times: int = 1) -> Iterator[list[str]]:
             yield from [[*node.executor.command, *node.executor.args]] * times
 
 
+def _allow_open_files(parallelism: int) -> None:
+    """Let this process open as many files as so many steps at once need, if it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 256 + 5 * parallelism
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 # A signal that comes just before a wait does not end it: Python looks for signals between its instructions only.
 _INTERRUPT_S = 1.0
 _Event = tuple[Execution, Task, Outcome]
@@ -175,7 +187,9 @@ class _Runner:
     def run(self) -> RunResult:
         limit = self.plan.config.active_deadline_seconds
         deadline = self.started + limit if limit else None
-        with ThreadPoolExecutor(self.options.parallelism or os.cpu_count() or 1) as pool:
+        parallelism = self.options.parallelism or os.cpu_count() or 1
+        _allow_open_files(parallelism)
+        with ThreadPoolExecutor(parallelism) as pool:
             try:
                 while not self.progress.finished:
                     for execution in self.progress.ready():
