@@ -35,6 +35,7 @@ from turnout.spec.step_contract import Outcome, Task
 
 _POLL_S = 0.2
 _PATIENCE_S = 15.0
+_LONGEST_LINE = 2**16
 
 _NO_VOLUME = refused("a process has no volumes; pass data as artifacts, or use the pipeline's workspace", "never")
 _NO_POD = lowered("says where a pod runs; the process runs here")
@@ -268,13 +269,18 @@ def follow(log: Path, ended: int, on_line: Callable[[str], None], timeout: float
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     with log.open("rb") as file:
-        rest = b""
+        rest = chunk = b""
         while True:
             left = _POLL_S if deadline is None else max(0.0, min(_POLL_S, deadline - time.monotonic()))
-            over = readable(ended, left)
-            *lines, rest = (rest + file.read()).split(b"\n")
-            for line in lines:
-                on_line(line.decode(errors="replace"))
+            over = readable(ended, 0 if chunk else left)
+            while chunk := file.read(_LONGEST_LINE):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) >= _LONGEST_LINE:  # there may be no end of it
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    on_line(line.decode(errors="replace"))
+                if not over:  # it may print faster than this: look at its end and the time first
+                    break
             if over:
                 if rest:
                     on_line(rest.decode(errors="replace"))
