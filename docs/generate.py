@@ -43,7 +43,7 @@ FOR_COMPONENTS = {
 }
 """The variables that Turnout sets, for code of users to read."""
 
-INTERNAL = {"TURNOUT_ERROR_FILE"}
+INTERNAL = {"TURNOUT_ERROR_FILE", "TURNOUT_RUN_LOCK"}
 """Between Turnout's own processes."""
 
 LIBRARIES = {

@@ -129,10 +129,10 @@ def resume(
     """Continue a local run that was interrupted or failed. Steps that succeeded are not run again.
 
     Args:
-        run_id: the id of the run. The other arguments are those of `run`.
+        run_id: the id of the run, or `PIPELINE/RUN_ID`. The other arguments are those of `run`.
 
     Raises:
-        StoreError: there is no such run, it has succeeded already, or it is still running.
+        StoreError: there is no such run, or more than one, it has succeeded already, or it is still running.
     """
     from turnout.tracks.local import runner
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import yaml
+
+from turnout.execution import cache
+from turnout.execution.cache import fingerprint
+from turnout.spec.deployment_spec import PipelineContainerSpec
+from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec
+from turnout.spec.step_contract import Run, Task
 
 PIPELINE = '''
 from kfp import dsl
@@ -175,3 +184,49 @@ def test_what_a_component_does_outside_is_done_each_time_whatever_the_pipeline_s
     spec, _ = yaml.safe_load_all((tmp_path / "p.yaml").read_text())
     (task,) = spec["root"]["dag"]["tasks"].values()
     assert task["cachingOptions"] == {}
+
+
+def names(place: str) -> str | None:
+    """The fingerprint of a step whose parameter is a text."""
+    container = PipelineContainerSpec(image="any", command=["true"])
+    task = Task(Run("p", "r", ""), "s", ComponentSpec(), container, {"place": [{"of": place}]}, {})
+    return fingerprint(task, CachingOptions(enable_cache=True))
+
+
+def test_a_directory_counts_with_what_is_in_it_unless_that_is_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "nowhere").symlink_to("nothing")
+    (tmp_path / "a" / "around").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "a" / "pipe")
+    first = names(str(tmp_path / "a"))
+    assert first is not None
+    assert names(str(tmp_path / "a")) == first
+    (tmp_path / "a" / "b" / "file").touch()
+    second = names(str(tmp_path / "a"))
+    assert second not in (None, first)
+    assert None not in (names(str(tmp_path / "a" / "pipe")), names("/dev/zero"), names("x\0"), names("x" * 5000))
+    monkeypatch.setattr(cache, "MOST_FILES", 4)
+    assert names(str(tmp_path / "a")) is None
+    monkeypatch.undo()
+    started = time.monotonic()
+    assert names("/") is None
+    assert time.monotonic() - started < 10
+
+
+def test_a_directory_that_changes_meanwhile_is_no_failure(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def change() -> None:
+        while not over.is_set():
+            for index in range(20):
+                (tmp_path / "a" / f"{index}" / "b").mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(tmp_path / "a")
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change)
+        for _ in range(300):
+            names(str(tmp_path / "a"))
+        over.set()
+        changing.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,31 @@ def test_odd_files_are_a_clear_failure_and_are_not_waited_for(tmp_path: Path, pr
     outcome = ended(tmp_path, program, ParameterType.NUMBER_DOUBLE)
     assert outcome.state is State.FAILED
     assert outcome.error.startswith(message)
+
+
+def test_lines_without_an_end_are_passed_on_in_pieces(tmp_path: Path) -> None:
+    lines: list[str] = []
+    assert ProcessRuntime().run(["head", "-c", "300000", "/dev/zero"], {}, tmp_path / "log.txt", lines.append) == 0
+    assert len(lines) > 2
+    assert sum(map(len, lines)) == 300_000
+
+
+def test_a_step_that_prints_faster_than_it_is_read_is_ended_in_time(tmp_path: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(StepError, match=r"longer than its time-out of 0\.5 s"):
+        ProcessRuntime().run(
+            ["sh", "-c", f"while :; do echo {'y' * 2000}; done"],
+            {},
+            tmp_path / "log.txt",
+            lambda line: time.sleep(0.001),
+            timeout=0.5,
+        )
+    assert time.monotonic() - started < 20
+
+
+def test_a_step_that_says_a_gigabyte_of_its_error_is_not_read_whole(tmp_path: Path) -> None:
+    program = "os.truncate(os.open(os.environ['TURNOUT_ERROR_FILE'], os.O_RDWR | os.O_CREAT), 2**33); sys.exit(3)"
+    assert len(ended(tmp_path, program).error) < 100_000
 
 
 def test_a_value_that_json_has_is_handed_on(tmp_path: Path) -> None:

@@ -205,4 +205,4 @@ def test_a_failed_run_is_resumed_from_where_it_failed(turnout, tmp_path: Path) -
     assert second.status == 1
     assert second.step("give-2")["outputs"] == first.step("give-2")["outputs"]
     assert second.step("fail")["attempts"] == 1
-    assert turnout("run", "--resume", "again", "-p", marker).status == 1
+    assert turnout("run", "--resume", "again", "-p", marker).status == 2

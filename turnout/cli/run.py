@@ -20,7 +20,9 @@ def run(
     ] = None,
     root: Root = ".turnout",
     run_id: Annotated[str, typer.Option(help="Id of the run. Default: made from the time.")] = "",
-    resume: Annotated[str, typer.Option(metavar="RUN_ID", help="Continue a run that was interrupted or failed.")] = "",
+    resume: Annotated[
+        str, typer.Option(metavar="RUN_ID", help="Continue a run that did not succeed; also PIPELINE/RUN_ID.")
+    ] = "",
     parallelism: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="How many steps run at once. Default: one for each core."),

@@ -37,23 +37,24 @@ def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
 
 
 def show(
-    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="Id of the run.")], root: Root = ".turnout"
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="Id of the run, or PIPELINE/RUN_ID.")],
+    root: Root = ".turnout",
 ) -> None:
     """Print a run. On a terminal, also open its report in a browser."""
     from turnout.cli.progress import show_result
     from turnout.execution.runs import read_run
     from turnout.execution.store import ArtifactStore
     from turnout.plan.results import RunResult
-    from turnout.spec.step_contract import Run
+    from turnout.spec.step_contract import Run, State
 
     with errors():
         store = ArtifactStore(root)
         plan, record = read_run(store, run_id)
-    report = store.run_path(Run(plan.name, run_id, "")) / "report.html"
+    report = store.run_path(Run(plan.name, record["run_id"], "")) / "report.html"
     result = RunResult.from_dict(record)
     result.path = str(report.parent) if report.exists() else ""
     show_result(result)
-    if not report.exists():
+    if result.state is State.RUNNING:
         print(f"still running, or interrupted. To continue it: turnout run --resume {run_id}")
-    elif store.is_local and sys.stdout.isatty():
+    elif report.exists() and store.is_local and sys.stdout.isatty():
         webbrowser.open(f"file://{report.path}")

@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import to_dict
 from turnout.spec.pipeline_spec import CachingOptions
 from turnout.spec.step_contract import Artifact, Outcome, State, Task
+
+MOST_FILES = 20_000
+"""How many entries below a directory are looked at. A step with a parameter that names more always runs."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,10 @@ class Cache:
     def find(self, key: str) -> Outcome | None:
         """The outcome kept under a fingerprint, if all its artifacts are still there."""
         record = self.store.read_record(self._place(key))
-        if record is None:
+        try:
+            outcome = Outcome.from_dict((record or {})["outcome"])
+        except (KeyError, TypeError, ValueError, AttributeError):  # none, or none of ours
             return None
-        outcome = Outcome.from_dict(record["outcome"])
         if not all(_is_there(artifact) for artifact in outcome.artifacts.values()):
             return None
         return dataclasses.replace(outcome, cached=True)
@@ -70,7 +75,7 @@ class Cache:
         names = {item.name for item in dataclasses.fields(Entry)}
         for path in sorted(self.path.glob("*/*.json"), key=str):
             record = self.store.read_record(path)
-            if record is not None:
+            if record is not None and all(isinstance(record.get(name), str) for name in names):
                 yield Entry(**{name: record[name] for name in names})
 
     def prune(self, older_than: datetime.timedelta = datetime.timedelta()) -> int:
@@ -86,7 +91,7 @@ class Cache:
 
 
 def fingerprint(task: Task, caching: CachingOptions | None, outside: str = "", directory: str = ".") -> str | None:
-    """The fingerprint of a step with its inputs; None when its results are not to be kept.
+    """The fingerprint of a step with its inputs; None when its results are not to be kept, or it cannot be told.
 
     A parameter that names a file or directory of this machine counts with what is there. A pipeline's
     own `cache_key` stands for everything else, as on KFP.
@@ -99,6 +104,9 @@ def fingerprint(task: Task, caching: CachingOptions | None, outside: str = "", d
     wanted = bool(outside) or (caching is not None and caching.enable_cache)
     if not wanted or not isinstance(container, PipelineContainerSpec) or UNCACHED in container.args:
         return None
+    files = {text: _sign(Path(directory, text)) for text in sorted(_names_of_files(task.parameters, directory))}
+    if None in files.values():
+        return None
     facts: Any = {
         "image": container.image,
         "command": [*container.command, *container.args],
@@ -108,7 +116,7 @@ def fingerprint(task: Task, caching: CachingOptions | None, outside: str = "", d
             name: [[artifact.type, dict(artifact.metadata), artifact.digest] for artifact in artifacts]
             for name, artifacts in task.artifacts.items()
         },
-        "files": {text: _sign(Path(directory, text)) for text in sorted(_names_of_files(task.parameters, directory))},
+        "files": files,
         "outside": outside,
         "outputs": to_dict(task.component.output_definitions) if task.component.output_definitions else {},
     }
@@ -141,19 +149,39 @@ def _names_of_files(value: Any, directory: str) -> set[str]:
         return set()
     try:
         return {value} if Path(directory, value).exists() else set()
-    except OSError:
+    except (OSError, ValueError):
         return set()
 
 
-def _sign(path: Path) -> str:
-    """What changes when a file or the files in a directory do: names, sizes and times of change."""
-    hasher = hashlib.sha256()
-    for file in [path] if path.is_file() else sorted(path.rglob("*")):
-        with contextlib.suppress(FileNotFoundError):  # gone since it was listed, or a link to nothing
-            status = file.stat()
-            if not file.is_dir():
-                hasher.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-    return hasher.hexdigest()
+def _sign(path: Path) -> str | None:
+    """What changes when a file or the files in a directory do: names, sizes and times of change.
+
+    None when there is too much to look at, or it cannot be looked at. What disappears meanwhile is not there.
+    """
+    found: list[str] = []
+    directories = [path] if path.is_dir() else []
+    try:
+        if not directories:
+            found.append(_described(path, path.stat()))
+        seen = 0
+        while directories:
+            with contextlib.suppress(FileNotFoundError, PermissionError), os.scandir(directories.pop()) as entries:
+                for entry in entries:
+                    seen += 1
+                    if seen > MOST_FILES:
+                        return None
+                    with contextlib.suppress(FileNotFoundError):  # gone since it was listed, or a link to nothing
+                        if entry.is_dir(follow_symlinks=False):
+                            directories.append(Path(entry.path))
+                        elif not entry.is_dir():
+                            found.append(_described(entry.path, entry.stat()))
+    except OSError:
+        return None
+    return hashlib.sha256("".join(sorted(found)).encode(errors="surrogateescape")).hexdigest()
+
+
+def _described(path: str | Path, status: os.stat_result) -> str:
+    return f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0"
 
 
 def _is_there(artifact: Artifact) -> bool:

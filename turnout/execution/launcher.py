@@ -22,7 +22,7 @@ from turnout.execution.executor import MEMORY
 from turnout.execution.executor_output import ExecutorOutput, output_parameters, read_executor_output
 from turnout.execution.importer import import_artifact
 from turnout.execution.runtime import Runtime
-from turnout.execution.store import ArtifactStore
+from turnout.execution.store import ArtifactStore, segment
 from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
 from turnout.spec.placeholders import resolve_command, resolve_text, task_values
 from turnout.spec.step_contract import Artifact, Outcome, State, Task, executor_input, output_type
@@ -32,6 +32,16 @@ ERROR_FILE = "TURNOUT_ERROR_FILE"
 
 EXECUTOR_INPUT = ".launcher/executor_input.json"
 """Where in the working directory an ExecutorInput is that is too long for an argument."""
+
+EXECUTOR_OUTPUT = ".launcher/executor_output.json"
+"""Where in the working directory the executor output is to be."""
+
+_PARAMETERS = ".launcher/parameters"
+_OWN = (".launcher", "log.txt", "task.json")
+"""What the launchers themselves put into a working directory, or the attempt's place."""
+
+_LONGEST_END = 16_384
+"""Bytes of the end of a text that a step has written, such as its log, to find a reason in."""
 
 _LONGEST_ARGUMENT = 120_000
 """Bytes; Linux refuses to start a command with an argument of more than 128 KiB."""
@@ -129,7 +139,7 @@ def collect(
 
 def _memory(file: Path) -> int:
     """The bytes that a step says it had in memory; 0 when it says nothing that is a number."""
-    text = file.read_text(errors="replace").strip() if file.is_file() else ""
+    text = _end_of(file).strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
@@ -137,7 +147,7 @@ def stage_in(task: Task, store: ArtifactStore, place: str, workdir: Path) -> dic
     """Fetch the input artifacts, and make the ExecutorInput."""
     for directory, artifact in _inputs(task, workdir):
         store.stage_in(artifact.uri, directory)
-    (workdir / ".launcher" / "parameters").mkdir(parents=True, exist_ok=True)
+    (workdir / _PARAMETERS).mkdir(parents=True, exist_ok=True)
     return contract_of(task, store, place, workdir)
 
 
@@ -145,15 +155,17 @@ def contract_of(task: Task, store: ArtifactStore, place: str, workdir: Path) -> 
     """The ExecutorInput of a task whose artifacts are, or will be, staged in a working directory."""
     local_inputs = {item.uri: store.staged_path(item.uri, directory) for directory, item in _inputs(task, workdir)}
     declared = task.component.output_definitions
-    places = {name: (f"{place}/{name}", str(workdir / name)) for name in (declared.artifacts if declared else ())}
-    return executor_input(task, local_inputs, places, str(workdir))
+    segments = {name: segment(name, *_OWN) for name in (declared.artifacts if declared else ())}
+    places = {name: (f"{place}/{part}", str(workdir / part)) for name, part in segments.items()}
+    files = {name: str(workdir / _PARAMETERS / segment(name)) for name in (declared.parameters if declared else ())}
+    return executor_input(task, local_inputs, places, files, str(workdir / EXECUTOR_OUTPUT))
 
 
 def _inputs(task: Task, workdir: Path) -> Iterator[tuple[Path, Artifact]]:
     """The input artifacts, each with the directory that it is fetched into."""
     for name, artifacts in task.artifacts.items():
         for index, artifact in enumerate(artifacts):
-            yield workdir / ".launcher" / "inputs" / name / str(index), artifact
+            yield workdir / ".launcher" / "inputs" / segment(name) / str(index), artifact
 
 
 def command_of(
@@ -192,16 +204,34 @@ def _output_artifacts(
         uri, path = said.get("uri") or asked["uri"], Path(asked.get("customPath", asked["uri"]))
         mine = uri == asked["uri"]
         if mine:
+            _check_ordinary(path, name)
             store.stage_out(path, uri)
         digest = store.digest(uri, path if mine else None)
         metadata = asked["metadata"] if said.get("metadata") is None else said["metadata"]
         yield name, Artifact(said.get("name") or name, output_type(task, name), uri, metadata, digest)
 
 
+def _check_ordinary(path: Path, name: str) -> None:
+    """Raises StepError when an artifact is, or holds, what cannot be read to an end, such as a pipe."""
+    below = path.rglob("*") if path.is_dir() else [path]
+    for file in below:
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise StepError(f"the artifact '{name}' is, or holds, neither a file nor a directory", where=str(file))
+
+
 def why(error_file: Path, status: int, log: Path) -> str:
     """Why a command failed, never empty: what it said to the person, or else the last it printed."""
-    if error_file.is_file() and (said := error_file.read_text(errors="replace").strip()):
+    if said := _end_of(error_file).strip():
         return said
     ended = f"the command was ended by signal {-status}" if status < 0 else f"the command ended with status {status}"
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
+    lines = [line for line in _end_of(log).splitlines() if line.strip()]
     return "\n  ".join([ended, *lines[-3:]])
+
+
+def _end_of(file: Path) -> str:
+    """The end of a text, of which nobody knows how long it is; nothing when it is no file."""
+    if not file.is_file():
+        return ""
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - _LONGEST_END))
+        return opened.read(_LONGEST_END).decode(errors="replace")

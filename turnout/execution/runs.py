@@ -2,27 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from upath import UPath
 
 from turnout.errors import StoreError
 from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.model import Plan
 from turnout.spec.document import read
-from turnout.spec.step_contract import Run
+from turnout.spec.step_contract import Run, State
 
 
-def read_run(store: ArtifactStore, run_id: str) -> tuple[Plan, dict[str, Any]]:
-    """The plan and the record of a run. Raises StoreError when there is no such run."""
-    for path in find_runs(store):
-        if path["run_id"] == run_id:
-            run_path = store.run_path(Run(path["pipeline"], run_id, ""))
-            return link(read((run_path / "pipeline.yaml").read_text(encoding="utf-8"), where=run_id)), path
-    known = tuple(record["run_id"] for record in find_runs(store)[-5:])
-    raise StoreError(f"no run '{run_id}'", where=str(store.root), available=known, hint="turnout runs lists them")
+def read_run(store: ArtifactStore, name: str) -> tuple[Plan, dict[str, Any]]:
+    """The plan and the record of a run.
+
+    Args:
+        name: the run's id, or `PIPELINE/RUN_ID`.
+
+    Raises:
+        StoreError: there is no such run, or more than one.
+    """
+    runs = find_runs(store)
+    found = [run for run in runs if name in (run["run_id"], full_name(run))]
+    if not found:
+        known = tuple(run["run_id"] for run in runs[-5:])
+        raise StoreError(f"no run '{name}'", where=str(store.root), available=known, hint="turnout runs lists them")
+    if len(found) > 1:
+        known = tuple(map(full_name, found))
+        hint = "name the pipeline too"
+        raise StoreError(f"more than one run '{name}'", where=str(store.root), available=known, hint=hint)
+    place = _place(store, found[0]) / "pipeline.yaml"
+    try:
+        text = place.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise StoreError(f"the run's pipeline cannot be read: {error}", where=str(place)) from error
+    return link(read(text, where=name)), found[0]
+
+
+def full_name(record: Mapping[str, Any]) -> str:
+    """The name of a run that no other has, from its record."""
+    return f"{record['pipeline']}/{record['run_id']}"
 
 
 def find_runs(store: ArtifactStore) -> list[dict[str, Any]]:
-    """The records of all runs under a root, by their time."""
-    found = (store.read_record(path) for path in store.root.glob("*/*/run.json"))
-    return sorted((record for record in found if record), key=lambda record: str(record["create_time"]))
+    """The records of all runs under a root, by their time. What lies there beside them is passed over."""
+    found = ((path, store.read_record(path)) for path in store.root.glob("*/*/run.json"))
+    runs = [record for path, record in found if record and _is_run(record) and _place(store, record) == path.parent]
+    return sorted(runs, key=lambda record: record["create_time"])
+
+
+def _is_run(record: Mapping[str, Any]) -> bool:
+    texts = (record.get(key) for key in ("pipeline", "run_id", "create_time"))
+    return all(isinstance(text, str) for text in texts) and record.get("state") in [*State]
+
+
+def _place(store: ArtifactStore, record: Mapping[str, Any]) -> UPath:
+    return store.run_path(Run(record["pipeline"], record["run_id"], ""))

@@ -34,6 +34,9 @@ from turnout.spec.platform_spec import PipelineConfig
 from turnout.spec.step_contract import Outcome, Run, Task
 
 _LOCAL = ("", "file", "local")
+_LONGEST = 200
+"""Characters of a name in a path: file systems allow 255, and the index of an iteration may follow."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.=@-]")
 
 
@@ -61,8 +64,10 @@ class ArtifactStore:
         probe = self.root / f".probe-{uuid.uuid4().hex}"
         try:
             self._make(self.root)
-            probe.write_text("")
-            probe.unlink()
+            try:
+                probe.write_text("room for a record" * 256)
+            finally:
+                probe.unlink(missing_ok=True)
         except Exception as error:  # every protocol has its own
             hint = "give another place with --root, or make this one writable"
             raise StoreError(
@@ -70,11 +75,11 @@ class ArtifactStore:
             ) from error
 
     def run_path(self, run: Run) -> UPath:
-        return self.root / _segment(run.pipeline) / _segment(run.run_id)
+        return self.root / segment(run.pipeline) / segment(run.run_id)
 
     def step_path(self, run: Run, step: str, iteration: tuple[int, ...] = ()) -> UPath:
         index = f"@{'.'.join(map(str, iteration))}" if iteration else ""
-        return self.run_path(run) / f"{_segment(step)}{index}"
+        return self.run_path(run) / f"{segment(step)}{index}"
 
     def attempt_path(self, task: Task) -> UPath:
         return self.step_path(task.run, task.path, task.iteration) / f"attempt-{task.attempt}"
@@ -88,25 +93,32 @@ class ArtifactStore:
 
     def outcome(self, run: Run, step: str, iteration: tuple[int, ...] = ()) -> Outcome | None:
         """The outcome of a step, or None when none was committed."""
-        record = self.read_record(self.step_path(run, step, iteration) / "outcome.json")
-        return Outcome.from_dict(record) if record else None
+        return self._outcome(self.step_path(run, step, iteration) / "outcome.json")
 
     def outcomes(self, run: Run) -> dict[tuple[str, tuple[int, ...]], Outcome]:
         """The outcomes of all steps that have ended, by the step's directory name and iteration."""
         found: dict[tuple[str, tuple[int, ...]], Outcome] = {}
         place = self.run_path(run)
         for path in sorted(place.iterdir(), key=str) if place.exists() else ():
-            record = self.read_record(path / "outcome.json") if path.is_dir() else None
-            if record:
-                step, _, index = path.name.partition("@")
-                found[step, tuple(int(part) for part in index.split(".") if part)] = Outcome.from_dict(record)
+            outcome = self._outcome(path / "outcome.json") if path.is_dir() else None
+            step, _, index = path.name.partition("@")
+            parts = [part for part in index.split(".") if part]
+            if outcome is not None and all(part.isdecimal() for part in parts):
+                found[step, tuple(map(int, parts))] = outcome
         return found
 
     def all_outcomes(self) -> Iterator[tuple[str, str, Outcome]]:
         """The outcomes of all runs, each with the directory names of its pipeline and of its step."""
         for path in sorted(self.root.glob("*/*/*/outcome.json"), key=str):
-            if record := self.read_record(path):
-                yield path.parents[2].name, path.parent.name.partition("@")[0], Outcome.from_dict(record)
+            if outcome := self._outcome(path):
+                yield path.parents[2].name, path.parent.name.partition("@")[0], outcome
+
+    def _outcome(self, path: UPath) -> Outcome | None:
+        """The outcome that a record tells; None when there is none, or it is not ours."""
+        try:
+            return Outcome.from_dict(self.read_record(path) or {})
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
 
     def claim(self, run: Run, record: Mapping[str, Any], pipeline: str) -> None:
         """Begin a run of a pipeline, given as its YAML, under an id that no other run has.
@@ -141,6 +153,9 @@ class ArtifactStore:
         """Write JSON so that readers see all of it or what was there before.
 
         An object store puts an object whole; a local file is written beside its place, then moved there.
+
+        Raises:
+            OSError: it cannot be written; nothing of it is left.
         """
         text = json.dumps(record, indent=1, sort_keys=True, default=str)
         self._make(path.parent)
@@ -148,19 +163,37 @@ class ArtifactStore:
             path.write_text(text)
             return
         temporary = Path(f"{path}.{uuid.uuid4().hex}.tmp")
-        with temporary.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(str(path))
+        try:
+            with temporary.open("w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(str(path))
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+    def overwrite_record(self, path: UPath, record: Mapping[str, Any]) -> None:
+        """Put a record into the room that an earlier one has on the disk: it may be the only room. Else nothing."""
+        text = json.dumps(record, default=str).encode()
+        if not self.is_local:
+            return
+        with contextlib.suppress(OSError), Path(str(path)).open("r+b", buffering=0) as file:
+            before = file.read()
+            for content in (text, before):
+                file.seek(0)
+                with contextlib.suppress(OSError):
+                    if file.write(content) == len(content):
+                        file.truncate()
+                        return
 
     def read_record(self, path: UPath) -> dict[str, Any] | None:
-        """A record; None when there is none, or only what a machine that lost power left of it."""
+        """A record; None when there is none: nothing, what a machine that lost power left of it, or a foreign file."""
         try:
-            record: dict[str, Any] = json.loads(path.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            record = json.loads(path.read_text())
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
             return None
-        return record
+        return record if isinstance(record, dict) else None
 
     @contextlib.contextmanager
     def lock(self, run: Run, patience: float = 10.0) -> Iterator[int | None]:
@@ -297,12 +330,13 @@ def local_path(uri: str) -> str | None:
     return str(target.path) if target.protocol in _LOCAL else None
 
 
-def _segment(name: str) -> str:
-    """A name as one segment of a path, unlike that of any other name.
+def segment(name: str, *taken: str) -> str:
+    """A name as one segment of a path, unlike that of any other name, and unlike those that are taken.
 
-    No character that means something in a path or URI, and no percent sign: libraries decode those.
+    No character that means something in a path or URI, and no percent sign: libraries decode those. No longer than file
+    systems allow.
     """
     safe = _UNSAFE.sub("-", name)
-    if safe == name and safe.strip("."):
+    if safe == name and safe.strip(".") and len(name) <= _LONGEST and name not in taken:
         return name
-    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{safe[:_LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

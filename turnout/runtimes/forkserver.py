@@ -1,14 +1,17 @@
 """Forks a process for each step from one that has the step's imports loaded already.
 
-Run as a script in the environment of the steps, with the descriptor of a socket, and others that are
-to stay open as long as something that it started lives. It needs nothing but
+Run as a script in the environment of the steps, with the descriptor of a socket. It needs nothing but
 Python's standard library, so that it runs in any environment. A request is a JSON object, its length
-before it, and a descriptor on which the answers go back, a line each: `{"pid": N}`, `{"status": N}`.
+before it, and a descriptor on which the answers go back, a line each: `{"pid": N}` as soon as a process
+has the request, `{"status": N}`; or `{"error": TEXT}` when there can be no process.
 
 The requests' keys: `program`, the way to run it (`command`: exec; `turnout`: a component of Turnout;
 `outside`: what that looks at; `lightweight`: KFP's own executor on a function's source); `arguments`;
 `environment`; `directory`; `log`; `modules` to import before the fork. When the socket closes, or this
-process is told to end, it ends all that it started.
+process is told to end, it ends all that it started; when it is killed, the steps die with it.
+
+What a step's own processes leave behind comes to the step, also from sessions of their own, and with its end to this
+process. So whatever is here and was not forked here is of a step that has ended, and is ended too.
 """
 
 import atexit
@@ -19,12 +22,14 @@ import importlib
 import json
 import os
 import random
+import resource
 import select
 import signal
 import socket
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -34,15 +39,19 @@ Request = dict[str, Any]
 
 
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
+_SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # of prctl(2)
+_LIBC = ctypes.CDLL(None)
+_PATIENCE_S = 5.0
 
 
 class Server:
     """Hands each request to a process that it forked before, and forks the next one meanwhile."""
 
-    def __init__(self, control: socket.socket, kept: list[int]):
+    def __init__(self, control: socket.socket):
         self.control = control
-        self.kept = kept
+        self.pid = os.getpid()
         self.children: dict[int, socket.socket] = {}
+        self.lasting: set[int] = set()
         self.modules: set[str] = set()
         self.spare: tuple[int, socket.socket] | None = None
         wakeup, self.signalled = socket.socketpair()
@@ -53,15 +62,21 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's interrupt is the runner's to handle
         signal.signal(signal.SIGTERM, lambda *_: self.close())
+        self.files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.files[1], self.files[1]))  # each step at work has one here
+        _LIBC.prctl(_SET_SUBREAPER, 1)
 
     def serve(self) -> None:
+        poll = select.poll()
+        for item in (self.control, self.signalled):
+            poll.register(item, select.POLLIN)
         while True:
-            readable, _, _ = select.select([self.control, self.signalled], [], [])
-            if self.signalled in readable:
+            readable = {descriptor for descriptor, _ in poll.poll()}
+            if self.signalled.fileno() in readable:
                 with contextlib.suppress(BlockingIOError):
                     self.signalled.recv(4096)
                 self.reap()
-            if self.control in readable:
+            if self.control.fileno() in readable:
                 received = receive(self.control)
                 if received is None:
                     self.close()
@@ -80,13 +95,23 @@ class Server:
                 load(module)
             gc.collect()
             gc.freeze()  # a step's collections then leave alone, and unshared, what was loaded here
-        pid, socket_to_it = self.spare or self.fork()
-        self.spare = None
-        answer(answers, {"pid": pid})
-        with socket_to_it:
-            send(socket_to_it, request, answers)
-        self.children[pid] = answers
-        self.spare = self.fork()
+        try:
+            self.hand_over(request, answers)
+        except OSError as error:  # no more processes, or no memory for one
+            answer(answers, {"error": f"a process for the step cannot be started: {error.strerror}"})
+            answers.close()
+        with contextlib.suppress(OSError):
+            self.spare = self.fork()
+
+    def hand_over(self, request: Request, answers: socket.socket) -> None:
+        """Give a request to a process that waits for one. One that was lost while it waited has a successor."""
+        while True:
+            pid, socket_to_it = self.spare or self.fork()
+            self.spare = None
+            with socket_to_it, contextlib.suppress(ConnectionError):
+                send(socket_to_it, request, answers)
+                self.children[pid] = answers
+                return
 
     def fork(self) -> tuple[int, socket.socket]:
         ours, theirs = socket.socketpair()
@@ -96,6 +121,11 @@ class Server:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid == 0:
+            _LIBC.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+            if os.getppid() != self.pid:
+                os._exit(1)
+            _LIBC.prctl(_SET_SUBREAPER, 1)
+            resource.setrlimit(resource.RLIMIT_NOFILE, self.files)
             signal.set_wakeup_fd(-1)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
@@ -106,8 +136,6 @@ class Server:
         if pid == 0:
             for item in (self.control, self.signalled, self.wakeup, ours, *self.children.values()):
                 item.close()
-            for descriptor in self.kept:
-                os.close(descriptor)
             received = receive(theirs)
             if received is None:
                 os._exit(0)
@@ -126,14 +154,37 @@ class Server:
 
     def reap(self) -> None:
         """Tell how processes ended: those that did not come to tell it themselves."""
-        for pid in list(self.children):
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
-                answers = self.children.pop(pid)
+        ended = []
+        with contextlib.suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                ended.append(found)
+        if self.spare is not None and self.spare[0] in dict(ended):
+            self.spare[1].close()
+            self.spare = None
+        steps = [(pid, status) for pid, status in ended if pid in self.children]
+        for pid, _ in steps:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        if steps:
+            self.end_leftovers()
+        for pid, status in steps:
+            answers = self.children.pop(pid)
+            answer(answers, {"status": os.waitstatus_to_exitcode(status)})
+            answers.close()
+
+    def end_leftovers(self) -> None:
+        """End what ended steps have left; as something ends, what it had started comes here."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while left := children() - self.children.keys() - self.lasting - ({self.spare[0]} if self.spare else set()):
+            if time.monotonic() > deadline:  # another user's, or it waits for a disk: nobody else shall wait for it
+                self.lasting |= left
+                return
+            for pid in left:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
-                answer(answers, {"status": os.waitstatus_to_exitcode(status)})
-                answers.close()
+                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+            time.sleep(0.001)
 
     def close(self) -> None:
         self.discard()
@@ -169,9 +220,18 @@ def receive(control: socket.socket) -> tuple[Request, socket.socket] | None:
     return json.loads(b"".join(chunks)), socket.socket(fileno=descriptors[0])
 
 
-def answer(answers: socket.socket, message: dict[str, int]) -> None:
+def answer(answers: socket.socket, message: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # nobody waits for it any more
         answers.sendall(json.dumps(message).encode() + b"\n")
+
+
+def children() -> set[int]:
+    """The processes whose parent is this one; those that have ended but were not waited for are among them."""
+    found: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):
+            found.update(map(int, (thread / "children").read_text().split()))
+    return found
 
 
 KFP_RUNTIME = "_KFP_RUNTIME"
@@ -212,7 +272,13 @@ def forget(*packages: str) -> None:
 
 def child(request: Request, answers: socket.socket) -> NoReturn:
     """Become the step; never returns."""
-    run_to_end(lambda: become(request, answers), lambda status: answer(answers, {"status": status}))
+
+    def told(status: int) -> None:
+        if not children():  # or else the server ends them first, and tells then
+            answer(answers, {"status": status})
+
+    answer(answers, {"pid": os.getpid()})
+    run_to_end(lambda: become(request, answers), told)
 
 
 def become(request: Request, answers: socket.socket) -> int:
@@ -303,4 +369,4 @@ PROGRAMS = {"turnout": turnout, "lightweight": lightweight, "outside": outside}
 
 if __name__ == "__main__":
     sys.path[0] = str(Path.cwd())  # not the directory of this file
-    Server(socket.socket(fileno=int(sys.argv[1])), [int(item) for item in sys.argv[2:]]).serve()
+    Server(socket.socket(fileno=int(sys.argv[1]))).serve()

@@ -25,6 +25,8 @@ from turnout.execution.secrets import Secrets
 from turnout.execution.store import ArtifactStore
 from turnout.plan.support import KEPT, Support, lowered, refused
 from turnout.plan.support_table import FIELDS
+from turnout.runtimes import supervisor
+from turnout.runtimes.leftovers import mark
 from turnout.runtimes.settings import PROCESS
 from turnout.runtimes.steps import Attempt
 from turnout.spec.deployment_spec import AcceleratorConfig, PipelineContainerSpec, ResourceSpec
@@ -32,6 +34,8 @@ from turnout.spec.pipeline_spec import CachingOptions
 from turnout.spec.step_contract import Outcome, Task
 
 _POLL_S = 0.2
+_PATIENCE_S = 15.0
+_LONGEST_LINE = 2**16
 
 _NO_VOLUME = refused("a process has no volumes; pass data as artifacts, or use the pipeline's workspace", "never")
 _NO_POD = lowered("says where a pod runs; the process runs here")
@@ -153,12 +157,12 @@ class ProcessRuntime:
         python: the interpreter of the environment to run in. Its directory comes first on the PATH, so
             that `turnout`, `python3` and the environment's other commands are that environment's.
         directory: the working directory of the command; this process's when None.
-        keep: a descriptor that the command holds open.
+        keep: a descriptor that is held open until nothing of the command lives.
     """
 
     def __init__(self, python: str = sys.executable, directory: str | None = None, keep: int | None = None):
         self.python = interpreter(python)
-        self.directory, self.kept = directory, () if keep is None else (keep,)
+        self.directory, self.keep = directory, keep
         self._process: subprocess.Popen[bytes] | None = None
         self._cancelled = threading.Event()
 
@@ -170,19 +174,12 @@ class ProcessRuntime:
         on_line: Callable[[str], None],
         timeout: float | None = None,
     ) -> int:
-        variables = step_environment(self.python, {**os.environ, **environment})
+        variables = step_environment(self.python, {**os.environ, **environment, **mark(self.keep)})
         located = locate(command, variables["PATH"], self.python)
         try:
             with log.open("wb") as file:
-                process = subprocess.Popen(
-                    located,
-                    env=variables,
-                    cwd=self.directory,
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=self.kept,
-                    start_new_session=True,
+                process = supervised(
+                    located, self.keep, env=variables, cwd=self.directory, stdout=file, stderr=subprocess.STDOUT
                 )
         except OSError as error:
             what = f"the command cannot be run: {error.strerror}"
@@ -199,13 +196,40 @@ class ProcessRuntime:
             return status
         finally:
             os.close(ended)
-            end_group(process.pid, lambda grace: _waited(process, grace), grace=0)
+            _end(process, grace=0)
             self._process = None
 
     def cancel(self, grace: float = 5.0) -> None:
         self._cancelled.set()
         if (process := self._process) is not None:
-            end_group(process.pid, lambda seconds: _waited(process, seconds), grace)
+            _end(process, grace)
+
+
+def supervised(command: Sequence[str], keep: int | None, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a command below a process that ends all of it, also when this process ends: see `supervisor`.
+
+    Args:
+        keep: a descriptor that is held open until nothing of the command lives.
+        options: of `subprocess.Popen`.
+    """
+    kept = [] if keep is None else [keep]
+    return subprocess.Popen(
+        [sys.executable, "-IS", supervisor.__file__, str(os.getpid()), "-" if keep is None else str(keep), *command],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        **{**options, "pass_fds": (*kept, *options.get("pass_fds", ()))},
+    )
+
+
+def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """End a supervised command: SIGTERM, and after `grace` seconds all that it has started at once."""
+    if grace:
+        process.terminate()
+        if _waited(process, grace):
+            return
+    process.send_signal(signal.SIGQUIT)
+    if not _waited(process, _PATIENCE_S):
+        process.kill()
 
 
 def interpreter(python: str) -> Path:
@@ -245,19 +269,31 @@ def follow(log: Path, ended: int, on_line: Callable[[str], None], timeout: float
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     with log.open("rb") as file:
-        rest = b""
+        rest = chunk = b""
         while True:
             left = _POLL_S if deadline is None else max(0.0, min(_POLL_S, deadline - time.monotonic()))
-            readable, _, _ = select.select([ended], [], [], left)
-            *lines, rest = (rest + file.read()).split(b"\n")
-            for line in lines:
-                on_line(line.decode(errors="replace"))
-            if readable:
+            over = readable(ended, 0 if chunk else left)
+            while chunk := file.read(_LONGEST_LINE):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) >= _LONGEST_LINE:  # there may be no end of it
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    on_line(line.decode(errors="replace"))
+                if not over:  # it may print faster than this: look at its end and the time first
+                    break
+            if over:
                 if rest:
                     on_line(rest.decode(errors="replace"))
                 return
             if deadline is not None and time.monotonic() >= deadline:
                 raise StepError(f"the step took longer than its time-out of {timeout:g} s, and was ended")
+
+
+def readable(descriptor: int, seconds: float) -> bool:
+    """Whether there is something to read, or an end, within so many seconds."""
+    poll = select.poll()  # `select` knows no descriptors above 1023
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def end_group(group: int, waited: Callable[[float], bool], grace: float) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import select
 import socket
 import subprocess
 import sys
@@ -19,13 +18,24 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from turnout.errors import StepError
 from turnout.execution import code_digest
 from turnout.execution.runtime import Runtime
 from turnout.runtimes import forkserver, process
-from turnout.runtimes.process import PATIENT, Processes, end_group, follow, interpreter, locate, step_environment
+from turnout.runtimes.leftovers import mark
+from turnout.runtimes.process import (
+    PATIENT,
+    Processes,
+    end_group,
+    follow,
+    interpreter,
+    locate,
+    readable,
+    step_environment,
+    supervised,
+)
 
 _LIGHTWEIGHT = re.compile(
     r'\s*program_path=\$\(mktemp -d\)\s+printf "%s" "\$0" > "\$program_path/ephemeral_component\.py"\s+'
@@ -33,6 +43,9 @@ _LIGHTWEIGHT = re.compile(
     r'--component_module_path\s+"\$program_path/ephemeral_component\.py"\s+"\$@"\s*'
 )
 
+
+_TRIES = 3
+_LOST = "the process that starts steps has ended; perhaps the machine ran out of memory"
 
 _EXECUTOR = ("kfp.dsl.executor", "turnout.execution.executor", "jsonschema")
 
@@ -81,12 +94,39 @@ class Workers:
         """A runtime for one attempt of a step."""
         return WorkerRuntime(self, interpreter(python))
 
-    def server(self, python: Path, warm: bool) -> _Server:
+    def begin(self, request: Mapping[str, Any], python: Path) -> tuple[int, socket.socket, IO[str]]:
+        """Have a request begun: the id of its process, and where the answers come, as a socket and as lines.
+
+        As long as no process has told its id, nothing has begun. So a server that was lost before has a successor.
+
+        Raises:
+            StepError: there can be no process, or servers are lost again and again.
+        """
+        lost: _Server | None = None
+        for _ in range(_TRIES):
+            server = self._server(python, request["program"] != "command", lost)
+            answers = server.request(request)
+            lines = answers.makefile("r")
+            message = json.loads(lines.readline() or "{}")
+            if "pid" in message:
+                return int(message["pid"]), answers, lines
+            lines.close()
+            answers.close()
+            if "error" in message:
+                raise StepError(message["error"])
+            lost = server if not message else None
+        raise StepError(_LOST)
+
+    def _server(self, python: Path, warm: bool, lost: _Server | None) -> _Server:
         """The server of an environment: one with imports, another, small one for other commands."""
         with self._lock:
-            if (python, warm) not in self._servers:
-                self._servers[python, warm] = _Server(python, self.directory, self.keep)
-            return self._servers[python, warm]
+            server = self._servers.get((python, warm))
+            if server is not None and server is lost:
+                server.close()
+                server = None
+            if server is None:
+                server = self._servers[python, warm] = _Server(python, self.directory, self.keep)
+            return server
 
 
 class WorkerRuntime:
@@ -105,7 +145,7 @@ class WorkerRuntime:
         on_line: Callable[[str], None],
         timeout: float | None = None,
     ) -> int:
-        variables = step_environment(self.python, {**os.environ, **environment})
+        variables = step_environment(self.python, {**os.environ, **environment, **mark(self.workers.keep)})
         program, arguments, modules = warm_program(command)
         if program == "command":
             arguments = locate(command, variables["PATH"], self.python)
@@ -118,28 +158,28 @@ class WorkerRuntime:
             "modules": [module for module in modules if module not in self.workers.left_out],
         }
         log.touch()
-        server = self.workers.server(self.python, warm=program != "command")
-        with server.request(request) as answers:
-            lines = answers.makefile("r")
-            pid = _answer(lines, "pid")
+        pid, answers, lines = self.workers.begin(request, self.python)
+        with answers, lines:
             self._running = (pid, answers)
             try:
                 if self._cancelled.is_set():
                     self.cancel()
                 follow(log, answers.fileno(), on_line, timeout)
-                status = _answer(lines, "status")
+                message = json.loads(lines.readline() or "{}")
                 if self._cancelled.is_set():  # however it ended: it may have been in the middle of something
                     raise StepError("the step was cancelled")
-                return status
+                if not message:
+                    raise StepError(_LOST)
+                return int(message["status"])
             finally:
                 self._running = None
-                end_group(pid, lambda seconds: _ended(answers, seconds), grace=0)
+                end_group(pid, lambda seconds: readable(answers.fileno(), seconds), grace=0)
 
     def cancel(self, grace: float = 5.0) -> None:
         self._cancelled.set()
         if (running := self._running) is not None:
             pid, answers = running
-            end_group(pid, lambda seconds: _ended(answers, seconds), grace)
+            end_group(pid, lambda seconds: readable(answers.fileno(), seconds), grace)
 
 
 def warm_program(command: Sequence[str]) -> tuple[str, list[str], list[str]]:
@@ -184,29 +224,22 @@ def _science(target: str) -> list[str]:
 class _Server:
     def __init__(self, python: Path, directory: str, keep: int | None):
         self._control, theirs = socket.socketpair()
-        kept = (keep,) if keep is not None else ()
-        self._process = subprocess.Popen(
-            [str(python), forkserver.__file__, str(theirs.fileno()), *map(str, kept)],
-            pass_fds=(theirs.fileno(), *kept),
-            cwd=directory,
-            env={**PATIENT, **os.environ},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        theirs.close()
+        with theirs:
+            self._process = supervised(
+                [str(python), forkserver.__file__, str(theirs.fileno())],
+                keep,
+                pass_fds=(theirs.fileno(),),
+                cwd=directory,
+                env={**PATIENT, **os.environ, **mark(keep)},
+            )
         self._lock = threading.Lock()
 
-    @contextlib.contextmanager
-    def request(self, request: Mapping[str, Any]) -> Iterator[socket.socket]:
-        """Send a request; the socket gives the answers."""
+    def request(self, request: Mapping[str, Any]) -> socket.socket:
+        """Send a request; the socket gives the answers, or ends if there is nobody to give any."""
         ours, theirs = socket.socketpair()
-        with ours:
-            try:
-                with self._lock, theirs:
-                    forkserver.send(self._control, dict(request), theirs)
-            except OSError as error:
-                raise StepError(f"the process that starts steps has ended: {error}") from error
-            yield ours
+        with self._lock, theirs, contextlib.suppress(OSError):
+            forkserver.send(self._control, dict(request), theirs)
+        return ours
 
     def close(self) -> None:
         self._control.close()
@@ -215,14 +248,3 @@ class _Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-def _answer(lines: Any, key: str) -> int:
-    line = lines.readline()
-    if not line:
-        raise StepError("the process that starts steps has ended; perhaps the machine ran out of memory")
-    return int(json.loads(line)[key])
-
-
-def _ended(answers: socket.socket, seconds: float) -> bool:
-    return bool(select.select([answers], [], [], seconds)[0])

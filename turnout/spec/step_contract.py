@@ -185,17 +185,20 @@ class Outcome:
 
 
 def executor_input(
-    task: Task, local_inputs: Mapping[str, str], outputs: Mapping[str, tuple[str, str]], workdir: str
+    task: Task,
+    local_inputs: Mapping[str, str],
+    outputs: Mapping[str, tuple[str, str]],
+    parameters: Mapping[str, str],
+    output: str,
 ) -> dict[str, Any]:
     """KFP's ExecutorInput for a task.
 
     Args:
         local_inputs: where each input artifact is on this machine, by its URI.
         outputs: URI and local path of each output artifact, by name.
-        workdir: local directory for the output parameters and the executor output.
+        parameters: local path of each output parameter, by name.
+        output: local path of the executor output.
     """
-    declared = task.component.output_definitions
-    parameters = declared.parameters if declared else {}
     return {
         "inputs": {
             "parameterValues": dict(task.parameters),
@@ -205,12 +208,12 @@ def executor_input(
             },
         },
         "outputs": {
-            "parameters": {name: {"outputFile": f"{workdir}/.launcher/parameters/{name}"} for name in parameters},
+            "parameters": {name: {"outputFile": path} for name, path in parameters.items()},
             "artifacts": {
                 name: {"artifacts": [_runtime_artifact(declared_output(task, name, uri), path)]}
                 for name, (uri, path) in outputs.items()
             },
-            "outputFile": f"{workdir}/.launcher/executor_output.json",
+            "outputFile": output,
         },
     }
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import heapq
 import itertools
 import os
 import queue
+import resource
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from upath import UPath
 
 from turnout.errors import Fault, StepError, StoreError, TrackError, TurnoutError
 from turnout.execution.cache import Cache, is_kept
@@ -26,6 +30,7 @@ from turnout.plan.retry import Backoff
 from turnout.plan.task import make_task
 from turnout.plan.values import Values
 from turnout.reports.run import run_report
+from turnout.runtimes.leftovers import end_leftovers
 from turnout.runtimes.registry import make_step_runner
 from turnout.runtimes.steps import Attempt, StepRunner
 from turnout.spec.deployment_spec import PipelineContainerSpec
@@ -70,23 +75,28 @@ def run(
     }
     store.check_free(info)
     with store.lock(info) as keep:
-        store.claim(info, record, spec)
+        with _written("the run cannot be recorded"):
+            store.claim(info, record, spec)
         return _run(_Runner(plan, parameters, store, info, steps, options, watch), record, keep)
 
 
 def resume(
     store: ArtifactStore,
-    run_id: str,
+    run: str,
     options: Options = DEFAULTS,
     watch: Watch = lambda step, line: None,
 ) -> RunResult:
     """Go on with a run that was interrupted or failed: what has succeeded is taken, the rest runs.
 
+    Args:
+        run: the run's id, or `PIPELINE/RUN_ID`.
+
     Raises:
         StoreError: there is no such run, it succeeded already, or it is still under way.
         TrackError: the runtime cannot run the pipeline, or cannot run here.
     """
-    plan, record = read_run(store, run_id)
+    plan, record = read_run(store, run)
+    run_id = record["run_id"]
     if record["state"] == State.SUCCEEDED:
         raise StoreError(f"the run '{run_id}' has succeeded; there is nothing to resume", where=str(store.root))
     steps = _step_runner(plan, store, options)
@@ -94,7 +104,9 @@ def resume(
     known = {"pipeline", "run_id", "parameters", "create_time", "spec"}
     record = {key: value for key, value in record.items() if key in known} | {"state": State.RUNNING.value}
     with store.lock(info) as keep:
-        store.write_record(store.run_path(info) / "run.json", record)
+        end_leftovers(keep)
+        with _written("the run cannot be recorded"):
+            store.write_record(store.run_path(info) / "run.json", record)
         return _run(_Runner(plan, record["parameters"], store, info, steps, options, watch), record, keep)
 
 
@@ -117,8 +129,15 @@ def _run(runner: _Runner, record: Mapping[str, Any], keep: int | None) -> RunRes
     def close(result: RunResult) -> None:
         path = store.run_path(runner.info)
         ended = {**record, **result.to_dict(), "end_time": now()}
-        store.write_record(path / "run.json", ended)
-        (path / "report.html").write_text(run_report(runner.plan, ended), encoding="utf-8")
+        try:
+            with _written("the run's end cannot be recorded"):
+                store.write_record(path / "run.json", ended)
+                _write_report(path / "report.html", run_report(runner.plan, ended))
+        except StoreError as error:
+            result.errors.append(str(error))
+            result.state = State.FAILED if result.state is State.SUCCEEDED else result.state
+            facts = {"state": result.state.value, "end_time": now(), "errors": [str(error)]}
+            store.overwrite_record(path / "run.json", {**record, **facts})
 
     try:
         with runner.steps.started(keep, _commands(runner.plan.root)):
@@ -130,6 +149,24 @@ def _run(runner: _Runner, record: Mapping[str, Any], keep: int | None) -> RunRes
     return result
 
 
+@contextlib.contextmanager
+def _written(what: str) -> Iterator[None]:
+    """Raises StoreError, which says what, in the place of OSError."""
+    try:
+        yield
+    except OSError as error:
+        hint = "make room, then go on: turnout run --resume RUN_ID" if error.errno in _FULL else ""
+        raise StoreError(f"{what}: {error.strerror}", where=str(error.filename or ""), hint=hint) from error
+
+
+def _write_report(path: UPath, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError:
+        path.unlink(missing_ok=True)  # half a page
+        raise
+
+
 def _commands(region: Region, times: int = 1) -> Iterator[list[str]]:
     """The command of each step in a region, twice for those in loops."""
     for node in region.nodes:
@@ -139,8 +176,18 @@ def _commands(region: Region, times: int = 1) -> Iterator[list[str]]:
             yield from [[*node.executor.command, *node.executor.args]] * times
 
 
+def _allow_open_files(parallelism: int) -> None:
+    """Let this process open as many files as so many steps at once need, if it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 256 + 5 * parallelism
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 # A signal that comes just before a wait does not end it: Python looks for signals between its instructions only.
 _INTERRUPT_S = 1.0
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _Event = tuple[Execution, Task, Outcome]
 
 
@@ -175,7 +222,9 @@ class _Runner:
     def run(self) -> RunResult:
         limit = self.plan.config.active_deadline_seconds
         deadline = self.started + limit if limit else None
-        with ThreadPoolExecutor(self.options.parallelism or os.cpu_count() or 1) as pool:
+        parallelism = self.options.parallelism or os.cpu_count() or 1
+        _allow_open_files(parallelism)
+        with ThreadPoolExecutor(parallelism) as pool:
             try:
                 while not self.progress.finished:
                     for execution in self.progress.ready():
@@ -249,6 +298,9 @@ class _Runner:
             outcome = self._known(execution, task) if task.attempt == 1 else None
             if outcome is None:
                 outcome = self._launch(execution, task)
+        except OSError as error:
+            what = f"the step's outcome cannot be recorded: {error.strerror}"
+            outcome = Outcome(State.FAILED, task.attempt, error=str(Fault(what, str(error.filename or ""))))
         except BaseException as error:  # whatever it is, the run must hear of it
             outcome = Outcome(State.FAILED, task.attempt, error=f"{type(error).__name__}: {error}")
         self.events.put((execution, task, outcome))
@@ -290,7 +342,8 @@ class _Runner:
                 self.attempts.discard(attempt)
         result.duration_s = time.monotonic() - self.started - result.start_s
         if key and is_kept(outcome):
-            self.cache.keep(key, task, outcome)
+            with contextlib.suppress(OSError):  # it is done all the same
+                self.cache.keep(key, task, outcome)
         return outcome
 
     def _end(self, execution: Execution, task: Task | None, outcome: Outcome) -> None:
