@@ -127,6 +127,7 @@ def test_the_exit_status_says_what_happened(turnout, tmp_path: Path) -> None:
     statuses = {
         ("check", f"{SHAPES}:branch"): 0,
         ("check", f"{SHAPES}:branches"): 1,
+        ("check", f"{SHAPES}:branch", "--runtime", "lambda"): 1,
         ("check", "--trakc", "local"): 2,
         ("run",): 2,
         ("run", f"{SHAPES}:branch", "-p", "rows"): 2,

@@ -20,7 +20,7 @@ _RUNTIMES = {name: table for name, table in RUNTIMES.items() if name != "warm"}
 
 def _support(runtime: str | None) -> Mapping[str, Support]:
     """A compiled file does not know its runtime: the deployment chooses it."""
-    return {**(_RUNTIMES[runtime] if runtime else any_runtime(_RUNTIMES)), **SUPPORT}
+    return {**(_RUNTIMES.get(runtime or "") or any_runtime(_RUNTIMES)), **SUPPORT}
 
 
 def runtime_faults(plan: Plan, runtime: str | None) -> list[Fault]:

@@ -11,7 +11,7 @@ from turnout.plan.checks import artifact_lists
 from turnout.plan.model import Plan
 from turnout.plan.results import RunResult, Watch
 from turnout.plan.support import Support, refusals
-from turnout.runtimes.registry import RUNTIMES, unknown_runtime
+from turnout.runtimes.registry import RUNTIMES, any_runtime, unknown_runtime
 from turnout.tracks.local.support import SUPPORT
 from turnout.tracks.registry import Options, Track
 
@@ -20,7 +20,7 @@ DEFAULT_RUNTIME = "warm"
 
 
 def _support(runtime: str | None) -> Mapping[str, Support]:
-    return {**RUNTIMES[runtime or DEFAULT_RUNTIME], **SUPPORT}
+    return {**(RUNTIMES.get(runtime or DEFAULT_RUNTIME) or any_runtime()), **SUPPORT}
 
 
 def _faults(plan: Plan, runtime: str | None) -> list[Fault]:
