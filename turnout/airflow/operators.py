@@ -184,14 +184,15 @@ class End(PlanOperator):
 class Outputs(PlanOperator):
     """The outputs of a run: XComs by their names, and a record beside those of its steps.
 
-    An output of a branch that did not run is not there; one that cannot be had is told in the log, as on the local
-    track, where the run has its steps' state too.
+    An output of a branch that did not run is not there; one that cannot be had is told in the log. After a failure
+    there are those that there can be, as on the local track, and the task fails: it is one of the last, which make
+    the state of the run.
     """
 
     ui_color = "#e8eef7"
 
     def __init__(self, **kwargs: Any):
-        super().__init__(trigger_rule="none_failed", **kwargs)
+        super().__init__(trigger_rule="all_done", **kwargs)
 
     def resolve(self, sources: Mapping[str, Source]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -203,7 +204,14 @@ class Outputs(PlanOperator):
         return found
 
     def execute(self, context: Context) -> None:
+        from turnout.plan.model import giving
+        from turnout.spec.step_contract import State
+
         assert isinstance(self.inputs, dict)
         self._view.store.write_outputs(self._view.run, self.inputs)
         for name, value in self.inputs.items():
             context["ti"].xcom_push(key=name, value=_short(value))
+        states = {path: self._view.ended(path, ())[0] for path in giving(self._view.plan)}
+        if failed := [path for path, state in states.items() if state not in (State.SUCCEEDED, State.SKIPPED)]:
+            count = f"{len(self.inputs)} of {len(self._view.plan.outputs)} outputs are there"
+            raise AirflowFailException(f"{count}; failed: {', '.join(failed)}")
