@@ -69,7 +69,7 @@ class Step(PlanOperator):
         self._finish(context, task, runtime.resume(task, context, event, self.log), runtime.key(task))
 
     def _prepared(self) -> tuple[Task, Process]:
-        from turnout.airflow.runtimes import make_runtime
+        from turnout.airflow.runtimes import make_runtime, other_code
         from turnout.plan.task import make_task
 
         view = self._view
@@ -83,7 +83,7 @@ class Step(PlanOperator):
             view.run,
             iteration=view.iteration,
             attempt=view.instance.try_number,
-            environment=runtime.environment(),
+            environment=runtime.environment() | other_code(),
             timeout=float(timeout) if timeout else None,
         )
         return task, runtime
@@ -94,6 +94,8 @@ class Step(PlanOperator):
         from turnout.spec.step_contract import State
 
         view = self._view
+        if outcome.other_code:
+            self.log.warning("the step ran code other than the pipeline was compiled with; its results are not cached")
         if outcome.state is not State.SUCCEEDED:
             raise AirflowException(outcome.error)
         if key and is_kept(outcome):

@@ -295,7 +295,7 @@ def read_plan(path: str, digest: str) -> Plan:
         TurnoutError: the YAML beside the DAG file is missing, or another one.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_bytes().decode(errors="replace")
     except OSError as error:
         hint = "deploy the .yaml together with the .py file"
         raise TurnoutError(f"the pipeline cannot be read: {error.strerror}", where=path, hint=hint) from error
