@@ -6,6 +6,9 @@ A standalone Airflow (SQLite, LocalExecutor) runs chains of ten tasks, one run a
 steps of a compiled pipeline; a BashOperator that runs `true`; and a BashOperator that starts a Python with
 nothing in it, in the components' environment, which is the least that a step has to do. The figure is the
 median time from one task's start to the next one's.
+
+Before that: what a task pays for its pipeline's plan, in pipelines of 10, 100 and 1,000 steps. The first task on a
+machine reads and links the YAML, the others take what it has kept.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +28,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "tests" / "airflow"), str(HERE.parent / "tests")]
 COMPONENTS = HERE.parent / ".venv" / "bin"
 TASKS = 10
+
+LENGTHS = (10, 100, 1000)
 
 PIPELINE = f'''
 from turnout import component, pipeline
@@ -37,17 +43,23 @@ def work(x: str) -> str:
     """
     return x
 
-@pipeline(name="turnout")
-def chain(x: str = "a"):
-    """Give a text from step to step.
+def make(name, length):
+    @pipeline(name=name)
+    def chain(x: str = "a"):
+        """Give a text from step to step.
 
-    Args:
-        x: any text.
-    """
-    value = work(x=x).set_caching_options(False)
-    for _ in range({TASKS - 1}):
-        value = work(x=value.output).set_caching_options(False)
+        Args:
+            x: any text.
+        """
+        value = work(x=x).set_caching_options(False)
+        for _ in range(length - 1):
+            value = work(x=value.output).set_caching_options(False)
+
+    return chain
+
+chain = make("turnout", {TASKS})
 '''
+PLANS = "".join(f"chain_{length} = make('chain-{length}', {length})\n" for length in LENGTHS)
 
 BASH = """
 from airflow.providers.standard.operators.bash import BashOperator
@@ -56,6 +68,32 @@ from airflow.sdk import DAG, chain
 with DAG("{name}", schedule=None) as dag:
     chain(*[BashOperator(task_id=f"task-{{i}}", bash_command={command!r}) for i in range({tasks})])
 """
+
+
+def reading(home: Path) -> None:
+    """Print what it takes to have a plan, for the first task and for those after it."""
+    from turnout.airflow import plans
+    from turnout.spec.document import digest
+
+    (home / "lengths.py").write_text(PIPELINE + PLANS)
+    sources = [f"lengths.py:chain_{length}" for length in LENGTHS]
+    subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", home / "lengths"], cwd=home, check=True)
+    os.environ["XDG_CACHE_HOME"] = str(home / "cache")
+    print(f"\n{'':14}{'first task':>16}{'others':>14}   ratio")
+    for length in LENGTHS:
+        file = home / "lengths" / f"chain_{length}.yaml"
+        wanted = digest(file.read_text())
+        times: dict[bool, list[float]] = {True: [], False: []}
+        for turn in range(6):
+            first = not turn % 2
+            if first:
+                plans._place(wanted).unlink(missing_ok=True)
+            plans.read_plan.cache_clear()
+            started = time.perf_counter()
+            plans.read_plan(str(file), wanted)
+            times[first].append(time.perf_counter() - started)
+        linked, kept = (min(times[first]) * 1000 for first in (True, False))
+        print(f"{length:5} steps   {linked:13.1f} ms{kept:11.1f} ms   {linked / kept:.0f}x")
 
 
 def main() -> None:
@@ -67,6 +105,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
+        reading(home)
         dags = home / "dags"
         dags.mkdir()
         (home / "overhead.py").write_text(PIPELINE)
@@ -94,7 +133,7 @@ def main() -> None:
                         inside[name] += [task["duration"] for task in tasks]
         finally:
             server.stop()
-    print(f"{'':14}{'start to start':>16}{'in the task':>14}   ratio to BashOperator")
+    print(f"\n{'':14}{'start to start':>16}{'in the task':>14}   ratio to BashOperator")
     middle = {name: statistics.median(found) for name, found in times.items()}
     for name, value in middle.items():
         ratio = value / middle["bash"]

@@ -1,17 +1,19 @@
 """What running a step costs beside the step itself: Turnout, kfp.local, Metaflow and Kedro, side by side.
 
-    .venv/bin/python benchmarks/local_overhead.py [--only NAME ...]
+    .venv/bin/python benchmarks/local_overhead.py [--only NAME ...] [--growth]
 
 No-op steps: chains of 10 and of 100, and a loop of 100 iterations. Turnout and kfp.local run the same
 KFP pipelines of lightweight components (kfp.local with `use_venv=False` and nothing to install, which is
 its best case). Metaflow (its local runner) and Kedro (ParallelRunner) run the same graphs, in an
 environment of their own that is made on the first use. A step's overhead is the slope: (chain of 100 -
 chain of 10) / 90. Turnout, kfp.local and Metaflow give each step a process of its own; Kedro's workers
-run many.
+run many. With --growth instead: how Turnout's own time for a step changes in loops of up to 500 iterations and in
+pipelines of up to 1,000 steps, one after the other and side by side.
 """
 
 import argparse
 import contextlib
+import inspect
 import io
 import json
 import logging
@@ -191,15 +193,70 @@ def others() -> Path:
     return python
 
 
+def growth() -> dict[str, dict[int, float]]:
+    """Seconds of runs by Turnout, by shape and number of steps."""
+    from kfp import dsl
+
+    from turnout.authoring.pipeline import compile_pipeline
+    from turnout.execution.store import ArtifactStore
+    from turnout.plan.link import link
+    from turnout.tracks.local import runner as local
+
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)
+    def noop(x: str) -> str:
+        return x
+
+    def chain(count: int) -> None:
+        value = noop(x="a").set_caching_options(False)
+        for _ in range(count - 1):
+            value = noop(x=value.output).set_caching_options(False)
+
+    def beside(count: int) -> None:
+        for index in range(count):
+            noop(x=str(index)).set_caching_options(False)
+
+    def loop(count: int) -> None:
+        with dsl.ParallelFor([str(index) for index in range(count)]) as item:
+            noop(x=item).set_caching_options(False)
+
+    found: dict[str, dict[int, float]] = {}
+    for shape, counts in ((loop, (100, 250, 500)), (chain, (100, 500, 1000)), (beside, (100, 500, 1000))):
+        for count in counts:
+
+            def pipeline(shape=shape, count=count):
+                shape(count)
+
+            pipeline.__signature__ = inspect.Signature()
+            plan = link(compile_pipeline(dsl.pipeline(name=f"{shape.__name__}-{count}")(pipeline)))
+            with tempfile.TemporaryDirectory() as directory:
+                started = time.perf_counter()
+                result = local.run(plan, {}, ArtifactStore(directory), "run", local.Options(use_cache=False))
+                found.setdefault(shape.__name__, {})[count] = time.perf_counter() - started
+            assert result.state == "SUCCEEDED", result
+    return found
+
+
 TOOLS = {"turnout": turnout, "kfp.local": kfp_local, "metaflow": metaflow, "kedro": kedro}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=TOOLS, default=list(TOOLS))
+    parser.add_argument("--growth", action="store_true")
+    options = parser.parse_args()
     console = Console(width=110)
+    if options.growth:
+        table = Table("", "steps", "seconds", "ms for each further step")
+        for shape, times in growth().items():
+            before = (0, 0.0)
+            for count, seconds in times.items():
+                further = (seconds - before[1]) / (count - before[0]) * 1000
+                table.add_row(shape, str(count), f"{seconds:.2f}", f"{further:.1f}" if before[0] else "")
+                before = count, seconds
+        console.print(table)
+        return
     found: dict[str, dict[str, float]] = {}
-    for name in parser.parse_args().only:
+    for name in options.only:
         if name in ("metaflow", "kedro"):
             others()  # made before the clock starts
         with tempfile.TemporaryDirectory() as directory:

@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:20966b934f9f4ced6d56a39503e9934ddc3fab3cab332681f4fc4befdae18221",
+        "spec_digest": "sha256:6c76a02f7b2734ceddbf13ee8011985910befb569f47f15005361f6d8cd7e9f9",
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:7e212fb23ac572adba0b0671ff5557d1e343c7b00642e76405f66bbc26b12bf9",
+        "spec_digest": "sha256:fc134754c2a14cf17f635c8d7f780ee01bed962d861a913ccb41ecbda5e47e68",
     },
 ) as dag:
     ingest = Step(

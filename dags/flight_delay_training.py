@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:1ea9c134bd61b7b6e685454e22bee97f9ce9189217d7bed2484bb8e3ed116a41",
+        "spec_digest": "sha256:c477553ec4fb18d24e81ce948c52fdc3b11dd7e5f6c8674b695bf34fae983941",
     },
 ) as dag:
     ingest = Step(

@@ -33,6 +33,8 @@ ENVIRONMENT = {
     "TURNOUT_IMAGE": "Container image of components that name none. Default: the image of Turnout's version.",
     "TURNOUT_ENVIRONMENTS": "Directory for the environments of KFP's lightweight components. "
     "Default: `turnout/environments` in the user's cache directory.",
+    "TURNOUT_OTHER_CODE": "`error`: a step fails whose code is not that which its pipeline was compiled with. "
+    "Airflow's steps have it from `[turnout] other_code`.",
     "TURNOUT_CODE_REVISION": "Revision of the code, recorded in MLflow where steps run outside of a git checkout.",
 }
 """The variables that a user may set. Only variables of Turnout's own; a test finds those in the code."""

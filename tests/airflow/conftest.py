@@ -35,6 +35,7 @@ os.environ.update(
     MLFLOW_TRACKING_URI=f"sqlite:///{HOME}/mlflow.db",
     AIRFLOW__TURNOUT__SECRETS=str(HOME / "secrets.yaml"),
     PYTHONPATH=os.pathsep.join(str(PROJECT / "tests" / name) for name in ("examples", "")),
+    XDG_CACHE_HOME=str(HOME / "cache"),
     TURNOUT_ENVIRONMENTS=str(PROJECT / ".turnout" / "environments"),
 )
 

@@ -143,20 +143,38 @@ def test_retries_are_the_pipelines(bag: Any) -> None:
     assert task.retry_exponential_backoff == 2.0
 
 
-def test_another_yaml_than_the_file_was_compiled_with_is_refused(bag: Any) -> None:
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda old: old + b"\n", "not the pipeline that the DAG file was compiled with"),
+        (lambda old: old[: len(old) // 2], "not the pipeline that the DAG file was compiled with"),
+        (lambda old: b"\xff" + old, "not the pipeline that the DAG file was compiled with"),
+        (lambda old: b"", "not the pipeline that the DAG file was compiled with"),
+        (lambda old: None, "the pipeline cannot be read: No such file or directory"),
+    ],
+    ids=["newer", "truncated", "unreadable", "empty", "missing"],
+)
+def test_another_yaml_than_the_file_was_compiled_with_is_refused(
+    bag: Any, change: Any, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = DAGS / "nested.yaml"
-    text = path.read_text()
-    path.write_text(text + "\n")
+    old = path.read_bytes()
+    new = change(old)
+    path.write_bytes(new) if new is not None else path.unlink()
     from turnout.airflow.run_view import read_plan
 
     read_plan.cache_clear()
     try:
-        state, tasks, _ = ended(bag, "nested")
+        state, tasks, run = ended(bag, "nested")
     finally:
-        path.write_text(text)
+        path.write_bytes(old)
         read_plan.cache_clear()
     assert state == "failed"
-    assert tasks["inner.make"] == "failed"
+    assert set(tasks.values()) == {"failed", "upstream_failed"}  # nothing has worked
+    assert not (HOME / "root" / "nested" / run.run_id).exists()
+    said = "".join(capsys.readouterr())
+    assert f"{what} @ {path}" in said
+    assert "deploy" in said
 
 
 @pytest.mark.slow

@@ -196,6 +196,45 @@ CASES = [
         state=F,
         values={"final": "exit-handler-1 FAILED True"},
     ),
+    Case(
+        "exit_beside_work",
+        {f"exit-handler-1.append-{i}": S for i in range(2, 8)}
+        | {"exit-handler-1.fail": F, "exit-handler-1.give": NOT, "append": S},
+        parameters={"path": "{directory}/lines"},
+        state=F,
+        values={"append": "0\n1\n2\n3\n4\n5\nhandler\n"},
+    ),
+    Case(
+        "loop_beside_work",
+        {f"exit-handler-1.for-loop-3.append-{i}[0]": S for i in range(2, 8)}
+        | {"exit-handler-1.for-loop-3.fail-for[0]": F, "exit-handler-1.for-loop-3.give[0]": NOT, "append": S},
+        parameters={"path": "{directory}/lines"},
+        state=F,
+        values={"append": "0\n1\n2\n3\n4\n5\nhandler\n"},
+    ),
+    *(
+        Case(
+            "skipped_beside_work",
+            {"condition-1.give": SKIPPED, "give-2": S, "give-3": S, "fail-for": slow}
+            | {"give-4": last, "for-loop-3.give-5": last, "condition-4.give-6": last}
+            | {f"give-twice.{step}": last for step in ("give", "give-2", "give-3")},
+            parameters={"bad": bad},
+            state=state,
+            name=bad,
+        )
+        for bad, slow, last, state in (("y", S, SKIPPED, S), ("x", F, NOT, F))
+    ),
+    *(
+        Case(
+            "outputs_beside_failure",
+            {"give": S, "fail-for": made},
+            {"good": "good"} | bad,
+            {"x": x},
+            state=made,
+            name=x,
+        )
+        for x, made, bad in (("a", F, {}), ("b", S, {"bad": "b"}))
+    ),
     Case("pipeline_as_exit", {"exit-handler-1.fail": F, "report.give": S, "report.give-2": S}, state=F),
     Case(
         "in_spite_of_failure",

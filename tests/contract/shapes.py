@@ -281,6 +281,68 @@ def timed_out():
     give()
 
 
+# --- failures and skips beside what is still at work --------------------------------------------------
+
+
+@dsl.pipeline
+def exit_beside_work(path: str):
+    ended = append(path=path, text="handler")
+    with dsl.ExitHandler(ended):
+        failed = fail()
+        last = append(path=path, text="0")
+        for number in range(1, 6):
+            last = append(path=path, text=str(number)).after(last)
+        give().after(failed, last)
+
+
+@dsl.pipeline
+def loop_beside_work(path: str):
+    ended = append(path=path, text="handler")
+    with dsl.ExitHandler(ended), dsl.ParallelFor(["a"]) as item:
+        failed = fail_for(value=item, bad="a")
+        last = append(path=path, text="0")
+        for number in range(1, 6):
+            last = append(path=path, text=str(number)).after(last)
+        give().after(failed, last)
+
+
+@dsl.pipeline
+def give_twice(value: str):
+    give(value=give(value=value).output)
+    give(value="own")
+
+
+@dsl.pipeline
+def skipped_beside_work(value: str = "x", bad: str = "y") -> str:
+    with dsl.If(value == ""):
+        give(value="never")
+    first = give(value=value)
+    second = give(value=first.output)
+    third = fail_for(value=second.output, bad=bad)
+    last = give(value=third.output)
+    give_twice(value=third.output)
+    with dsl.ParallelFor([1]):
+        give(value=third.output)
+    with dsl.If(third.output == "x"):
+        give(value=third.output)
+    return last.output
+
+
+# As the SDK does not let one write it: the last ones wait for the first condition too.
+for _name in ("give-4", "give-twice", "for-loop-3", "condition-4"):
+    skipped_beside_work.pipeline_spec.root.dag.tasks[_name].dependent_tasks.append("condition-1")
+
+
+class Parts(NamedTuple):
+    good: str
+    bad: str
+
+
+@dsl.pipeline
+def outputs_beside_failure(x: str = "a") -> Parts:
+    return Parts(good=give(value="good").output, bad=fail_for(value=x, bad="a").output)
+
+
 # --- nested pipelines, optional inputs ------------------------------------------------------------------
 
 

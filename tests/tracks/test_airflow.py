@@ -14,7 +14,7 @@ from paths import EXAMPLES
 from turnout import Asset, Deadline, Notifier, StepFacts, Timetable, on_airflow, pipeline
 from turnout.authoring.pipeline import compile_pipeline
 from turnout.authoring.source import load
-from turnout.errors import DefinitionError, ParameterError, SpecError
+from turnout.errors import DefinitionError, ParameterError, TrackError
 from turnout.plan.link import link
 from turnout.plan.parameters import with_data_interval
 from turnout.spec.airflow_facts import AirflowFacts, facts_to_json, last_interval, read_facts
@@ -113,11 +113,11 @@ def test_a_stranger_s_facts_are_checked_too() -> None:
     document = compile_pipeline(defined(schedule="@daily"))
     config = document.platform_config("airflow")
     config["on_failure"] = [{"path": "__import__('os').system('x')"}]
-    with pytest.raises(SpecError, match="not the dotted path"):
+    with pytest.raises(TrackError, match="not the dotted path"):
         compile_to(document)
     del config["on_failure"]
     config["schedule"] = "0 3 * * 1'); import os; ('"
-    with pytest.raises(SpecError, match="cannot be read"):
+    with pytest.raises(TrackError, match="cannot be read"):
         compile_to(document)
 
 

@@ -79,11 +79,19 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
             raise AirflowFailException(str(error)) from error
 
     def _check_open(self) -> None:
-        """Skip a task that starts whatever has failed before it, but in a group that did not start."""
+        """Skip a task that Airflow starts though something before it was skipped, or the group around it."""
         view = self._view
         node, parent = view.nodes.get(self.node), view.parents.get(self.node)
-        if node and node.always and parent and parent.guarded and not view.opened(parent.path, view.iteration):
+        if node is None:
+            return
+        if node.always and parent and parent.guarded and not view.opened(parent.path, view.iteration):
             raise AirflowSkipException("the group around it did not start")
+        if self.trigger_rule == "none_failed":
+            from turnout.spec.step_contract import State
+
+            for other in node.after:
+                if view.ended(other, view.iteration)[0] is State.SKIPPED:
+                    raise AirflowSkipException(f"{other} was skipped")
 
 
 def _loop(task: BaseOperator) -> str | None:

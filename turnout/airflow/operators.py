@@ -69,7 +69,7 @@ class Step(PlanOperator):
         self._finish(context, task, runtime.resume(task, context, event, self.log), runtime.key(task))
 
     def _prepared(self) -> tuple[Task, Process]:
-        from turnout.airflow.runtimes import make_runtime
+        from turnout.airflow.runtimes import make_runtime, other_code
         from turnout.plan.task import make_task
 
         view = self._view
@@ -83,7 +83,7 @@ class Step(PlanOperator):
             view.run,
             iteration=view.iteration,
             attempt=view.instance.try_number,
-            environment=runtime.environment(),
+            environment=runtime.environment() | other_code(),
             timeout=float(timeout) if timeout else None,
         )
         return task, runtime
@@ -94,6 +94,8 @@ class Step(PlanOperator):
         from turnout.spec.step_contract import State
 
         view = self._view
+        if outcome.other_code:
+            self.log.warning("the step ran code other than the pipeline was compiled with; its results are not cached")
         if outcome.state is not State.SUCCEEDED:
             raise AirflowException(outcome.error)
         if key and is_kept(outcome):
@@ -184,14 +186,15 @@ class End(PlanOperator):
 class Outputs(PlanOperator):
     """The outputs of a run: XComs by their names, and a record beside those of its steps.
 
-    An output of a branch that did not run is not there; one that cannot be had is told in the log, as on the local
-    track, where the run has its steps' state too.
+    An output of a branch that did not run is not there; one that cannot be had is told in the log. After a failure
+    there are those that there can be, as on the local track, and the task fails: it is one of the last, which make
+    the state of the run.
     """
 
     ui_color = "#e8eef7"
 
     def __init__(self, **kwargs: Any):
-        super().__init__(trigger_rule="none_failed", **kwargs)
+        super().__init__(trigger_rule="all_done", **kwargs)
 
     def resolve(self, sources: Mapping[str, Source]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -203,7 +206,14 @@ class Outputs(PlanOperator):
         return found
 
     def execute(self, context: Context) -> None:
+        from turnout.plan.model import giving
+        from turnout.spec.step_contract import State
+
         assert isinstance(self.inputs, dict)
         self._view.store.write_outputs(self._view.run, self.inputs)
         for name, value in self.inputs.items():
             context["ti"].xcom_push(key=name, value=_short(value))
+        states = {path: self._view.ended(path, ())[0] for path in giving(self._view.plan)}
+        if failed := [path for path, state in states.items() if state not in (State.SUCCEEDED, State.SKIPPED)]:
+            count = f"{len(self.inputs)} of {len(self._view.plan.outputs)} outputs are there"
+            raise AirflowFailException(f"{count}; failed: {', '.join(failed)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 PREFIX = "/turnout"
+
+_TASKS_NEED = ("turnout.airflow.operators", "turnout.airflow.loops", "turnout.airflow.runtimes", "turnout.plan.link")
 
 
 def results_address(dag_id: str, run_id: str) -> str:
@@ -63,4 +67,12 @@ class _Lazy:
 
 class TurnoutPlugin(AirflowPlugin):  # type: ignore[misc]
     name = "turnout"
+
+    @classmethod
+    def on_load(cls, *_: Any, **__: Any) -> None:
+        """Load what every task of a compiled DAG needs: in the scheduler, whose LocalExecutor forks the tasks."""
+        if sys.argv[1:2] == ["scheduler"]:
+            for module in _TASKS_NEED:
+                importlib.import_module(module)
+
     fastapi_apps = [{"app": _Lazy(), "url_prefix": PREFIX, "name": "Turnout"}]

@@ -30,6 +30,13 @@ _OWN = (
         "are the drivers.",
         "spark_default",
     ),
+    Setting(
+        "other_code",
+        "What becomes of a step whose code is not that which its pipeline was compiled with: it fails before its work "
+        "(error), or it runs, its log and the page of results say so, and its results are not cached (warning). When "
+        "empty: error with docker and kubernetes, warning with process.",
+        "error",
+    ),
     Setting("secrets", "YAML file that stands for a cluster's secrets and config maps.", "/etc/turnout/secrets.yaml"),
 )
 """What only Airflow is told; the settings of the runtimes come beside them."""

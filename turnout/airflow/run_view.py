@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, conf
 
 from turnout import task_ids
+from turnout.airflow.plans import read_plan
 from turnout.airflow.provider import SECTION
 from turnout.errors import StepError, TurnoutError
 from turnout.execution.store import ArtifactStore, with_workspace
-from turnout.plan.link import link
-from turnout.plan.model import Node, Plan, Region, Step
+from turnout.plan.model import Node, Region, Step
 from turnout.plan.parameters import empty_value, with_data_interval
 from turnout.plan.values import Iteration, Values, parsed
-from turnout.spec.document import digest as digest_of
-from turnout.spec.document import read
 from turnout.spec.placeholders import run_values
 from turnout.spec.step_contract import Run, State
 from turnout.spec.values import ABSENT
@@ -285,24 +283,6 @@ def _tasks(region: Region) -> Iterator[str]:
             yield from _tasks(node)
         else:
             yield node.path
-
-
-@functools.lru_cache(maxsize=8)
-def read_plan(path: str, digest: str) -> Plan:
-    """The plan that a DAG file was compiled from.
-
-    Raises:
-        TurnoutError: the YAML beside the DAG file is missing, or another one.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        hint = "deploy the .yaml together with the .py file"
-        raise TurnoutError(f"the pipeline cannot be read: {error.strerror}", where=path, hint=hint) from error
-    if digest_of(text) != digest:
-        hint = "run turnout compile, and deploy both files"
-        raise TurnoutError("not the pipeline that the DAG file was compiled with", where=path, hint=hint)
-    return link(read(text, where=path))
 
 
 def setting(name: str, *, required: bool = True) -> str:

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from turnout.airflow.provider import SECTION
 from turnout.airflow.run_view import View, setting
 from turnout.errors import TrackError, TurnoutError
 from turnout.execution.cache import fingerprint_with_outside
+from turnout.execution.executor import OTHER_CODE
 from turnout.execution.launcher import launch, now
 from turnout.execution.runtime import Runtime
 from turnout.execution.secrets import Secrets
@@ -181,6 +183,24 @@ class Kubernetes(_Container):
 _RUNTIMES: dict[str, type[Process]] = {"process": Process, "docker": Docker, "kubernetes": Kubernetes}
 
 
+def other_code() -> dict[str, str]:
+    """The variable that tells a step what to do if its code is not that which the pipeline was compiled with.
+
+    Raises:
+        TurnoutError: the setting is neither empty nor one of its words.
+    """
+    given = setting("other_code", required=False)
+    if given not in ("", "error", "warning"):
+        raise TurnoutError(
+            f"'{given}' is not an answer", where=f"[{SECTION}] other_code", available=("error", "warning")
+        )
+    return {OTHER_CODE: given or ("warning" if _runtime_name() == "process" else "error")}
+
+
+def _runtime_name() -> str:
+    return setting("runtime", required=False) or "process"
+
+
 def make_runtime(view: View, step: Step) -> Process:
     """The runtime that the deployment has chosen, for a step.
 
@@ -189,7 +209,7 @@ def make_runtime(view: View, step: Step) -> Process:
     """
     from turnout.tracks.airflow import runtime_faults
 
-    name = setting("runtime", required=False) or "process"
+    name = _runtime_name()
     if found := runtime_faults(view.plan, name):
         raise TrackError(found)
     return _RUNTIMES[name](view, step, view.values.settings(step.kubernetes, view.iteration))

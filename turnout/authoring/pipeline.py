@@ -118,7 +118,7 @@ def pipeline(
             **airflow,
         )
     if os.environ.get("_KFP_RUNTIME") == "true":
-        return function  # a running step imports components, also those that stand beside a pipeline
+        return function  # as `turnout.authoring.running`, for who imports this module itself
     from kfp import dsl
 
     kfp_sdk.mend()

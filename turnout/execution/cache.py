@@ -195,5 +195,5 @@ def _is_there(artifact: Artifact) -> bool:
 
 
 def is_kept(outcome: Outcome) -> bool:
-    """Whether an outcome is one to keep: it succeeded, and was not itself taken from here."""
-    return outcome.state is State.SUCCEEDED and not outcome.cached
+    """Whether an outcome is one to keep: it succeeded, by the code that its key names, and was not taken from here."""
+    return outcome.state is State.SUCCEEDED and not outcome.cached and not outcome.other_code

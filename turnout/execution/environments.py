@@ -95,8 +95,13 @@ def _environment(installs: list[list[str]], base: str, on_line: Callable[[str], 
 
 def cache_directory() -> Path:
     """Where environments are kept: `$TURNOUT_ENVIRONMENTS`, or a place in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("TURNOUT_ENVIRONMENTS") or f"{cache}/turnout/environments").expanduser()
+    given = os.environ.get("TURNOUT_ENVIRONMENTS")
+    return Path(given).expanduser() if given else user_cache() / "environments"
+
+
+def user_cache() -> Path:
+    """Turnout's part of the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "turnout"
 
 
 def _run(command: list[str], what: str) -> None:

@@ -28,6 +28,12 @@ from turnout.spec.json_schema import value_faults, whole_numbers
 MEMORY = "memory.txt"
 """File beside the executor output: the most bytes that a process of the step had in memory."""
 
+OTHER_CODE = "TURNOUT_OTHER_CODE"
+"""Environment variable: `error` if a step must not run other code than the pipeline was compiled with."""
+
+OTHER_CODE_RAN = "other_code.txt"
+"""File beside the executor output: it is there when a step ran other code than the pipeline was compiled with."""
+
 
 RUN_ID = "TURNOUT_RUN_ID"
 """Environment variable: the id of the run, for components that record it."""
@@ -40,11 +46,11 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
         target: `module:function`.
         executor_input: KFP's ExecutorInput.
         code_digest: the digest of the component's code when the pipeline was compiled; other code here
-            is worth a warning.
+            is worth a warning, or an error where `OTHER_CODE` says so.
         run_id: the id of the run.
 
     Raises:
-        StepError: the component cannot be imported.
+        StepError: the component cannot be imported, or is other code and must not be.
         ParameterError: values that its annotations do not allow.
         Exception: whatever the function raises.
     """
@@ -62,10 +68,7 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
             return artifact
 
     if code_digest:
-        from turnout.execution.code_digest import code_digest as current
-
-        if current(target) != code_digest:
-            print(f"warning: {target} is not the code that the pipeline was compiled with", file=sys.stderr)
+        _check_code(target, code_digest, executor_input)
     inputs = executor_input.get("inputs", {})
     checked = {**executor_input, "inputs": {**inputs, "parameterValues": _check(component, inputs, target)}}
     try:
@@ -74,6 +77,20 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
             read_executor_output(Path(output))  # said here, it is clear on KFP too
     finally:
         _tell_memory(executor_input)
+
+
+def _check_code(target: str, wanted: str, executor_input: Mapping[str, Any]) -> None:
+    from turnout.execution.code_digest import code_digest
+
+    if code_digest(target) == wanted:
+        return
+    what = f"{target} is not the code that the pipeline was compiled with"
+    if os.environ.get(OTHER_CODE) == "error":
+        hint = "compile the pipeline with this code and deploy both, or allow other code: other_code = warning"
+        raise StepError(what, hint=hint)
+    print(f"warning: {what}", file=sys.stderr)
+    with contextlib.suppress(OSError, KeyError):
+        Path(executor_input["outputs"]["outputFile"]).with_name(OTHER_CODE_RAN).touch()
 
 
 def _tell_memory(executor_input: Mapping[str, Any]) -> None:

@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from turnout.errors import StepError
 from turnout.spec.json_values import HINT, beyond_json
-from turnout.spec.pipeline_spec import OutputParameterSpec
 from turnout.spec.values import ParameterType
+
+if TYPE_CHECKING:
+    from turnout.spec.pipeline_spec import OutputParameterSpec
 
 LARGEST = 64 * 2**20
 """Bytes that an executor output, or the file of an output parameter, may have."""

@@ -18,7 +18,7 @@ from typing import Any
 from upath import UPath
 
 from turnout.errors import StepError, TurnoutError
-from turnout.execution.executor import MEMORY
+from turnout.execution.executor import MEMORY, OTHER_CODE_RAN
 from turnout.execution.executor_output import ExecutorOutput, output_parameters, read_executor_output
 from turnout.execution.importer import import_artifact
 from turnout.execution.runtime import Runtime
@@ -131,9 +131,18 @@ def collect(
     log = Path(contract["outputs"]["outputFile"]).parent.parent / "log.txt"
     store.stage_out(log, str(place / "log.txt"))
     state = State.FAILED if error else State.SUCCEEDED
-    memory = _memory(Path(contract["outputs"]["outputFile"]).with_name(MEMORY))
+    beside = Path(contract["outputs"]["outputFile"]).with_name
     return Outcome(
-        state, task.attempt, parameters, artifacts, started, now(), error, str(place / "log.txt"), memory=memory
+        state,
+        task.attempt,
+        parameters,
+        artifacts,
+        started,
+        now(),
+        error,
+        str(place / "log.txt"),
+        memory=_memory(beside(MEMORY)),
+        other_code=beside(OTHER_CODE_RAN).exists(),
     )
 
 

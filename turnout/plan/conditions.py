@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 from turnout.errors import StepError, did_you_mean
@@ -44,8 +46,7 @@ def condition_faults(expression: str, types: Mapping[str, ParameterType]) -> Ite
     Args:
         types: of the variables that it is given.
     """
-    import cel
-
+    cel = _cel()
     try:
         program = cel.compile(expression)
     except ValueError as error:
@@ -70,8 +71,7 @@ def condition_faults(expression: str, types: Mapping[str, ParameterType]) -> Ite
 
 def _untyped(expression: str, samples: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, str]]:
     """Whether an expression has no answer, whatever values of their types its variables have."""
-    import cel
-
+    cel = _cel()
     results: list[object] = []
     for values in itertools.islice(itertools.product(*samples.values()), MOST_TRIALS):
         try:
@@ -90,14 +90,26 @@ def _untyped(expression: str, samples: Mapping[str, tuple[Any, ...]]) -> Iterato
     yield f"the condition {expression} is neither true nor false{given}: {reason}", "compare values of one type"
 
 
+def _cel() -> Any:
+    """CEL's library, without the interactive prompt that its package imports: it takes most of the time."""
+    first = "cel" not in sys.modules
+    if first:
+        sys.modules["cel.cli"] = ModuleType("cel.cli")
+    try:
+        import cel
+    finally:
+        if first:
+            sys.modules.pop("cel.cli", None)
+    return cel
+
+
 def holds(condition: Condition, values: Mapping[str, Any]) -> bool:
     """Whether a condition is true, given the values of its inputs.
 
     Raises:
         StepError: CEL cannot evaluate the expression, or what it gives is neither true nor false.
     """
-    import cel
-
+    cel = _cel()
     try:
         result = cel.evaluate(condition.expression, dict(values))
     except (ValueError, RuntimeError, TypeError, KeyError, OverflowError) as error:

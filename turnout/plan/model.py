@@ -264,3 +264,9 @@ def producers(sources: Mapping[str, Source]) -> list[str]:
     """The paths of the steps whose outputs are among the sources, each once, in a stable order."""
     found = (item for source in sources.values() for item in references(source))
     return list(dict.fromkeys(item.step for item in found if isinstance(item, StepOutput)))
+
+
+def giving(plan: Plan) -> list[str]:
+    """The nodes of the root that outputs of the pipeline come from."""
+    paths = producers(plan.outputs)
+    return [node.path for node in plan.root.nodes if any(f"{path}.".startswith(f"{node.path}.") for path in paths)]

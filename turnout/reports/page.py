@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,12 +37,12 @@ figcaption, .note { color: #888; font-size: .9rem; }
 {% if section.text %}<p>{{ section.text }}</p>{% endif %}
 {% if section.rows %}<div class="scroll"><table><thead><tr>
 {% for column in section.columns -%}
-<th class="{{ 'number' if section.numeric(loop.index0) }}">{{ column }}</th>
+<th class="{{ 'number' if loop.index0 in section.numeric }}">{{ column }}</th>
 {%- endfor %}
 </tr></thead><tbody>
 {% for row in section.rows %}<tr class="{{ 'bad' if loop.index0 in section.bad }}">
 {% for cell in row -%}
-<td class="{{ 'number' if section.numeric(loop.index0) }}">
+<td class="{{ 'number' if loop.index0 in section.numeric }}">
 {%- if cell.href %}<a href="{{ cell.href }}">{{ cell.text }}</a>{% else %}{{ section.show(cell) }}{% endif %}</td>
 {%- endfor %}</tr>
 {% endfor %}</tbody></table></div>{% endif %}
@@ -83,8 +84,10 @@ class Section:
     figures: Sequence[tuple[str, str]] = field(default_factory=list)
     previews: Sequence[str] = ()
 
-    def numeric(self, column: int) -> bool:
-        return any(isinstance(row[column], int | float) for row in self.rows)
+    @functools.cached_property
+    def numeric(self) -> frozenset[int]:
+        """The columns that have numbers in them."""
+        return frozenset(index for row in self.rows for index, cell in enumerate(row) if isinstance(cell, int | float))
 
     @staticmethod
     def show(cell: Any) -> str:

@@ -57,12 +57,14 @@ def results_page(pipeline: str, run_id: str, steps: list[StepResult], outputs: M
     """
     sections = [_steps(steps, logs=False), _values("Outputs", outputs), *_metrics(steps), *_artifacts(steps)]
     failed = [f"{step.label}: {step.error}" for step in steps if step.error]
+    other = [step.label for step in steps if step.outcome and step.outcome.other_code]
+    warnings = [f"{label}: ran code other than the pipeline was compiled with" for label in other]
     return page(
         f"{pipeline} {run_id}",
         [section for section in sections if section.rows or section.figures or section.previews],
         verdict=f"{len(steps)} steps have ended" + (f", {len(failed)} of them failed" if failed else ""),
         good=not failed,
-        reasons=failed,
+        reasons=failed + warnings,
     )
 
 

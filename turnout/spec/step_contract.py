@@ -136,6 +136,7 @@ class Outcome:
         cached: whether an earlier execution's results were taken.
         memory: the most bytes that a process of the step had in memory; 0 when that is not known.
         inputs: digest of what the step was given; empty in records of earlier versions.
+        other_code: whether the component's code was not that which the pipeline was compiled with.
     """
 
     state: State
@@ -149,6 +150,7 @@ class Outcome:
     cached: bool = False
     memory: int = 0
     inputs: str = ""
+    other_code: bool = False
 
     @property
     def seconds(self) -> float:
@@ -176,6 +178,7 @@ class Outcome:
             "cached": self.cached,
             "memory": self.memory,
             "inputs": self.inputs,
+            "other_code": self.other_code,
         }
 
     @classmethod

@@ -31,8 +31,7 @@ from turnout.plan.model import (
     Step,
     StepOutput,
     Template,
-    producers,
-    references,
+    giving,
 )
 from turnout.plan.parameters import empty_value
 from turnout.plan.retry import Backoff
@@ -40,6 +39,7 @@ from turnout.spec.airflow_facts import StepFacts, read_step_facts
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.tracks.airflow.arguments import as_text, dag_arguments, delta, step_arguments
+from turnout.tracks.airflow.ends import ends, joins, unwaited
 from turnout.tracks.airflow.python_source import Call, Code, call, literal, quoted
 from turnout.tracks.files import MARK
 
@@ -109,7 +109,7 @@ class DagFile:
         self.facts = plan.airflow
         self.names: dict[str, str] = {}
         self.taken = {*_HOMES, "dag"}
-        self.ends = _ends(plan)
+        self.ends, self.joins = ends(plan), joins(plan)
         for region in plan.root.regions():
             for node in region.nodes:
                 self._name(node.path)
@@ -123,7 +123,7 @@ class DagFile:
             if not region.path:
                 continue
             yield region.path
-            if region.guarded:
+            if self._guarded(region):
                 yield task_ids.gate(region.path)
             if region.loop:
                 yield task_ids.items(region.path)
@@ -180,18 +180,18 @@ class DagFile:
     def _group(self, region: Region, depth: int) -> Iterator[str]:
         indent, name, short = "    " * depth, self.names[region.path], region.name
         entries: list[str] = []
-        if region.guarded:
+        if self._guarded(region):
             entries.append(f"{name}_when")
             arguments: dict[str, Any] = {"task_id": task_ids.gate(short)}
             if region.condition:
                 arguments["condition"] = region.condition.expression
                 arguments["inputs"] = self._inputs(region.condition.inputs)
-            if region.always:
-                arguments["trigger_rule"] = "all_done"
+            arguments |= self._trigger_rule(region)
             yield f"{indent}{entries[-1]} = {call('When', arguments, depth)}"
         if region.loop:
+            rule = {} if entries else self._trigger_rule(region)
             entries.append(f"{name}_items")
-            arguments = {"task_id": task_ids.items(short), "items": self._source(region.loop.items)}
+            arguments = {"task_id": task_ids.items(short), "items": self._source(region.loop.items)} | rule
             yield f"{indent}{entries[-1]} = {call('Items', arguments, depth)}"
             parallelism = {"parallelism": region.loop.parallelism} if region.loop.parallelism else {}
             group = call("Loop", parallelism | _titled(region), depth, [short, Code(entries[-1])])
@@ -203,22 +203,35 @@ class DagFile:
         waits = set(_waits_for(taken))
         for other in (other for other in region.after if other not in waits):
             yield f"{indent}{self._ended(other)} >> {(*entries, name)[0]}"
-        if region.guarded:
+        if self._guarded(region):
             yield f"{indent}{' >> '.join(entries if region.loop else [*entries, name])}"
         if region.path in self.ends:
             end = self._ended(region.path)
             arguments = {"task_id": task_ids.end(short), "region": region.path}
             yield f"{indent}{end} = {call('End', arguments, depth)}"
-            before = ", ".join([*entries, name])
-            yield f"{indent}{f'[{before}]' if entries else name} >> {end}"
+            before = ", ".join([*entries, name, *self._unwaited(region)])
+            yield f"{indent}{name if before == name else f'[{before}]'} >> {end}"
+
+    def _guarded(self, region: Region) -> bool:
+        return region.guarded or (region.path in self.joins and not region.loop)
+
+    def _trigger_rule(self, node: Step | Region) -> dict[str, str]:
+        """The argument for what Airflow's default is not right for: start when all before it have succeeded."""
+        rule = "all_done" if node.always else "none_failed" if node.path in self.joins else ""
+        return {"trigger_rule": rule} if rule else {}
 
     def _run_end(self) -> Iterator[str]:
         """The last task, whose state is the run's: others may succeed after a failure."""
         nodes = self.plan.root.nodes
         followed = {path for node in nodes for path in node.after}
-        last = ", ".join(self._ended(node.path) for node in nodes if node.path not in followed)
+        last = [self._ended(node.path) for node in nodes if node.path not in followed]
         end = call("End", {"task_id": task_ids.RUN_END, "region": ""}, 1)
-        yield f"    [{last}] >> {end}"
+        yield f"    [{', '.join([*last, *self._unwaited(self.plan.root)])}] >> {end}"
+
+    def _unwaited(self, region: Region) -> Iterator[str]:
+        """The variables of what may be at work when a region's last tasks have ended."""
+        for node, gate in unwaited(region, self.ends):
+            yield f"{self.names[node.path]}_when" if gate else self._ended(node.path)
 
     def _run_outputs(self) -> Iterator[str]:
         """The task that gives the pipeline's outputs."""
@@ -226,7 +239,7 @@ class DagFile:
         arguments = {"task_id": task_ids.RUN_OUTPUTS, "inputs": self._inputs(outputs)}
         yield f"    {name} = {call('Outputs', arguments, 1)}"
         waits = set(_waits_for(outputs.values()))
-        for path in (path for path in _giving(self.plan) if path not in waits):
+        for path in (path for path in giving(self.plan) if path not in waits):
             yield f"    {self._ended(path)} >> {name}"
 
     def _ended(self, path: str) -> str:
@@ -244,8 +257,7 @@ class DagFile:
         arguments: dict[str, Any] = (
             {"task_id": step.name} | _titled(step) | step_arguments(_step_facts(self.plan, step))
         )
-        if step.always:
-            arguments["trigger_rule"] = "all_done"
+        arguments |= self._trigger_rule(step)
         if given:
             arguments["inputs"] = self._inputs(given)
         if step.retry and step.retry.max_retry_count:
@@ -302,52 +314,6 @@ class DagFile:
 def _variables(name: str) -> set[str]:
     """The variables that a node may have: its own, and those of the tasks that are made for a group."""
     return {name, f"{name}_when", f"{name}_items", f"{name}_end"}
-
-
-def _ends(plan: Plan) -> set[str]:
-    """The regions whose end is a task of its own: something waits for it, or reads it, and it is not simply that of
-    their last tasks.
-    """
-    followed, asked = _followed(plan), _asked(plan)
-    regions = [region for region in plan.root.regions() if region.path in followed]
-    found = {region.path for region in regions if _ends_in_parts(region) or region.path in asked}
-    return found | _loops_in_loops(plan) | ({""} if _has_always(plan.root) else set())
-
-
-def _followed(plan: Plan) -> set[str]:
-    """The nodes that another waits for, or that give an output of the pipeline."""
-    return {path for region in plan.root.regions() for node in region.nodes for path in node.after} | {*_giving(plan)}
-
-
-def _giving(plan: Plan) -> list[str]:
-    """The nodes of the root that outputs of the pipeline come from."""
-    paths = producers(plan.outputs)
-    return [node.path for node in plan.root.nodes if any(f"{path}.".startswith(f"{node.path}.") for path in paths)]
-
-
-def _asked(plan: Plan) -> set[str]:
-    """The nodes whose final status a step takes."""
-    sources = (source for step in plan.steps() for item in step.inputs.values() for source in references(item))
-    return {source.path for source in sources if isinstance(source, FinalStatus)}
-
-
-def _ends_in_parts(region: Region) -> bool:
-    """Whether some of a region's last tasks may be skipped, or succeed after a failure, while the region goes on.
-
-    Airflow's triggers look at single tasks: who waits for such a region would take a part for the whole.
-    """
-    inside = [inner for inner in region.regions() if inner is not region]
-    return bool(region.loop) or any(inner.condition or inner.loop for inner in inside) or _has_always(region)
-
-
-def _loops_in_loops(plan: Plan) -> set[str]:
-    """The loops inside others. Their tasks lie beside those of the outer loop, whose end must wait for them."""
-    loops = [region for region in plan.root.regions() if region.loop]
-    return {inner.path for loop in loops for inner in loop.regions() if inner.loop and inner is not loop}
-
-
-def _has_always(region: Region) -> bool:
-    return any(node.always for inner in region.regions() for node in inner.nodes)
 
 
 def _titled(node: Step | Region) -> dict[str, str]:
