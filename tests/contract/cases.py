@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 S, F, SKIPPED, NOT = "SUCCEEDED", "FAILED", "SKIPPED", "NOT_TRIGGERED"
@@ -35,6 +36,18 @@ class Case:
 
 def out(value: Any) -> dict[str, Any]:
     return {"Output": value}
+
+
+def filled(parameters: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """A case's parameters, with the test's directory in them, in which there is a file."""
+    (directory / "here.txt").write_text("here")
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [placed(item) for item in value]
+        return value.replace("{directory}", str(directory)) if isinstance(value, str) else value
+
+    return {name: placed(value) for name, value in parameters.items()}
 
 
 BRANCHES = "condition-branches-1"
@@ -346,6 +359,23 @@ CASES = [
         | {f"for-loop-3.give[{i}]": S for i in (0, 1)},
         out("20000 20000"),
         values={"count-2": 20000, "count-3": 2},
+    ),
+    Case("artifact_input", {"read": S}, out("here None"), {"data": "{directory}/here.txt"}),
+    Case("artifact_input", {"read": F}, parameters={"data": "{directory}/nowhere"}, state=F, name="gone"),
+    Case("optional_artifact_input", {"optional": S}, out("t 7 False")),
+    Case(
+        "optional_artifact_input",
+        {"optional": S},
+        out("t 7 True"),
+        {"data": "file://{directory}/here.txt"},
+        name="given",
+    ),
+    Case(
+        "artifact_inputs",
+        {"read-all": S, "join": S} | {f"for-loop-1.read[{i}]": S for i in (0, 1)},
+        out("here None here None"),
+        {"data": ["{directory}/here.txt", "{directory}/here.txt"]},
+        values={"read-all": "here here"},
     ),
     Case("notebook", {"in-a-notebook": S}, out("from a notebook"), {"path": "{directory}/written"}),
 ]

@@ -54,11 +54,6 @@ def link(document: Document) -> Plan:
     assert root is not None
     parameters = pipeline_parameters(document)
     inputs: dict[str, Source | Broken] = {name: PipelineParameter(name) for name in parameters}
-    artifacts = root.input_definitions.artifacts if root.input_definitions else {}
-    for name, item in artifacts.items():
-        if not item.is_optional:
-            hint = "take its URI as a parameter, and import it with dsl.importer"
-            linker.fault("a pipeline that takes an artifact cannot be run by itself", name, hint=hint)
     region, outputs = linker.region(root, "", inputs)
     for fault in unresolved_channels(document):
         linker.report(fault)

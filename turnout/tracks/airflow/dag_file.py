@@ -68,12 +68,10 @@ def dag_faults(plan: Plan) -> list[Fault]:
             hint = "letters, digits, '-', '_', '.'; at most 250"
             found.append(Fault(f"'{key}' cannot be an Airflow id", plan.name, (), hint))
     if plan.airflow.schedule:
-        hint = "give it a default: nobody fills in the form of a scheduled run"
-        found.extend(
-            Fault(f"parameter '{name}' of a scheduled pipeline has no default", plan.name, (), hint)
-            for name, item in plan.parameters.items()
-            if item.required
-        )
+        for name in (name for name, item in plan.parameters.items() if item.required):
+            way = "import it in the pipeline" if plan.parameters[name].artifact else "give it a default"
+            hint = f"{way}: nobody fills in the form of a scheduled run"
+            found.append(Fault(f"parameter '{name}' of a scheduled pipeline has no default", plan.name, (), hint))
     levels = max((region.path.count(".") + 1 for region in plan.root.regions() if region.path), default=0)
     if levels > _DEEPEST:
         what = f"groups nested in {levels} levels; a DAG file can have {_DEEPEST}"
