@@ -377,5 +377,32 @@ CASES = [
         {"data": ["{directory}/here.txt", "{directory}/here.txt"]},
         values={"read-all": "here here"},
     ),
+    Case(
+        "text_of_items",
+        {f"condition-1.for-loop-2.condition-3.give[{i}]": S for i in (0, 1)}
+        | {f"exit-handler-4.for-loop-5.give-3[{i}]": S for i in (0, 1)}
+        | {"give-2": S, "give-4": S},
+        out("v"),
+        values={"condition-1.for-loop-2.condition-3.give[1]": "<v-a>", "exit-handler-4.for-loop-5.give-3[0]": "<u>"},
+    ),
+    Case(
+        "text_of_fields",
+        {"structs": S, "for-loop-2.condition-3.give[0]": S}
+        | {f"condition-4.for-loop-5.condition-6.give-2[{i}]": S for i in range(3)}
+        | {f"condition-4.for-loop-5.condition-6.for-loop-8.give-3[{i}, 0]": S for i in range(3)},
+        values={
+            "for-loop-2.condition-3.give[0]": "<1>",
+            "condition-4.for-loop-5.condition-6.give-2[0]": "<[1, 2]-a>",
+            "condition-4.for-loop-5.condition-6.for-loop-8.give-3[2, 0]": "<[3]-p>",
+        },
+    ),
+    Case(
+        "text_in_a_pipeline",
+        {f"for-loop-1.its-own-items{n}.condition-1.for-loop-2.give[{i}, 0]": S for i in (0, 1) for n in ("", "-2")},
+        values={
+            "for-loop-1.its-own-items.condition-1.for-loop-2.give[1, 0]": "<i-v>",
+            "for-loop-1.its-own-items-2.condition-1.for-loop-2.give[1, 0]": "<i-a>",
+        },
+    ),
     Case("notebook", {"in-a-notebook": S}, out("from a notebook"), {"path": "{directory}/written"}),
 ]

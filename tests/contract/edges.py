@@ -4,7 +4,7 @@ from typing import List, Optional  # noqa: UP035
 
 from kfp import dsl
 
-from contract.steps import join, optional, read, read_all
+from contract.steps import give, join, optional, read, read_all, structs
 
 # --- artifacts that a run is given ------------------------------------------------------------------------
 
@@ -25,3 +25,39 @@ def artifact_inputs(data: dsl.Input[List[dsl.Dataset]]) -> str:  # noqa: UP006
         each = read(data=item)
     read_all(data=data)
     return join(values=dsl.Collected(each.output)).output
+
+
+# --- loops in groups, whose items texts alone use ---------------------------------------------------------
+
+
+@dsl.pipeline
+def text_of_items(items: List[str] = ["u", "v"], x: str = "a") -> str:  # noqa: UP006
+    with dsl.If(x == "a"), dsl.ParallelFor(items) as item, dsl.If(x == "a"):
+        give(value=f"<{item}-{x}>")
+    with dsl.ExitHandler(give(value="exit")), dsl.ParallelFor(items) as item:
+        give(value=f"<{item}>")
+    return give().output
+
+
+@dsl.pipeline
+def text_of_fields(x: str = "a"):
+    with dsl.ParallelFor([{"a": "1"}]) as item, dsl.If(x == "a"):
+        give(value=f"<{item.a}>")
+    made = structs()
+    with dsl.If(x == "a"), dsl.ParallelFor(made.output) as item, dsl.If(x != "b"):
+        give(value=f"<{item.sizes}-{x}>")
+        with dsl.ParallelFor(["p"]) as inner:
+            give(value=f"<{item.sizes}-{inner}>")
+
+
+@dsl.pipeline
+def its_own_items(items: List[str] = ["i"], x: str = "a"):  # noqa: UP006
+    with dsl.If(x != "b"), dsl.ParallelFor(items) as item:
+        give(value=f"<{item}-{x}>")
+
+
+@dsl.pipeline
+def text_in_a_pipeline(items: List[str] = ["u", "v"]):  # noqa: UP006
+    with dsl.ParallelFor(items) as item:
+        its_own_items(x=item)
+        its_own_items()

@@ -40,6 +40,9 @@ from turnout.spec.pipeline_spec import (
 )
 from turnout.spec.values import ABSENT, TriggerStrategy
 
+_GROUP = re.compile(r"comp-(condition|condition-branches|exit-handler|for-loop)(-\d+)+")
+"""What KFP's compiler calls the components that groups of a pipeline become."""
+
 
 def link(document: Document) -> Plan:
     """Link a pipeline.
@@ -68,6 +71,7 @@ class _Linker:
     def __init__(self, document: Document):
         self.document = document
         self.faults: list[Fault] = []
+        self.asked: dict[str, set[str]] = {}
 
     def fault(self, what: str, where: str, available: tuple[str, ...] = (), hint: str = "") -> None:
         self.report(Fault(what, f"{self.document.name}.{where}" if where else self.document.name, available, hint))
@@ -77,13 +81,23 @@ class _Linker:
             self.faults.append(fault)
 
     def region(
-        self, component: ComponentSpec, path: str, inputs: Mapping[str, Source | Broken], **settings: Any
+        self,
+        component: ComponentSpec,
+        path: str,
+        inputs: Mapping[str, Source | Broken],
+        around: Scope | None = None,
+        **settings: Any,
     ) -> tuple[Region, dict[str, Source]]:
-        """Link a dag: its region, and the sources of its outputs."""
+        """Link a dag: its region, and the sources of its outputs.
+
+        Args:
+            around: of a group (a condition, a loop, an exit handler) the scope that it is in.
+        """
         if component.dag is None:
             self.fault("the pipeline's root is a container, not a dag", path)
             return Region(path=path, nodes=()), {}
-        scope = Scope(path, self.document.name, component.dag, inputs, self.report, self._group_names(component.dag))
+        names = self._group_names(component.dag)
+        scope = Scope(path, self.document.name, component.dag, inputs, self.report, names, around)
         found = (self._task(name, component.dag.tasks[name], scope) for name in self._order(scope))
         nodes = tuple(node for node in found if node is not None)
         outputs = dict(scope.dag_outputs(component.dag.outputs)) if component.dag.outputs else {}
@@ -108,7 +122,7 @@ class _Linker:
         tasks = scope.dag.tasks
         graph: dict[str, list[str]] = {}
         for name, task in tasks.items():
-            needs = _dependencies(task)
+            needs = self._dependencies(task, scope.dag)
             for other in (other for other in needs if other not in tasks):
                 scope.fault(f"depends on '{other}', which is not a task here", scope.join(name), tuple(tasks),
                             did_you_mean(other, tasks))  # fmt: skip
@@ -118,6 +132,32 @@ class _Linker:
         except graphlib.CycleError as error:
             scope.fault(f"tasks wait for each other: {' -> '.join(error.args[1])}", scope.path)
             return []
+
+    def _dependencies(self, task: PipelineTaskSpec, dag: DagSpec) -> list[str]:
+        """The tasks of the same dag that a task needs: by order, by data, and by names that a group asks for inside."""
+        needed = [*_stated_dependencies(task)]
+        asked = self._asked(task.component_ref.name if task.component_ref else "")
+        if asked := asked - (task.inputs.parameters.keys() if task.inputs else set()):
+            for name, other in dag.tasks.items():
+                component = self.document.pipeline.components.get(
+                    other.component_ref.name if other.component_ref else ""
+                )
+                outputs = _output_names(component) if component else []
+                needed.extend(name for key in outputs if f"{CHANNEL}{name}-{key}" in asked)
+        return list(dict.fromkeys(needed))
+
+    def _asked(self, reference: str) -> set[str]:
+        """The names of inputs that are read in a group, whether it has them or not."""
+        component = self.document.pipeline.components.get(reference)
+        if component is None or component.dag is None or not _GROUP.fullmatch(reference):
+            return set()
+        if reference not in self.asked:
+            found = self.asked[reference] = set()
+            for task in component.dag.tasks.values():
+                items = task.inputs.parameters.values() if task.inputs else ()
+                found.update(item.component_input_parameter or "" for item in items)
+                found.update(self._asked(task.component_ref.name if task.component_ref else ""))
+        return self.asked[reference]
 
     def _task(self, name: str, task: PipelineTaskSpec, scope: Scope) -> Step | Region | None:
         path = scope.join(name)
@@ -130,7 +170,9 @@ class _Linker:
         inputs = scope.task_inputs(name, task)
         trigger = task.trigger_policy
         settings: dict[str, Any] = {
-            "after": tuple(scope.join(other) for other in _dependencies(task) if other in scope.dag.tasks),
+            "after": tuple(
+                scope.join(other) for other in self._dependencies(task, scope.dag) if other in scope.dag.tasks
+            ),
             "always": trigger is not None and trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED,
             "title": task.task_info.name if task.task_info else "",
             "key": name,
@@ -138,10 +180,6 @@ class _Linker:
         declared = component.input_definitions or ComponentInputsSpec()
         condition = scope.condition(name, task, inputs, declared.parameters)
         loop = self._loop(name, task, scope, inputs)
-        if loop or condition:
-            # KFP's compiler forgets to hand the item of an outer loop to the groups inside. Its names for
-            # such values are the same in the whole pipeline.
-            inputs = {key: item for key, item in scope.inputs.items() if key.startswith(CHANNEL)} | inputs
         if loop:
             inputs[_item_input(task)] = LoopItem(path)
         self._defaults(name, task, component, scope, inputs)
@@ -149,7 +187,8 @@ class _Linker:
             if task.retry_policy and task.retry_policy.max_retry_count:
                 hint = "set retries on the steps inside"
                 self.fault("a group of steps cannot be retried as one", path, hint=hint)
-            node, outputs = self.region(component, path, inputs, condition=condition, loop=loop, **settings)
+            around = scope if _GROUP.fullmatch(reference) else None
+            node, outputs = self.region(component, path, inputs, around, condition=condition, loop=loop, **settings)
         elif condition or loop:
             # A step by itself with a condition or a loop becomes a region with the step inside.
             step = self._step(
@@ -199,7 +238,8 @@ class _Linker:
     ) -> None:
         """Add the defaults of inputs that a task does not give; one that has none must be optional.
 
-        KFP's compiler declares as inputs of a loop the items of loops inside it, which nobody gives.
+        KFP's compiler forgets to hand the item of an outer loop to the groups inside. It declares as inputs of a loop
+        the items of loops inside it, which nobody gives.
         """
         declared = component.input_definitions or ComponentInputsSpec()
         names: dict[str, InputParameterSpec | InputArtifactSpec] = {**declared.parameters, **declared.artifacts}
@@ -210,6 +250,8 @@ class _Linker:
             default = getattr(item, "default_value", ABSENT)
             if default is not ABSENT:
                 inputs[missing] = Constant(default)
+            elif found := scope.by_name(missing):
+                inputs[missing] = found
             elif not item.is_optional and not loop:
                 scope.fault(f"input '{missing}' of step '{name}' has no producer", f"{scope.join(name)}.{missing}",
                             scope.available(), did_you_mean(missing, scope.available()))  # fmt: skip
@@ -258,23 +300,19 @@ def _item_input(task: PipelineTaskSpec) -> str:
     return iterator.item_input if iterator else ""
 
 
-def _dependencies(task: PipelineTaskSpec) -> list[str]:
-    """The tasks of the same dag that a task needs, by order and by data."""
-
-    def needed() -> Iterator[str]:
-        yield from task.dependent_tasks
-        if task.inputs is None:
-            return
-        for parameter in task.inputs.parameters.values():
-            if parameter.task_output_parameter:
-                yield parameter.task_output_parameter.producer_task
-            if parameter.task_final_status:
-                yield parameter.task_final_status.producer_task
-        for artifact in task.inputs.artifacts.values():
-            if artifact.task_output_artifact:
-                yield artifact.task_output_artifact.producer_task
-
-    return list(dict.fromkeys(needed()))
+def _stated_dependencies(task: PipelineTaskSpec) -> Iterator[str]:
+    """The tasks of the same dag that a task says it needs, by order and by data."""
+    yield from task.dependent_tasks
+    if task.inputs is None:
+        return
+    for parameter in task.inputs.parameters.values():
+        if parameter.task_output_parameter:
+            yield parameter.task_output_parameter.producer_task
+        if parameter.task_final_status:
+            yield parameter.task_final_status.producer_task
+    for artifact in task.inputs.artifacts.values():
+        if artifact.task_output_artifact:
+            yield artifact.task_output_artifact.producer_task
 
 
 def _output_names(component: ComponentSpec) -> list[str]:
