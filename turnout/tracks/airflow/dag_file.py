@@ -40,6 +40,7 @@ from turnout.spec.airflow_facts import StepFacts, read_step_facts
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.tracks.airflow.arguments import as_text, dag_arguments, delta, step_arguments
+from turnout.tracks.airflow.limits import loop_faults
 from turnout.tracks.airflow.python_source import Call, Code, call, literal, quoted
 from turnout.tracks.files import MARK
 
@@ -76,6 +77,7 @@ def dag_faults(plan: Plan) -> list[Fault]:
     if levels > _DEEPEST:
         what = f"groups nested in {levels} levels; a DAG file can have {_DEEPEST}"
         found.append(Fault(what, plan.name, hint="Python nests no more blocks than 20"))
+    found.extend(loop_faults(plan))
     for key, count in Counter(DagFile(plan, "", "").tasks()).items():
         if count > 1:
             hint = f"rename the step or the pipeline inside; {task_ids.EXPLAINED}"
