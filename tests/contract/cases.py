@@ -51,6 +51,10 @@ def filled(parameters: Mapping[str, Any], directory: Path) -> dict[str, Any]:
 
 
 BRANCHES = "condition-branches-1"
+LONG_LOOP = f"{'l' * 31}-21599af4"
+LONG_INNER = f"inner-{'i' * 25}-8895c80b"
+LONG_IF = f"{'g' * 31}-cd464a3e"
+LONG_MIDDLE = {"for-loop-2.": f"middle-{'m' * 24}-68d4c125", "": f"middle-{'m' * 24}-fd8db80f"}
 
 
 CASES = [
@@ -403,6 +407,23 @@ CASES = [
             "for-loop-1.its-own-items.condition-1.for-loop-2.give[1, 0]": "<i-v>",
             "for-loop-1.its-own-items-2.condition-1.for-loop-2.give[1, 0]": "<i-a>",
         },
+    ),
+    Case(
+        "long_names",
+        {
+            f"for-loop-2.{LONG_MIDDLE['for-loop-2.']}.{LONG_LOOP}.{LONG_INNER}.{step}[{i}, {j}]": S
+            for i in (0, 1)
+            for j in (0, 1)
+            for step in (f"{LONG_IF}.give", "give-2")
+        }
+        | {f"for-loop-2.{LONG_MIDDLE['for-loop-2.']}.join[{i}]": S for i in (0, 1)}
+        | {
+            f"{LONG_MIDDLE['']}.{LONG_LOOP}.{LONG_INNER}.{step}[{i}]": S
+            for i in (0, 1)
+            for step in (f"{LONG_IF}.give", "give-2")
+        }
+        | {f"{LONG_MIDDLE['']}.join": S, "join": S, "give": S},
+        out("a1- a2- b1- b2- c1- c2-"),
     ),
     Case("notebook", {"in-a-notebook": S}, out("from a notebook"), {"path": "{directory}/written"}),
 ]

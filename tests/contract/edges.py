@@ -61,3 +61,29 @@ def text_in_a_pipeline(items: List[str] = ["u", "v"]):  # noqa: UP006
     with dsl.ParallelFor(items) as item:
         its_own_items(x=item)
         its_own_items()
+
+
+# --- long names -------------------------------------------------------------------------------------------
+
+
+@dsl.pipeline(name=f"inner-{'i' * 120}")
+def innermost(text: str) -> str:
+    with dsl.If(text != "b", name="g" * 250):
+        give(value=text)
+    return give(value=f"{text}-").output
+
+
+@dsl.pipeline(name=f"middle-{'m' * 120}")
+def in_the_middle(text: str) -> str:
+    with dsl.ParallelFor(["1", "2"], name="l" * 250) as item:
+        each = innermost(text=f"{text}{item}")
+    return join(values=dsl.Collected(each.output)).output
+
+
+@dsl.pipeline
+def long_names() -> str:
+    with dsl.ParallelFor(["a", "b"]) as item:
+        each = in_the_middle(text=item)
+    again = in_the_middle(text="c")
+    joined = join(values=dsl.Collected(each.output))
+    return give(value=f"{joined.output} {again.output}").output

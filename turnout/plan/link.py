@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from turnout.errors import Fault, PlanError, did_you_mean
+from turnout.names import GROUP_ID, TASK_ID, shortened
 from turnout.plan.checks import unresolved_channels
 from turnout.plan.model import (
     Collected,
@@ -44,15 +45,29 @@ _GROUP = re.compile(r"comp-(condition|condition-branches|exit-handler|for-loop)(
 """What KFP's compiler calls the components that groups of a pipeline become."""
 
 
+_NAME_LENGTHS = (TASK_ID, GROUP_ID, 100, 60, 40, 30, 20, 12, 8)
+"""How long names may be, tried one after the other until all paths are short enough."""
+
+
 def link(document: Document) -> Plan:
     """Link a pipeline.
+
+    Names are shortened where Airflow could not take the paths that they make, on every track alike.
 
     Raises:
         PlanError: everything in the pipeline that cannot be linked, all faults together.
     """
     if faults := list(document_faults(document)):
         raise PlanError(faults)
-    linker = _Linker(document)
+    for longest in _NAME_LENGTHS:
+        plan = _linked(document, longest)
+        if _fits(plan):
+            break
+    return plan
+
+
+def _linked(document: Document, longest: int) -> Plan:
+    linker = _Linker(document, longest)
     root = document.pipeline.root
     assert root is not None
     parameters = pipeline_parameters(document)
@@ -64,12 +79,18 @@ def link(document: Document) -> Plan:
         raise PlanError(linker.faults)
     info = document.pipeline.pipeline_info
     description = info.description if info else ""
-    return Plan(document.name, description, parameters, region, outputs, document)
+    return Plan(shortened(document.name, TASK_ID), description, parameters, region, outputs, document)
+
+
+def _fits(plan: Plan) -> bool:
+    regions = list(plan.root.regions())
+    paths = [node.path for region in regions for node in region.nodes]
+    return all(len(path) <= TASK_ID for path in paths) and all(len(region.name) <= GROUP_ID for region in regions)
 
 
 class _Linker:
-    def __init__(self, document: Document):
-        self.document = document
+    def __init__(self, document: Document, longest: int):
+        self.document, self.longest = document, longest
         self.faults: list[Fault] = []
         self.asked: dict[str, set[str]] = {}
 
@@ -97,7 +118,7 @@ class _Linker:
             self.fault("the pipeline's root is a container, not a dag", path)
             return Region(path=path, nodes=()), {}
         names = self._group_names(component.dag)
-        scope = Scope(path, self.document.name, component.dag, inputs, self.report, names, around)
+        scope = Scope(path, self.document.name, component.dag, inputs, self.report, names, around, self.longest)
         found = (self._task(name, component.dag.tasks[name], scope) for name in self._order(scope))
         nodes = tuple(node for node in found if node is not None)
         outputs = dict(scope.dag_outputs(component.dag.outputs)) if component.dag.outputs else {}
@@ -191,11 +212,10 @@ class _Linker:
             node, outputs = self.region(component, path, inputs, around, condition=condition, loop=loop, **settings)
         elif condition or loop:
             # A step by itself with a condition or a loop becomes a region with the step inside.
-            step = self._step(
-                scope.join(f"{name}.{name}"), task, component, scope, inputs, title=settings["title"], key=name
-            )
+            inside = f"{path}.{shortened(name, self.longest)}"
+            step = self._step(inside, task, component, scope, inputs, title=settings["title"], key=name)
             node = Region(path=path, nodes=(step,) if step else (), condition=condition, loop=loop, **settings)
-            outputs = {key: StepOutput(f"{path}.{name}", key) for key in _output_names(component)}
+            outputs = {key: StepOutput(inside, key) for key in _output_names(component)}
         else:
             step = self._step(path, task, component, scope, inputs, **settings)
             scope.outputs[name] = {key: StepOutput(path, key) for key in _output_names(component)}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.errors import Fault, did_you_mean
+from turnout.names import TASK_ID, shortened
 from turnout.plan.conditions import TEXT, condition_faults
 from turnout.plan.model import (
     Condition,
@@ -66,6 +67,7 @@ class Scope:
     Attributes:
         names: of the dag's nodes by task, where they are not the task's: groups that the author named.
         around: of a group the scope that it is in.
+        longest: characters that a name may have in a path.
         outputs: per task linked so far, the sources of its outputs by name.
         report: takes the faults that are found.
     """
@@ -77,11 +79,12 @@ class Scope:
     report: Callable[[Fault], None]
     names: Mapping[str, str] = field(default_factory=dict)
     around: Scope | None = None
+    longest: int = TASK_ID
     outputs: dict[str, dict[str, Source]] = field(default_factory=dict)
 
     def join(self, task: str) -> str:
         """The path of a task's node."""
-        name = self.names.get(task, task)
+        name = shortened(self.names.get(task, task), self.longest)
         return f"{self.path}.{name}" if self.path else name
 
     def available(self) -> tuple[str, ...]:
