@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "spec": {"errors"},
     "plan": {"errors", "names", "spec"},
     "execution": {"errors", "spec", "plan", "data"},  # of data, the digest of a file's content
-    "runtimes": {"errors", "spec", "plan", "execution"},
+    "runtimes": {"errors", "names", "spec", "plan", "execution"},
     "tracks": {"errors", "task_ids", "spec", "plan", "execution", "runtimes", "reports"},
     "airflow": {"errors", "task_ids", "spec", "plan", "execution", "runtimes", "tracks", "reports"},
     "authoring": {"", "errors", "spec", "execution"},  # of execution, the digest of a component's code

@@ -427,3 +427,10 @@ CASES = [
     ),
     Case("notebook", {"in-a-notebook": S}, out("from a notebook"), {"path": "{directory}/written"}),
 ]
+
+CLAIMS = Case(
+    "claims",
+    {"createpvc": S, "append": S, "append-2": S, "deletepvc": S},
+    out("first\nsecond\n"),
+)
+"""Of the runtimes that have volumes."""

@@ -2,9 +2,9 @@
 
 from typing import List, Optional  # noqa: UP035
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 
-from contract.steps import give, join, optional, read, read_all, structs
+from contract.steps import append, give, join, optional, read, read_all, structs
 
 # --- artifacts that a run is given ------------------------------------------------------------------------
 
@@ -61,6 +61,20 @@ def text_in_a_pipeline(items: List[str] = ["u", "v"]):  # noqa: UP006
     with dsl.ParallelFor(items) as item:
         its_own_items(x=item)
         its_own_items()
+
+
+# --- claims of volumes, which are no containers -------------------------------------------------------------
+
+
+@dsl.pipeline
+def claims() -> str:
+    made = kubernetes.CreatePVC(access_modes=["ReadWriteOnce"], size="1Gi", pvc_name_suffix="-lines")
+    first = append(path="/claim/lines", text="first").set_caching_options(False)
+    second = append(path="/claim/lines", text="second").after(first)
+    for task in (first, second):
+        kubernetes.mount_pvc(task, pvc_name=made.outputs["name"], mount_path="/claim")
+    kubernetes.DeletePVC(pvc_name=made.outputs["name"]).after(second)
+    return second.output
 
 
 # --- long names -------------------------------------------------------------------------------------------
