@@ -2,59 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from contract.case import NOT, SKIPPED, Case, F, S, filled, out
+from contract.edge_cases import CLAIMS, EDGE_CASES
 
-S, F, SKIPPED, NOT = "SUCCEEDED", "FAILED", "SKIPPED", "NOT_TRIGGERED"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One run of a shape.
-
-    Attributes:
-        parameters: of the run; `{directory}` stands for a directory of the test's.
-        outputs: of the run, or a check of them.
-        steps: states by `path` or `path[iteration]`; all the steps there are.
-        values: outputs of steps, by the same labels, under KFP's name `Output`.
-    """
-
-    shape: str
-    steps: Mapping[str, str]
-    outputs: Mapping[str, Any] | Callable[[Mapping[str, Any]], bool] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    state: str = S
-    values: Mapping[str, Any] = field(default_factory=dict)
-    name: str = ""
-
-    @property
-    def id(self) -> str:
-        return f"{self.shape}-{self.name}" if self.name else self.shape
-
-
-def out(value: Any) -> dict[str, Any]:
-    return {"Output": value}
-
-
-def filled(parameters: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """A case's parameters, with the test's directory in them, in which there is a file."""
-    (directory / "here.txt").write_text("here")
-
-    def placed(value: Any) -> Any:
-        if isinstance(value, list):
-            return [placed(item) for item in value]
-        return value.replace("{directory}", str(directory)) if isinstance(value, str) else value
-
-    return {name: placed(value) for name, value in parameters.items()}
-
+__all__ = ["CASES", "CLAIMS", "Case", "filled"]
 
 BRANCHES = "condition-branches-1"
-LONG_LOOP = f"{'l' * 31}-21599af4"
-LONG_INNER = f"inner-{'i' * 25}-8895c80b"
-LONG_IF = f"{'g' * 31}-cd464a3e"
-LONG_MIDDLE = {"for-loop-2.": f"middle-{'m' * 24}-68d4c125", "": f"middle-{'m' * 24}-fd8db80f"}
 
 
 CASES = [
@@ -364,73 +317,6 @@ CASES = [
         out("20000 20000"),
         values={"count-2": 20000, "count-3": 2},
     ),
-    Case("artifact_input", {"read": S}, out("here None"), {"data": "{directory}/here.txt"}),
-    Case("artifact_input", {"read": F}, parameters={"data": "{directory}/nowhere"}, state=F, name="gone"),
-    Case("optional_artifact_input", {"optional": S}, out("t 7 False")),
-    Case(
-        "optional_artifact_input",
-        {"optional": S},
-        out("t 7 True"),
-        {"data": "file://{directory}/here.txt"},
-        name="given",
-    ),
-    Case(
-        "artifact_inputs",
-        {"read-all": S, "join": S} | {f"for-loop-1.read[{i}]": S for i in (0, 1)},
-        out("here None here None"),
-        {"data": ["{directory}/here.txt", "{directory}/here.txt"]},
-        values={"read-all": "here here"},
-    ),
-    Case(
-        "text_of_items",
-        {f"condition-1.for-loop-2.condition-3.give[{i}]": S for i in (0, 1)}
-        | {f"exit-handler-4.for-loop-5.give-3[{i}]": S for i in (0, 1)}
-        | {"give-2": S, "give-4": S},
-        out("v"),
-        values={"condition-1.for-loop-2.condition-3.give[1]": "<v-a>", "exit-handler-4.for-loop-5.give-3[0]": "<u>"},
-    ),
-    Case(
-        "text_of_fields",
-        {"structs": S, "for-loop-2.condition-3.give[0]": S}
-        | {f"condition-4.for-loop-5.condition-6.give-2[{i}]": S for i in range(3)}
-        | {f"condition-4.for-loop-5.condition-6.for-loop-8.give-3[{i}, 0]": S for i in range(3)},
-        values={
-            "for-loop-2.condition-3.give[0]": "<1>",
-            "condition-4.for-loop-5.condition-6.give-2[0]": "<[1, 2]-a>",
-            "condition-4.for-loop-5.condition-6.for-loop-8.give-3[2, 0]": "<[3]-p>",
-        },
-    ),
-    Case(
-        "text_in_a_pipeline",
-        {f"for-loop-1.its-own-items{n}.condition-1.for-loop-2.give[{i}, 0]": S for i in (0, 1) for n in ("", "-2")},
-        values={
-            "for-loop-1.its-own-items.condition-1.for-loop-2.give[1, 0]": "<i-v>",
-            "for-loop-1.its-own-items-2.condition-1.for-loop-2.give[1, 0]": "<i-a>",
-        },
-    ),
-    Case(
-        "long_names",
-        {
-            f"for-loop-2.{LONG_MIDDLE['for-loop-2.']}.{LONG_LOOP}.{LONG_INNER}.{step}[{i}, {j}]": S
-            for i in (0, 1)
-            for j in (0, 1)
-            for step in (f"{LONG_IF}.give", "give-2")
-        }
-        | {f"for-loop-2.{LONG_MIDDLE['for-loop-2.']}.join[{i}]": S for i in (0, 1)}
-        | {
-            f"{LONG_MIDDLE['']}.{LONG_LOOP}.{LONG_INNER}.{step}[{i}]": S
-            for i in (0, 1)
-            for step in (f"{LONG_IF}.give", "give-2")
-        }
-        | {f"{LONG_MIDDLE['']}.join": S, "join": S, "give": S},
-        out("a1- a2- b1- b2- c1- c2-"),
-    ),
     Case("notebook", {"in-a-notebook": S}, out("from a notebook"), {"path": "{directory}/written"}),
+    *EDGE_CASES,
 ]
-
-CLAIMS = Case(
-    "claims",
-    {"createpvc": S, "append": S, "append-2": S, "deletepvc": S},
-    out("first\nsecond\n"),
-)
-"""Of the runtimes that have volumes."""
