@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:20966b934f9f4ced6d56a39503e9934ddc3fab3cab332681f4fc4befdae18221",
+        "spec_digest": "sha256:7fe1806f9bb87eb22749fe20907873cd1f3218961dcb5f6c40998f719b5391c6",
     },
 ) as dag:
     ingest = Step(

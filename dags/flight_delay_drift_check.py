@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:7e212fb23ac572adba0b0671ff5557d1e343c7b00642e76405f66bbc26b12bf9",
+        "spec_digest": "sha256:de258fb26c602ef7ca3ddeedb2e0a29b50449867233a770ec21d0f78adc08d08",
     },
 ) as dag:
     ingest = Step(

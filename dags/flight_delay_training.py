@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:1ea9c134bd61b7b6e685454e22bee97f9ce9189217d7bed2484bb8e3ed116a41",
+        "spec_digest": "sha256:7a65737a5eecef437e30249aebce985595180f6ce4af447f644f82da5f61ed81",
     },
 ) as dag:
     ingest = Step(
