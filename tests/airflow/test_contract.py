@@ -43,6 +43,18 @@ def test_the_contract(case: Case, bag: Any, tmp_path: Path) -> None:
         assert pulled(run, instances[label].task_id, "Output", instances[label].map_index) == value
 
 
+def test_the_forms_field_of_an_artifact_takes_paths_and_uris(bag: Any) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = bag.dags["artifact-input"].params
+    for uri in ("/data/x.csv", "s3://bucket/x.csv", "models:/flights/3"):
+        assert params.get_param("data").__copy__().resolve(uri) == uri
+    for wrong in ("x.csv", "", " ", 3, None):
+        with pytest.raises(ParamValidationError):
+            params.get_param("data").__copy__().resolve(wrong)
+    assert bag.dags["optional-artifact-input"].params.get_param("data").resolve() is None
+
+
 def test_hostile_texts_pass_through_unchanged(bag: Any) -> None:
     struct = {text[:100] or "empty": [text, {"inner": text}] for text in TEXTS[:-1]}
     dag = bag.dags["hostile"]
