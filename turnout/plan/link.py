@@ -117,8 +117,17 @@ class _Linker:
         if component.dag is None:
             self.fault("the pipeline's root is a container, not a dag", path)
             return Region(path=path, nodes=()), {}
-        names = self._group_names(component.dag)
-        scope = Scope(path, self.document.name, component.dag, inputs, self.report, names, around, self.longest)
+        scope = Scope(
+            path,
+            self.document.name,
+            component.dag,
+            inputs,
+            self.report,
+            self._group_names(component.dag),
+            self._producers(component.dag),
+            around,
+            self.longest,
+        )
         found = (self._task(name, component.dag.tasks[name], scope) for name in self._order(scope))
         nodes = tuple(node for node in found if node is not None)
         outputs = dict(scope.dag_outputs(component.dag.outputs)) if component.dag.outputs else {}
@@ -143,7 +152,7 @@ class _Linker:
         tasks = scope.dag.tasks
         graph: dict[str, list[str]] = {}
         for name, task in tasks.items():
-            needs = self._dependencies(task, scope.dag)
+            needs = self._dependencies(task, scope)
             for other in (other for other in needs if other not in tasks):
                 scope.fault(f"depends on '{other}', which is not a task here", scope.join(name), tuple(tasks),
                             did_you_mean(other, tasks))  # fmt: skip
@@ -154,18 +163,22 @@ class _Linker:
             scope.fault(f"tasks wait for each other: {' -> '.join(error.args[1])}", scope.path)
             return []
 
-    def _dependencies(self, task: PipelineTaskSpec, dag: DagSpec) -> list[str]:
+    def _producers(self, dag: DagSpec) -> dict[str, tuple[str, str]]:
+        """The outputs of a dag's tasks, task and output, by KFP's names of them."""
+        components = self.document.pipeline.components
+        found = {}
+        for name, task in dag.tasks.items():
+            component = components.get(task.component_ref.name if task.component_ref else "")
+            for key in _output_names(component) if component else ():
+                found[f"{CHANNEL}{name}-{key}"] = (name, key)
+        return found
+
+    def _dependencies(self, task: PipelineTaskSpec, scope: Scope) -> list[str]:
         """The tasks of the same dag that a task needs: by order, by data, and by names that a group asks for inside."""
-        needed = [*_stated_dependencies(task)]
         asked = self._asked(task.component_ref.name if task.component_ref else "")
-        if asked := asked - (task.inputs.parameters.keys() if task.inputs else set()):
-            for name, other in dag.tasks.items():
-                component = self.document.pipeline.components.get(
-                    other.component_ref.name if other.component_ref else ""
-                )
-                outputs = _output_names(component) if component else []
-                needed.extend(name for key in outputs if f"{CHANNEL}{name}-{key}" in asked)
-        return list(dict.fromkeys(needed))
+        given = task.inputs.parameters if task.inputs else {}
+        unseen = sorted(name for name in asked if name in scope.producers and name not in given)
+        return list(dict.fromkeys([*_stated_dependencies(task), *(scope.producers[name][0] for name in unseen)]))
 
     def _asked(self, reference: str) -> set[str]:
         """The names of inputs that are read in a group, whether it has them or not."""
@@ -191,9 +204,7 @@ class _Linker:
         inputs = scope.task_inputs(name, task)
         trigger = task.trigger_policy
         settings: dict[str, Any] = {
-            "after": tuple(
-                scope.join(other) for other in self._dependencies(task, scope.dag) if other in scope.dag.tasks
-            ),
+            "after": tuple(scope.join(other) for other in self._dependencies(task, scope) if other in scope.dag.tasks),
             "always": trigger is not None and trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED,
             "title": task.task_info.name if task.task_info else "",
             "key": name,

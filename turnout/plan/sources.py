@@ -66,6 +66,7 @@ class Scope:
 
     Attributes:
         names: of the dag's nodes by task, where they are not the task's: groups that the author named.
+        producers: the outputs of the dag's tasks, task and output, by KFP's names of them.
         around: of a group the scope that it is in.
         longest: characters that a name may have in a path.
         outputs: per task linked so far, the sources of its outputs by name.
@@ -78,6 +79,7 @@ class Scope:
     inputs: Mapping[str, Source | Broken]
     report: Callable[[Fault], None]
     names: Mapping[str, str] = field(default_factory=dict)
+    producers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     around: Scope | None = None
     longest: int = TASK_ID
     outputs: dict[str, dict[str, Source]] = field(default_factory=dict)
@@ -202,10 +204,9 @@ class Scope:
             found = self.inputs.get(key)
             if found is not None and not isinstance(found, Broken):
                 return found
-        for task, outputs in self.outputs.items():
-            for key, source in outputs.items():
-                if plain == f"{task}-{key}":
-                    return source
+        task, output = self.producers.get(name, ("", ""))
+        if (source := self.outputs.get(task, {}).get(output)) is not None:
+            return source
         match = _ITEM.fullmatch(name)
         if match and match["field"] and (item := self.by_name(match["item"])):
             return Field(item, (match["field"],))
