@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:6c76a02f7b2734ceddbf13ee8011985910befb569f47f15005361f6d8cd7e9f9",
+        "spec_digest": "sha256:6f87f1f0afe32d1a781640325489053fe14511c9d68fa7b7ad29d58049750e66",
     },
 ) as dag:
     ingest = Step(

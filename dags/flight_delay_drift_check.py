@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:fc134754c2a14cf17f635c8d7f780ee01bed962d861a913ccb41ecbda5e47e68",
+        "spec_digest": "sha256:ed7a6e473e861facd9b1e62cdb1efe79afaa8653089014f652b31e963f50b244",
     },
 ) as dag:
     ingest = Step(

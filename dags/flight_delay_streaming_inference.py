@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:bb48b983544f7e683f948957b07eaa33d00c45aa21a0ad4f0ce3f1c0ad298626",
+        "spec_digest": "sha256:73c1439a26c617adbd771ab08aae9bf4c87889103d23127afc55ca0bd16661fe",
     },
 ) as dag:
     pin_model = Step(

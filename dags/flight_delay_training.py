@@ -177,7 +177,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:c477553ec4fb18d24e81ce948c52fdc3b11dd7e5f6c8674b695bf34fae983941",
+        "spec_digest": "sha256:34d6f8474fa673eded1b3bc0e9bb7b810b98c239e75f6483b7d05780ad6da514",
     },
 ) as dag:
     ingest = Step(

@@ -2,7 +2,8 @@
 
 No engine can run in a test. This one keeps to Docker Engine's API reference: a container is made, started, followed,
 waited for, stopped and removed, each by a request of its own. A container sees this machine's files, so a bind mount
-is in its place already if it is mounted at its own path; any other is refused.
+is in its place already if it is mounted at its own path; any other is refused. A volume is a directory, and where it is
+mounted is replaced in commands.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -50,6 +52,7 @@ class Engine:
     def __init__(self, image: Mapping[str, str], images: Sequence[str] = (), in_registry: Sequence[str] = ()):
         self.image, self.images, self.in_registry = image, set(images), set(in_registry)
         self.containers: dict[str, Container] = {}
+        self.volumes: dict[str, dict[str, Any]] = {}
         self.made: list[dict[str, Any]] = []
         self.logins: list[dict[str, Any]] = []
         engine = self
@@ -119,6 +122,14 @@ class Engine:
             request.answer([{"Id": key} for key in found])
         elif path == "/containers/create":
             self._create(request, body)
+        elif path == "/volumes/create":
+            directory = tempfile.mkdtemp(prefix="volume-")
+            request.answer(self.volumes.setdefault(body["Name"], {**body, "Mountpoint": directory}), 201)
+        elif path.startswith("/volumes/") and (name := path.removeprefix("/volumes/")) in self.volumes:
+            there = self.volumes.pop(name) if method == "DELETE" else self.volumes[name]
+            if method == "DELETE":
+                shutil.rmtree(there["Mountpoint"])
+            request.answer(b"" if method == "DELETE" else there, 204 if method == "DELETE" else 200)
         elif match and match["id"] in self.containers:
             self._act(request, method, match["id"], match["action"], query)
         else:
@@ -167,9 +178,17 @@ class Engine:
     def _start(self, container: Container) -> None:
         made = container.made
         variables = {**self.image, **dict(item.split("=", 1) for item in made.get("Env") or ())}
+        volumes = [item for item in made["HostConfig"].get("Mounts", ()) if item.get("Source") in self.volumes]
+
+        def placed(text: str) -> str:
+            for item in volumes:
+                there = self.volumes[item["Source"]]["Mountpoint"]
+                text = re.sub(rf"{re.escape(item['Target'])}(?=[/\"'\s]|$)", there, text)
+            return text
+
         with container.log.open("wb") as file:
             container.process = subprocess.Popen(
-                [*made["Entrypoint"], *(made.get("Cmd") or ())],
+                [placed(item) for item in [*made["Entrypoint"], *(made.get("Cmd") or ())]],
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=file,

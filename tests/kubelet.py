@@ -24,6 +24,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 _POD = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/pods(?:/(?P<name>[^/]+))?(?P<log>/log)?")
+_CLAIM = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/persistentvolumeclaims(?:/(?P<name>[^/]+))?")
 _NOW = "2026-01-01T00:00:00Z"
 
 
@@ -39,6 +40,8 @@ class Cluster:
         self.image, self.secrets = image, secrets
         self.pods: dict[str, dict[str, Any]] = {}
         self.made: list[dict[str, Any]] = []
+        self.claims: dict[str, dict[str, Any]] = {}
+        self.disks: dict[str, str] = {}
         self.groups: dict[str, list[subprocess.Popen[bytes]]] = {}
         cluster = self
 
@@ -69,6 +72,9 @@ class Cluster:
                 body = json.loads(self.rfile.read(length)) if length else {}
                 url = urlsplit(self.path)
                 match = _POD.fullmatch(url.path)
+                if claim := _CLAIM.fullmatch(url.path):
+                    self.answer(*cluster.claim(self.command, claim["name"], body))
+                    return
                 if match is None:
                     self.answer({"apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": []})
                     return
@@ -124,6 +130,20 @@ class Cluster:
         threading.Thread(target=self._run, args=(pod,), daemon=True).start()
         return pod
 
+    def claim(self, command: str, name: str | None, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """Make, show or remove a claim; its disk is a directory."""
+        key = name or body["metadata"]["name"]
+        if (command == "POST") == (key in self.claims):
+            code = 409 if command == "POST" else 404
+            return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code}, code
+        if command == "POST":
+            self.claims[key], self.disks[key] = body, tempfile.mkdtemp(prefix="claim-")
+            return body, 201
+        if command == "DELETE":
+            shutil.rmtree(self.disks.pop(key))
+            return self.claims.pop(key), 200
+        return self.claims[key], 200
+
     def delete(self, name: str) -> dict[str, Any]:
         pod = self.pods.pop(name)
         for process in self.groups[name]:
@@ -169,6 +189,12 @@ class Cluster:
     def _run(self, pod: dict[str, Any]) -> None:
         name, spec, status = pod["metadata"]["name"], pod["spec"], pod["status"]
         volumes = {item["name"]: item.get("hostPath", {}).get("path") for item in spec["volumes"]}
+        claims = {
+            item["name"]: item["persistentVolumeClaim"]
+            for item in spec["volumes"]
+            if len(item) == 2 and "persistentVolumeClaim" in item
+        }
+        volumes |= {key: self.disks[claim["claimName"]] for key, claim in claims.items()}
         made = [key for key, path in volumes.items() if not path]
         volumes |= {key: tempfile.mkdtemp(prefix=f"volume-{key}-") for key in made}
         log = Path(tempfile.gettempdir(), f"pod-{name}.log")

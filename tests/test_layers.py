@@ -14,10 +14,11 @@ DOMAIN = {"data", "features", "models", "trackers", "engines", "inference", "mon
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "task_ids": set(),  # DAG files load it when they are parsed, and nothing of plan or spec
+    "names": set(),
     "spec": {"errors"},
-    "plan": {"errors", "spec"},
+    "plan": {"errors", "names", "spec"},
     "execution": {"errors", "spec", "plan", "data"},  # of data, the digest of a file's content
-    "runtimes": {"errors", "spec", "plan", "execution"},
+    "runtimes": {"errors", "names", "spec", "plan", "execution"},
     "tracks": {"errors", "task_ids", "spec", "plan", "execution", "runtimes", "reports"},
     "airflow": {"errors", "task_ids", "spec", "plan", "execution", "runtimes", "tracks", "reports"},
     "authoring": {"", "errors", "spec", "execution"},  # of execution, the digest of a component's code

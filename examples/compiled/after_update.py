@@ -15,7 +15,7 @@ with DAG(
     params={"table": Param("orders", type=["null", "string"], description="its name.")},
     default_args={
         "spec": "after_update.yaml",
-        "spec_digest": "sha256:89b9807df8f6ab9785138b4c761ce54c4b73acbcbe94cedbf8c5e1a8c2823e07",
+        "spec_digest": "sha256:e0d2a15790367ed15fadc7b4764ea73b8f5a58dad75e1e16883722952f47338e",
     },
 ) as dag:
     refresh = Step(

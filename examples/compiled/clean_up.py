@@ -12,7 +12,7 @@ with DAG(
     params={"divisor": Param(2, type="integer", description="0 fails.")},
     default_args={
         "spec": "clean_up.yaml",
-        "spec_digest": "sha256:c560e331402432312ae513fa9355fdb9ada4d902501b516453617f402e5bf701",
+        "spec_digest": "sha256:d12afd33fbea13e69979c2d89ac962bb8cc001cf3f8f121c0d2c30b3cf0f4248",
     },
 ) as dag:
     with TaskGroup("guarded") as guarded:

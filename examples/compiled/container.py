@@ -12,7 +12,7 @@ with DAG(
     params={"text": Param("hello", type=["null", "string"], description="what to say.")},
     default_args={
         "spec": "container.yaml",
-        "spec_digest": "sha256:1b2b314ab85a49b638f94d983773d67189a3e01b3c62ed86f343f5441236aaa9",
+        "spec_digest": "sha256:b8f0ce45714c916b38172d6c9f492243a1a3fab438ee5fd9ed58d065733f79be",
     },
 ) as dag:
     shout = Step(task_id="shout", inputs={"text": dag.param("text")})

@@ -33,7 +33,7 @@ with DAG(
     },
     default_args={
         "spec": "daily.yaml",
-        "spec_digest": "sha256:04feb1adf6d19108aa2f9866983513cd385fff83dd206c7fc90ce18a52c44f92",
+        "spec_digest": "sha256:819a65fd6ac0189c8e21069e8310fd55ec2d0c8611abb27204ff1e0b36723178",
     },
 ) as dag:
     load = Step(

@@ -23,7 +23,7 @@ with DAG(
     },
     default_args={
         "spec": "depth_search.yaml",
-        "spec_digest": "sha256:f010c183acf2f04254cddd71410f4f3d6a869867b54980a0d3f7c3543880253f",
+        "spec_digest": "sha256:b8a87c0ab4154c7f33502ee17989a9f1ad114b4f662babf8cd667696fb8ae012",
     },
 ) as dag:
     features = Step(

@@ -49,7 +49,7 @@ with DAG(
     },
     default_args={
         "spec": "form.yaml",
-        "spec_digest": "sha256:a2d0ed2bba9b8a6d35008562b4ec4c1e8a908fca130698590de2aa7a2fbf26c2",
+        "spec_digest": "sha256:557ce31de9ec0d3f446640ff3435d7fa7f03c49912e8e7e5afc20a53dcd30bee",
     },
 ) as dag:
     describe = Step(

@@ -12,7 +12,7 @@ with DAG(
     params={"uri": Param("examples/README.md", type=["null", "string"], description="where it is.")},
     default_args={
         "spec": "imported.yaml",
-        "spec_digest": "sha256:ef8dc615bb9772b6603a56e109dbf5ab738835f28e44a3624d59ef2d96be93d5",
+        "spec_digest": "sha256:192efc36ee539e4bd3fcc0679e9219aa3f6bf32de4f43e98f8f5fac8834ab7e4",
     },
 ) as dag:
     importer = Step(task_id="importer", inputs={"uri": dag.param("uri")})

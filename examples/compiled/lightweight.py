@@ -11,7 +11,7 @@ with DAG(
     params={"a": Param(1.0, type="number"), "b": Param(2.0, type="number")},
     default_args={
         "spec": "lightweight.yaml",
-        "spec_digest": "sha256:6c65a9e4f221fbefe37730addc7d2ad9df0135e9b28e1cdea25638f8270b87b8",
+        "spec_digest": "sha256:91c5898a7608a93f9bf0211ff196ef26456f74495702eb73d0f73508e89ef731",
     },
 ) as dag:
     add = Step(task_id="add", inputs={"a": dag.param("a"), "b": dag.param("b")})

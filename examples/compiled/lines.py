@@ -12,7 +12,7 @@ with DAG(
     params={"rows": Param(3, type="integer", minimum=1, description="how many.")},
     default_args={
         "spec": "lines.yaml",
-        "spec_digest": "sha256:ac9122d5272555ce50a411e12f68c2cba2ce479a178f989e96869bb52574dbf1",
+        "spec_digest": "sha256:6ec803906a0df0a312e7bc0117892f21c5ad3cc1b0b38bf78f35ad8cb1232c16",
     },
 ) as dag:
     make = Step(task_id="make", doc_md="Write some lines.", inputs={"rows": dag.param("rows")})

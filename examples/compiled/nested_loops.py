@@ -11,7 +11,7 @@ with DAG(
     catchup=False,
     default_args={
         "spec": "nested_loops.yaml",
-        "spec_digest": "sha256:9b287c27921ab52eea717905e345f7709234f496bfe7e7b401ac942e5ad3f7b8",
+        "spec_digest": "sha256:39840b7bcc1b915faf17775f8777606c03393dd87a1cb2abef4c04ef2e74f7e4",
     },
 ) as dag:
     shops = Step(task_id="shops", doc_md="List the shops.")

@@ -12,7 +12,7 @@ with DAG(
     params={"number": Param(3, type="integer", description="any.")},
     default_args={
         "spec": "nested_pipeline.yaml",
-        "spec_digest": "sha256:95994c53ae952ef81021ac1db192aa8f4b86af815df76b6da71641ffa75ed32a",
+        "spec_digest": "sha256:4da2c328aa26ea71a18c656a6e64c1edbf1b0957790c6bd34f03067c7f2428a7",
     },
 ) as dag:
     with TaskGroup("four-times") as four_times:

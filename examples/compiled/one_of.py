@@ -12,7 +12,7 @@ with DAG(
     params={"seed": Param(7, type="integer", description="of the coin.")},
     default_args={
         "spec": "one_of.yaml",
-        "spec_digest": "sha256:77932bacc5800a36e37cc921524a0ab19252b231337a4c7862342412fa4617f2",
+        "spec_digest": "sha256:b1d8226ddbcca55c4c1fb106387b374e9d366abe2406fffae2ed1e7709287d8d",
     },
 ) as dag:
     flip = Step(

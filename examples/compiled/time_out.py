@@ -14,7 +14,7 @@ with DAG(
     params={"address": Param("example", type=["null", "string"], description="of the page.")},
     default_args={
         "spec": "time_out.yaml",
-        "spec_digest": "sha256:b94f97188278ac57a96825cc304d29bab4749184e42d771ca33f174614ea4faf",
+        "spec_digest": "sha256:c91b71eabb47a1ec8035c620a405fb744599bfff3f6273a9e2653270df1edb88",
     },
 ) as dag:
     fetch = Step(

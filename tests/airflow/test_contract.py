@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import DAGS, HOME, RANDOM, run_dag
-from contract.cases import CASES, Case
+from contract.cases import CASES, Case, filled
 from contract.hostile import TEXTS
 from test_dags import pulled
 
@@ -29,14 +29,9 @@ def bag() -> Any:
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_the_contract(case: Case, bag: Any, tmp_path: Path) -> None:
-    (tmp_path / "here.txt").write_text("here")
-    parameters = {
-        name: value.replace("{directory}", str(tmp_path)) if isinstance(value, str) else value
-        for name, value in case.parameters.items()
-    }
     assert not bag.import_errors
     dag = bag.dags[case.shape.replace("_", "-")]
-    run = run_dag(dag, parameters)
+    run = run_dag(dag, filled(case.parameters, tmp_path))
     instances = labelled(dag, run)
     assert {label: STATES[str(item.state)] for label, item in instances.items()} == {
         label: state for label, state in case.steps.items() if label in instances or not never_was(label)
@@ -46,6 +41,18 @@ def test_the_contract(case: Case, bag: Any, tmp_path: Path) -> None:
     assert case.outputs(outputs) if callable(case.outputs) else outputs == case.outputs, outputs
     for label, value in case.values.items():
         assert pulled(run, instances[label].task_id, "Output", instances[label].map_index) == value
+
+
+def test_the_forms_field_of_an_artifact_takes_paths_and_uris(bag: Any) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = bag.dags["artifact-input"].params
+    for uri in ("/data/x.csv", "s3://bucket/x.csv", "models:/flights/3"):
+        assert params.get_param("data").__copy__().resolve(uri) == uri
+    for wrong in ("x.csv", "", " ", 3, None):
+        with pytest.raises(ParamValidationError):
+            params.get_param("data").__copy__().resolve(wrong)
+    assert bag.dags["optional-artifact-input"].params.get_param("data").resolve() is None
 
 
 def test_hostile_texts_pass_through_unchanged(bag: Any) -> None:

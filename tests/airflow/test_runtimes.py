@@ -15,6 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from conftest import COMPONENTS, DAGS, HOME, PROJECT
+from contract.cases import CLAIMS
 from kubelet import Cluster as FakeCluster
 from test_dags import ended, pulled
 
@@ -42,6 +43,8 @@ TEMPLATE = {
 def compiled() -> Path:
     sources = [f"tests/examples/demanding.py:{name}" for name in ("demanding", "sized", "staged")]
     subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", DAGS], cwd=PROJECT, check=True)
+    claims = "tests/contract/shapes.py:claims"
+    subprocess.run([COMPONENTS / "turnout", "compile", claims, "--out", DAGS], cwd=PROJECT, check=True)
     return DAGS
 
 
@@ -87,6 +90,9 @@ def test_a_pod_has_every_setting_of_its_step(demanding: Any, tmp_path: Path) -> 
     first, beside = spec["initContainers"]
     assert {"team": "ml", "stage": "test"}.items() <= metadata["labels"].items()
     assert metadata["annotations"]["note"] == "x"
+    assert metadata["annotations"]["pipelines.kubeflow.org/run_name"] == "run"
+    assert metadata["labels"]["pipelines.kubeflow.org/v2_component"] == "true"
+    assert metadata["labels"]["pipeline/runid"] == "run"
     assert metadata["namespace"] == "ml"
     assert spec["serviceAccountName"] == "pipelines"
     assert spec["restartPolicy"] == "Never"
@@ -224,6 +230,18 @@ def test_steps_run_in_pods_that_stage_their_own_artifacts(bag: Any, cluster: Fak
         kubernetes_validate.validate(pod, "1.33", strict=True)
         assert "hush" not in str(pod)
     assert cluster.pods == {}  # they are removed when they have ended
+
+
+def test_claims_of_volumes_are_made_and_removed(compiled: Path, cluster: FakeCluster) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    state, tasks, run = ended(DagBag(str(compiled / "claims.py"), bundle_name="dags-folder"), "claims")
+    assert state == "success"
+    assert {tasks[name] for name in CLAIMS.steps} == {"success"}
+    assert pulled(run, "append-2", "Output") == CLAIMS.outputs["Output"]
+    assert pulled(run, "createpvc", "name").endswith("-lines")
+    assert cluster.claims == cluster.pods == {}
+    assert len(cluster.made) == 2
 
 
 def test_a_command_that_fails_in_a_pod_fails_its_task(bag: Any, cluster: FakeCluster) -> None:

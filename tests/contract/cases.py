@@ -2,40 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from contract.case import NOT, SKIPPED, Case, F, S, filled, out
+from contract.edge_cases import CLAIMS, EDGE_CASES
 
-S, F, SKIPPED, NOT = "SUCCEEDED", "FAILED", "SKIPPED", "NOT_TRIGGERED"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One run of a shape.
-
-    Attributes:
-        parameters: of the run; `{directory}` stands for a directory of the test's.
-        outputs: of the run, or a check of them.
-        steps: states by `path` or `path[iteration]`; all the steps there are.
-        values: outputs of steps, by the same labels, under KFP's name `Output`.
-    """
-
-    shape: str
-    steps: Mapping[str, str]
-    outputs: Mapping[str, Any] | Callable[[Mapping[str, Any]], bool] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    state: str = S
-    values: Mapping[str, Any] = field(default_factory=dict)
-    name: str = ""
-
-    @property
-    def id(self) -> str:
-        return f"{self.shape}-{self.name}" if self.name else self.shape
-
-
-def out(value: Any) -> dict[str, Any]:
-    return {"Output": value}
-
+__all__ = ["CASES", "CLAIMS", "Case", "filled"]
 
 BRANCHES = "condition-branches-1"
 
@@ -387,4 +357,5 @@ CASES = [
         values={"count-2": 20000, "count-3": 2},
     ),
     Case("notebook", {"in-a-notebook": S}, out("from a notebook"), {"path": "{directory}/written"}),
+    *EDGE_CASES,
 ]

@@ -190,6 +190,8 @@ GAPS: dict[str, tuple[str, Any]] = {
     "kubernetes.secretAsVolume": (f"{SETTINGS}.secretAsVolume", [{"secretName": "keys", "mountPath": "/keys"}]),
     "kubernetes.configMapAsVolume": (f"{SETTINGS}.configMapAsVolume", [{"configMapName": "c", "mountPath": "/c"}]),
     "kubernetes.pvcMount": (f"{SETTINGS}.pvcMount", [{"constant": "disk", "mountPath": "/data"}]),
+    "kubernetes.CreatePVC": (f"{EXECUTOR}.image", "argostub/createpvc"),
+    "kubernetes.DeletePVC": (f"{EXECUTOR}.image", "argostub/deletepvc"),
     "kubernetes.emptyDirMounts": (f"{SETTINGS}.emptyDirMounts", [{"volumeName": "e", "mountPath": "/e"}]),
     "kubernetes.genericEphemeralVolume": (
         f"{SETTINGS}.genericEphemeralVolume",

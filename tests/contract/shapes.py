@@ -5,6 +5,7 @@ from typing import List, NamedTuple, Optional  # noqa: UP035
 
 from kfp import dsl, kubernetes
 
+from contract.edges import *  # noqa: F403
 from contract.steps import (
     append,
     count,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from paths import PROJECT
 
-from contract.cases import CASES, Case
+from contract.cases import CASES, Case, filled
 from turnout.authoring.source import load
 from turnout.execution.secrets import Secrets
 from turnout.execution.store import ArtifactStore
@@ -20,15 +18,6 @@ from turnout.tracks.local import runner as local
 
 SHAPES = Path(__file__).with_name("shapes.py")
 SECRETS = Secrets({"warehouse": {"password": "hush"}}, {"limits": {"rows": "10"}})
-
-
-def filled(parameters: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """A case's parameters, with the test's directory in them."""
-    (directory / "here.txt").write_text("here")
-    return {
-        name: value.replace("{directory}", str(directory)) if isinstance(value, str) else value
-        for name, value in parameters.items()
-    }
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])

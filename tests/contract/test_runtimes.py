@@ -14,7 +14,7 @@ from docker_engine import Engine
 from kubelet import Cluster
 from paths import TESTS
 
-from contract.cases import CASES, Case
+from contract.cases import CASES, CLAIMS, Case
 from contract.test_local import SECRETS, keeps
 from turnout.tracks.local.runner import Options
 
@@ -69,6 +69,7 @@ def options(tmp_path: Path) -> Iterator[Callable[[str], Options]]:
         yield lambda runtime: Options(secrets=SECRETS, runtime=runtime, settings=settings[runtime])
         assert engine.containers == {}
         assert cluster.pods == {}
+        assert cluster.claims == engine.volumes == {}
     cluster.stop()
 
 
@@ -76,3 +77,10 @@ def options(tmp_path: Path) -> Iterator[Callable[[str], Options]]:
 @pytest.mark.parametrize("case", CHOSEN, ids=[case.id for case in CHOSEN])
 def test_the_contract(case: Case, runtime: str, options: Callable[[str], Options], tmp_path: Path) -> None:
     keeps(case, tmp_path, options(runtime))
+
+
+@pytest.mark.parametrize("runtime", ["docker", "kubernetes"])
+def test_claims_of_volumes_are_made_and_removed(
+    runtime: str, options: Callable[[str], Options], tmp_path: Path
+) -> None:
+    keeps(CLAIMS, tmp_path, options(runtime))

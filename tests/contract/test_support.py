@@ -16,9 +16,9 @@ import pytest
 from paths import EXAMPLES, PROJECT
 
 from contract import facts as stated
-from contract.cases import CASES
+from contract.cases import CASES, filled
 from contract.support_page import support_page
-from contract.test_local import SECRETS, SHAPES, filled
+from contract.test_local import SECRETS, SHAPES
 from turnout.authoring.source import load
 from turnout.errors import TrackError
 from turnout.execution.store import ArtifactStore

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
-from paths import EXAMPLES
+from paths import EXAMPLES, TESTS
 
 from turnout.authoring.source import load
 from turnout.errors import ParameterError, PlanError
@@ -114,6 +116,22 @@ def test_parameters_are_checked_before_a_run() -> None:
         bind_parameters(parameters, {"rows": 11, "mode": "c", "day": "soon", "nte": ""}, "p")
     assert len(raised.value.faults) == 4
     assert "did you mean note?" in str(raised.value)
+
+
+def test_a_pipelines_artifact_is_given_by_its_uri_or_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    parameters = link(load(f"{TESTS}/contract/shapes.py:artifact_input")).parameters
+    assert parameters["data"].artifact == "system.Dataset"
+    for given, uri in (
+        ("s3://bucket/x.csv", "s3://bucket/x.csv"),
+        ("models:/flights/3", "models:/flights/3"),
+        ("x.csv", f"{tmp_path}/x.csv"),
+        (Path("x.csv"), f"{tmp_path}/x.csv"),
+    ):
+        assert bind_parameters(parameters, {"data": given}, "p") == {"data": uri}
+    for wrong in ("", 3, None, ["x.csv"]):
+        with pytest.raises(ParameterError, match=r"@ p\.data"):
+            bind_parameters(parameters, {"data": wrong}, "p")
 
 
 def test_values_typed_on_a_command_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,3 +155,43 @@ def test_a_timetable_is_named_by_its_class_and_literals() -> None:
     (code,) = [text for path, text in compile_to(load(f"{SCHEDULED}:workdays")).items() if path.suffix == ".py"]
     assert "schedule=make_timetable(" in code
     assert '["0 7 * * 1-5", "0 10 * * 6"]' in code
+
+
+LOOPS = """
+from kfp import dsl
+
+from contract.steps import give
+
+
+@dsl.pipeline
+def long():
+    with dsl.ParallelFor(list(range(1025))) as item:
+        give(value=f"{item}")
+
+
+@dsl.pipeline
+def crossed():
+    with dsl.ParallelFor(list(range(40))) as one, dsl.ParallelFor(list(range(40))) as two:
+        give(value=f"{one}{two}")
+
+
+@dsl.pipeline
+def short():
+    with dsl.ParallelFor(list(range(1024))) as one, dsl.ParallelFor(["a"]):
+        give(value=f"{one}")
+"""
+
+
+@pytest.mark.parametrize(("name", "place", "count"), [("long", "for-loop-2", 1025), ("crossed", "for-loop-4", 1600)])
+def test_a_loop_that_is_too_long_for_airflow_is_told_before_it_runs(
+    name: str, place: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "long_loops.py").write_text(LOOPS)
+    document = load(f"{tmp_path}/long_loops.py:{name}")
+    what = rf"{count:,} iterations, more than the 1,024 that Airflow allows @ {name}\.(.*\.)?{place}\n  hint: set "
+    with pytest.raises(TrackError, match=rf"{what}AIRFLOW__CORE__MAX_MAP_LENGTH={count} "):
+        compile_to(document)
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", str(count))
+    compile_to(document)
+    monkeypatch.delenv("AIRFLOW__CORE__MAX_MAP_LENGTH")
+    compile_to(load(f"{tmp_path}/long_loops.py:short"))

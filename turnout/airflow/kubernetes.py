@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 
@@ -44,3 +45,14 @@ def pod_operator(
         startup_timeout_seconds=STARTUP_S,
         poll_interval=2,
     )
+
+
+def client_of(cluster: Cluster, connection: str = "") -> tuple[Any, str]:
+    """The API of a connection's cluster, and the namespace for what is ours."""
+    hook = KubernetesHook(
+        conn_id=connection or None,
+        config_file=cluster.kube_config or None,
+        cluster_context=cluster.kube_context or None,
+    )
+    asked = cluster.namespace or cluster.template.get("metadata", {}).get("namespace")
+    return hook.core_v1_client, asked or hook.get_namespace() or "default"

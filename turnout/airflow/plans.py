@@ -56,9 +56,8 @@ def read_plan(path: str, digest: str) -> Plan:
 def _place(digest: str) -> Path | None:
     """Where the plan of a YAML is kept that this code has linked; None when the user has no directory."""
     package = Path(__file__).parents[1]
-    code = sorted(
-        (file.name, file.stat().st_mtime_ns) for part in ("plan", "spec") for file in (package / part).glob("*.py")
-    )
+    files = [package / "names.py", *(file for part in ("plan", "spec") for file in (package / part).glob("*.py"))]
+    code = sorted((file.name, file.stat().st_mtime_ns) for file in files)
     key = hashlib.sha256(f"{digest} {sys.version} {package} {code}".encode()).hexdigest()
     try:
         return user_cache() / "plans" / f"{key}.pickle"

@@ -17,6 +17,7 @@ from turnout import task_ids
 from turnout.airflow.plans import read_plan
 from turnout.airflow.provider import SECTION
 from turnout.errors import StepError, TurnoutError
+from turnout.execution.importer import artifact_at
 from turnout.execution.store import ArtifactStore, with_workspace
 from turnout.plan.model import Node, Region, Step
 from turnout.plan.parameters import empty_value, with_data_interval
@@ -54,6 +55,7 @@ class View:
             outputs=_Outputs(self),  # type: ignore[arg-type]
             items=_Items(self),  # type: ignore[arg-type]
             statuses=_Statuses(self),  # type: ignore[arg-type]
+            artifact_at=lambda *facts: artifact_at(self.store, *facts).to_dict(),
         )
         loop = task.get_closest_mapped_task_group()
         self.iteration: Iteration = ()

@@ -20,6 +20,7 @@ from turnout.execution.runtime import Runtime
 from turnout.execution.secrets import Secrets
 from turnout.plan.model import Step
 from turnout.runtimes import docker, kubernetes
+from turnout.runtimes.claims import ClaimAttempt, ClusterClaims, EngineClaims, is_claim
 from turnout.runtimes.process import ProcessRuntime, prepared
 from turnout.runtimes.steps import key_in_image
 from turnout.runtimes.warm import Workers, is_lightweight
@@ -102,6 +103,8 @@ class Docker(_Container):
 
     def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
         engine = docker.Engine(setting("docker_host", required=False), _login())
+        if is_claim(task):
+            return ClaimAttempt(task, self.view.store, EngineClaims(engine.client)).run(log.info)
         runtime = docker.DockerRuntime(task, self.settings, engine)
         self._running = runtime
         return launch(task, self.view.store, runtime, log.info)
@@ -142,6 +145,8 @@ class Kubernetes(_Container):
     def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
         if isinstance(task.executor, ImporterSpec):
             return launch(task, self.view.store, ProcessRuntime(), log.info)
+        if is_claim(task):
+            return ClaimAttempt(task, self.view.store, ClusterClaims(self._client)).run(log.info)
         self.view.store.clear_attempt(task)
         self._operator = self._made(task)
         return self._ended(task, lambda: self._operator.execute_async(context), log)
@@ -173,11 +178,18 @@ class Kubernetes(_Container):
     def _made(self, task: Task) -> Any:
         from turnout.airflow.kubernetes import pod_operator
 
-        cluster = kubernetes.Cluster.of(
-            {item.name: setting(item.name, required=item.default is None) for item in kubernetes.SETTINGS}
-        )
-        connection = setting("kubernetes_conn_id", required=False) or "kubernetes_default"
-        return pod_operator(task, self.settings, self.view.store, cluster, connection)
+        return pod_operator(task, self.settings, self.view.store, *self._cluster())
+
+    def _client(self) -> tuple[Any, str]:
+        from turnout.airflow.kubernetes import client_of
+
+        return client_of(*self._cluster())
+
+    @staticmethod
+    def _cluster() -> tuple[kubernetes.Cluster, str]:
+        """The cluster, and Airflow's connection to it."""
+        given = {item.name: setting(item.name, required=item.default is None) for item in kubernetes.SETTINGS}
+        return kubernetes.Cluster.of(given), setting("kubernetes_conn_id", required=False) or "kubernetes_default"
 
 
 _RUNTIMES: dict[str, type[Process]] = {"process": Process, "docker": Docker, "kubernetes": Kubernetes}

@@ -1,4 +1,4 @@
-"""SOURCE on the command line: `module:pipeline`, `path.py[:name]`, or a compiled KFP YAML file."""
+"""SOURCE on the command line: `module:pipeline`, `path.py[:name]`, a compiled KFP YAML, or a package of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from turnout.authoring import kfp_sdk
 from turnout.authoring.user_errors import user_fault
 from turnout.errors import DefinitionError, SourceError, TurnoutError, did_you_mean
-from turnout.spec.document import Document, read_file
+from turnout.spec.document import FILES, Document, read_file
 
 
 def load(source: str) -> Document:
@@ -27,7 +27,7 @@ def load(source: str) -> Document:
         DefinitionError: the file cannot be imported, or a component or pipeline in it cannot be written down.
         SpecError: a YAML file is not a KFP pipeline.
     """
-    if source.endswith((".yaml", ".yml", ".json")):
+    if source.endswith(FILES):
         return read_file(Path(source))
     kfp_sdk.mend()
     target, _, name = source.partition(":")
@@ -93,7 +93,7 @@ def _import(module: str, source: str) -> ModuleType:
         raise
     except ModuleNotFoundError as error:
         if f"{module}.".startswith(f"{error.name}."):
-            hint = "SOURCE is module:pipeline, path.py[:name] or a compiled .yaml"
+            hint = "SOURCE is module:pipeline, path.py[:name], or a compiled .yaml, .zip or .tar.gz"
             raise SourceError(f"no module '{error.name}'", where=source, hint=hint) from error
         raise DefinitionError([user_fault(error, source)]) from error
     except (Exception, SystemExit) as error:

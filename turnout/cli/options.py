@@ -13,7 +13,7 @@ import typer
 
 from turnout.errors import SourceError, StaleError, TurnoutError
 
-SOURCE = "module:pipeline, path.py[:name], or a compiled KFP YAML"
+SOURCE = "module:pipeline, path.py[:name], a compiled KFP YAML, or a .zip or .tar.gz of one"
 Sources = Annotated[
     Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
     typer.Argument(metavar="[SOURCE ...]", help=f"{SOURCE}. Default: every file in pipelines/."),

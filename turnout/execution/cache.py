@@ -25,7 +25,7 @@ from upath import UPath
 
 from turnout.execution.runtime import Runtime
 from turnout.execution.store import ArtifactStore, local_path
-from turnout.spec.command import OUTSIDE, UNCACHED
+from turnout.spec.command import CREATE_PVC, DELETE_PVC, OUTSIDE, UNCACHED
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import to_dict
 from turnout.spec.pipeline_spec import CachingOptions
@@ -103,6 +103,8 @@ def fingerprint(task: Task, caching: CachingOptions | None, outside: str = "", d
     container = task.executor
     wanted = bool(outside) or (caching is not None and caching.enable_cache)
     if not wanted or not isinstance(container, PipelineContainerSpec) or UNCACHED in container.args:
+        return None
+    if container.image in (CREATE_PVC, DELETE_PVC):
         return None
     files = {text: _sign(Path(directory, text)) for text in sorted(_names_of_files(task.parameters, directory))}
     if None in files.values():

@@ -22,14 +22,25 @@ def import_artifact(task: Task, importer: ImporterSpec, store: ArtifactStore, ru
         StepError: no URI, or a path of this machine at which nothing is.
     """
     uri = _uri(task, importer, run)
-    path = local_path(uri)
-    if path is not None and not Path(path).exists():
-        raise StepError("there is nothing to import", where=uri)
     name = next(iter(task.component.output_definitions.artifacts)) if task.component.output_definitions else "artifact"
     kind = (importer.type_schema.schema_title if importer.type_schema else None) or output_type(task, name)
     metadata = _filled(importer.metadata or {}, task.parameters, run)
-    artifact = Artifact(name, kind, uri, whole_numbers(metadata), store.digest(uri))
+    artifact = artifact_at(store, name, kind, uri, whole_numbers(metadata))
     return Outcome(State.SUCCEEDED, task.attempt, artifacts={name: artifact})
+
+
+def artifact_at(
+    store: ArtifactStore, name: str, kind: str, uri: str, metadata: Mapping[str, Any] | None = None
+) -> Artifact:
+    """The artifact that is at a URI.
+
+    Raises:
+        StepError: a path of this machine at which nothing is.
+    """
+    path = local_path(uri)
+    if path is not None and not Path(path).exists():
+        raise StepError("there is nothing to import", where=uri)
+    return Artifact(name, kind, uri, metadata or {}, store.digest(uri))
 
 
 def _uri(task: Task, importer: ImporterSpec, run: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from turnout.errors import Fault, PlanError, did_you_mean
+from turnout.names import GROUP_ID, TASK_ID, shortened
 from turnout.plan.checks import unresolved_channels
 from turnout.plan.model import (
     Collected,
@@ -40,25 +41,37 @@ from turnout.spec.pipeline_spec import (
 )
 from turnout.spec.values import ABSENT, TriggerStrategy
 
+_GROUP = re.compile(r"comp-(condition|condition-branches|exit-handler|for-loop)(-\d+)+")
+"""What KFP's compiler calls the components that groups of a pipeline become."""
+
+
+_NAME_LENGTHS = (TASK_ID, GROUP_ID, 100, 60, 40, 30, 20, 12, 8)
+"""How long names may be, tried one after the other until all paths are short enough."""
+
 
 def link(document: Document) -> Plan:
     """Link a pipeline.
+
+    Names are shortened where Airflow could not take the paths that they make, on every track alike.
 
     Raises:
         PlanError: everything in the pipeline that cannot be linked, all faults together.
     """
     if faults := list(document_faults(document)):
         raise PlanError(faults)
-    linker = _Linker(document)
+    for longest in _NAME_LENGTHS:
+        plan = _linked(document, longest)
+        if _fits(plan):
+            break
+    return plan
+
+
+def _linked(document: Document, longest: int) -> Plan:
+    linker = _Linker(document, longest)
     root = document.pipeline.root
     assert root is not None
     parameters = pipeline_parameters(document)
     inputs: dict[str, Source | Broken] = {name: PipelineParameter(name) for name in parameters}
-    artifacts = root.input_definitions.artifacts if root.input_definitions else {}
-    for name, item in artifacts.items():
-        if not item.is_optional:
-            hint = "take its URI as a parameter, and import it with dsl.importer"
-            linker.fault("a pipeline that takes an artifact cannot be run by itself", name, hint=hint)
     region, outputs = linker.region(root, "", inputs)
     for fault in unresolved_channels(document):
         linker.report(fault)
@@ -66,13 +79,20 @@ def link(document: Document) -> Plan:
         raise PlanError(linker.faults)
     info = document.pipeline.pipeline_info
     description = info.description if info else ""
-    return Plan(document.name, description, parameters, region, outputs, document)
+    return Plan(shortened(document.name, TASK_ID), description, parameters, region, outputs, document)
+
+
+def _fits(plan: Plan) -> bool:
+    regions = list(plan.root.regions())
+    paths = [node.path for region in regions for node in region.nodes]
+    return all(len(path) <= TASK_ID for path in paths) and all(len(region.name) <= GROUP_ID for region in regions)
 
 
 class _Linker:
-    def __init__(self, document: Document):
-        self.document = document
+    def __init__(self, document: Document, longest: int):
+        self.document, self.longest = document, longest
         self.faults: list[Fault] = []
+        self.asked: dict[str, set[str]] = {}
 
     def fault(self, what: str, where: str, available: tuple[str, ...] = (), hint: str = "") -> None:
         self.report(Fault(what, f"{self.document.name}.{where}" if where else self.document.name, available, hint))
@@ -82,13 +102,32 @@ class _Linker:
             self.faults.append(fault)
 
     def region(
-        self, component: ComponentSpec, path: str, inputs: Mapping[str, Source | Broken], **settings: Any
+        self,
+        component: ComponentSpec,
+        path: str,
+        inputs: Mapping[str, Source | Broken],
+        around: Scope | None = None,
+        **settings: Any,
     ) -> tuple[Region, dict[str, Source]]:
-        """Link a dag: its region, and the sources of its outputs."""
+        """Link a dag: its region, and the sources of its outputs.
+
+        Args:
+            around: of a group (a condition, a loop, an exit handler) the scope that it is in.
+        """
         if component.dag is None:
             self.fault("the pipeline's root is a container, not a dag", path)
             return Region(path=path, nodes=()), {}
-        scope = Scope(path, self.document.name, component.dag, inputs, self.report, self._group_names(component.dag))
+        scope = Scope(
+            path,
+            self.document.name,
+            component.dag,
+            inputs,
+            self.report,
+            self._group_names(component.dag),
+            self._producers(component.dag),
+            around,
+            self.longest,
+        )
         found = (self._task(name, component.dag.tasks[name], scope) for name in self._order(scope))
         nodes = tuple(node for node in found if node is not None)
         outputs = dict(scope.dag_outputs(component.dag.outputs)) if component.dag.outputs else {}
@@ -113,7 +152,7 @@ class _Linker:
         tasks = scope.dag.tasks
         graph: dict[str, list[str]] = {}
         for name, task in tasks.items():
-            needs = _dependencies(task)
+            needs = self._dependencies(task, scope)
             for other in (other for other in needs if other not in tasks):
                 scope.fault(f"depends on '{other}', which is not a task here", scope.join(name), tuple(tasks),
                             did_you_mean(other, tasks))  # fmt: skip
@@ -123,6 +162,36 @@ class _Linker:
         except graphlib.CycleError as error:
             scope.fault(f"tasks wait for each other: {' -> '.join(error.args[1])}", scope.path)
             return []
+
+    def _producers(self, dag: DagSpec) -> dict[str, tuple[str, str]]:
+        """The outputs of a dag's tasks, task and output, by KFP's names of them."""
+        components = self.document.pipeline.components
+        found = {}
+        for name, task in dag.tasks.items():
+            component = components.get(task.component_ref.name if task.component_ref else "")
+            for key in _output_names(component) if component else ():
+                found[f"{CHANNEL}{name}-{key}"] = (name, key)
+        return found
+
+    def _dependencies(self, task: PipelineTaskSpec, scope: Scope) -> list[str]:
+        """The tasks of the same dag that a task needs: by order, by data, and by names that a group asks for inside."""
+        asked = self._asked(task.component_ref.name if task.component_ref else "")
+        given = task.inputs.parameters if task.inputs else {}
+        unseen = sorted(name for name in asked if name in scope.producers and name not in given)
+        return list(dict.fromkeys([*_stated_dependencies(task), *(scope.producers[name][0] for name in unseen)]))
+
+    def _asked(self, reference: str) -> set[str]:
+        """The names of inputs that are read in a group, whether it has them or not."""
+        component = self.document.pipeline.components.get(reference)
+        if component is None or component.dag is None or not _GROUP.fullmatch(reference):
+            return set()
+        if reference not in self.asked:
+            found = self.asked[reference] = set()
+            for task in component.dag.tasks.values():
+                items = task.inputs.parameters.values() if task.inputs else ()
+                found.update(item.component_input_parameter or "" for item in items)
+                found.update(self._asked(task.component_ref.name if task.component_ref else ""))
+        return self.asked[reference]
 
     def _task(self, name: str, task: PipelineTaskSpec, scope: Scope) -> Step | Region | None:
         path = scope.join(name)
@@ -135,7 +204,7 @@ class _Linker:
         inputs = scope.task_inputs(name, task)
         trigger = task.trigger_policy
         settings: dict[str, Any] = {
-            "after": tuple(scope.join(other) for other in _dependencies(task) if other in scope.dag.tasks),
+            "after": tuple(scope.join(other) for other in self._dependencies(task, scope) if other in scope.dag.tasks),
             "always": trigger is not None and trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED,
             "title": task.task_info.name if task.task_info else "",
             "key": name,
@@ -143,10 +212,6 @@ class _Linker:
         declared = component.input_definitions or ComponentInputsSpec()
         condition = scope.condition(name, task, inputs, declared.parameters)
         loop = self._loop(name, task, scope, inputs)
-        if loop or condition:
-            # KFP's compiler forgets to hand the item of an outer loop to the groups inside. Its names for
-            # such values are the same in the whole pipeline.
-            inputs = {key: item for key, item in scope.inputs.items() if key.startswith(CHANNEL)} | inputs
         if loop:
             inputs[_item_input(task)] = LoopItem(path)
         self._defaults(name, task, component, scope, inputs)
@@ -154,14 +219,14 @@ class _Linker:
             if task.retry_policy and task.retry_policy.max_retry_count:
                 hint = "set retries on the steps inside"
                 self.fault("a group of steps cannot be retried as one", path, hint=hint)
-            node, outputs = self.region(component, path, inputs, condition=condition, loop=loop, **settings)
+            around = scope if _GROUP.fullmatch(reference) else None
+            node, outputs = self.region(component, path, inputs, around, condition=condition, loop=loop, **settings)
         elif condition or loop:
             # A step by itself with a condition or a loop becomes a region with the step inside.
-            step = self._step(
-                scope.join(f"{name}.{name}"), task, component, scope, inputs, title=settings["title"], key=name
-            )
+            inside = f"{path}.{shortened(name, self.longest)}"
+            step = self._step(inside, task, component, scope, inputs, title=settings["title"], key=name)
             node = Region(path=path, nodes=(step,) if step else (), condition=condition, loop=loop, **settings)
-            outputs = {key: StepOutput(f"{path}.{name}", key) for key in _output_names(component)}
+            outputs = {key: StepOutput(inside, key) for key in _output_names(component)}
         else:
             step = self._step(path, task, component, scope, inputs, **settings)
             scope.outputs[name] = {key: StepOutput(path, key) for key in _output_names(component)}
@@ -204,7 +269,8 @@ class _Linker:
     ) -> None:
         """Add the defaults of inputs that a task does not give; one that has none must be optional.
 
-        KFP's compiler declares as inputs of a loop the items of loops inside it, which nobody gives.
+        KFP's compiler forgets to hand the item of an outer loop to the groups inside. It declares as inputs of a loop
+        the items of loops inside it, which nobody gives.
         """
         declared = component.input_definitions or ComponentInputsSpec()
         names: dict[str, InputParameterSpec | InputArtifactSpec] = {**declared.parameters, **declared.artifacts}
@@ -215,6 +281,8 @@ class _Linker:
             default = getattr(item, "default_value", ABSENT)
             if default is not ABSENT:
                 inputs[missing] = Constant(default)
+            elif found := scope.by_name(missing):
+                inputs[missing] = found
             elif not item.is_optional and not loop:
                 scope.fault(f"input '{missing}' of step '{name}' has no producer", f"{scope.join(name)}.{missing}",
                             scope.available(), did_you_mean(missing, scope.available()))  # fmt: skip
@@ -263,23 +331,19 @@ def _item_input(task: PipelineTaskSpec) -> str:
     return iterator.item_input if iterator else ""
 
 
-def _dependencies(task: PipelineTaskSpec) -> list[str]:
-    """The tasks of the same dag that a task needs, by order and by data."""
-
-    def needed() -> Iterator[str]:
-        yield from task.dependent_tasks
-        if task.inputs is None:
-            return
-        for parameter in task.inputs.parameters.values():
-            if parameter.task_output_parameter:
-                yield parameter.task_output_parameter.producer_task
-            if parameter.task_final_status:
-                yield parameter.task_final_status.producer_task
-        for artifact in task.inputs.artifacts.values():
-            if artifact.task_output_artifact:
-                yield artifact.task_output_artifact.producer_task
-
-    return list(dict.fromkeys(needed()))
+def _stated_dependencies(task: PipelineTaskSpec) -> Iterator[str]:
+    """The tasks of the same dag that a task says it needs, by order and by data."""
+    yield from task.dependent_tasks
+    if task.inputs is None:
+        return
+    for parameter in task.inputs.parameters.values():
+        if parameter.task_output_parameter:
+            yield parameter.task_output_parameter.producer_task
+        if parameter.task_final_status:
+            yield parameter.task_final_status.producer_task
+    for artifact in task.inputs.artifacts.values():
+        if artifact.task_output_artifact:
+            yield artifact.task_output_artifact.producer_task
 
 
 def _output_names(component: ComponentSpec) -> list[str]:

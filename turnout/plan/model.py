@@ -35,7 +35,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class PipelineParameter:
-    """A parameter of the run."""
+    """A parameter of the run, or an artifact that it is given."""
 
     name: str
 
@@ -198,11 +198,12 @@ class Region(Node):
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a run.
+    """A parameter of a run, or an artifact that the run is given by its URI.
 
     Attributes:
         schema: JSON Schema of the values it takes; its `default`, when it has one, is `default`.
         required: whether every run must give it.
+        artifact: the type of the artifact, such as `system.Dataset`; empty for a parameter.
     """
 
     name: str
@@ -210,6 +211,7 @@ class Parameter:
     required: bool
     default: Any = None
     description: str = ""
+    artifact: str = ""
 
 
 @dataclass(frozen=True)

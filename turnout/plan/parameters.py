@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from turnout.errors import Fault, ParameterError, did_you_mean
 from turnout.plan.model import Parameter
 from turnout.spec.airflow_facts import AirflowFacts, last_interval
 from turnout.spec.document import Document
-from turnout.spec.json_schema import JSON_TYPES, value_faults, whole_numbers
-from turnout.spec.pipeline_spec import InputParameterSpec
+from turnout.spec.json_schema import JSON_TYPES, URI, value_faults, whole_numbers
+from turnout.spec.pipeline_spec import ComponentInputsSpec, InputArtifactSpec, InputParameterSpec
 from turnout.spec.values import ABSENT
 
 
 def pipeline_parameters(document: Document) -> dict[str, Parameter]:
-    """The parameters of a pipeline, with the order and the checks that its platform document adds."""
+    """The parameters of a pipeline, with the order and the checks that its platform document adds.
+
+    An artifact that the pipeline takes is one more of them: a run is given its URI.
+    """
     root = document.pipeline.root
-    inputs = root.input_definitions.parameters if root and root.input_definitions else {}
+    inputs = (root.input_definitions if root else None) or ComponentInputsSpec()
     facts = document.platform_config("airflow")
     checks = facts.get("parameters", {})
-    order = [name for name in facts.get("parameter_order", ()) if name in inputs]
-    return {name: _parameter(name, inputs[name], checks.get(name, {})) for name in dict.fromkeys([*order, *inputs])}
+    found = {name: _parameter(name, item, checks.get(name, {})) for name, item in inputs.parameters.items()}
+    found |= {name: _artifact(name, item) for name, item in inputs.artifacts.items()}
+    order = [name for name in facts.get("parameter_order", ()) if name in found]
+    return {name: found[name] for name in dict.fromkeys([*order, *found])}
 
 
 def bind_parameters(parameters: Mapping[str, Parameter], given: Mapping[str, Any], pipeline: str) -> dict[str, Any]:
@@ -40,7 +48,8 @@ def bind_parameters(parameters: Mapping[str, Parameter], given: Mapping[str, Any
     values: dict[str, Any] = {}
     for name, item in parameters.items():
         if name in given:
-            values[name] = whole_numbers(given[name], item.schema)
+            value = _located(given[name]) if item.artifact else given[name]
+            values[name] = whole_numbers(value, item.schema)
             faults.extend(value_faults(values[name], dict(item.schema), f"{pipeline}.{name}"))
         elif item.required:
             hint = f"give it with -p {name}=..."
@@ -94,6 +103,26 @@ def parse_value(text: str, schema: Mapping[str, Any]) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return {"True": True, "False": False}.get(text, text) if "boolean" in kinds else text
+
+
+def _located(value: Any) -> Any:
+    """The URI of an artifact, or of several, with a path of this machine as an absolute one."""
+    if isinstance(value, list):
+        return [_located(item) for item in value]
+    if not isinstance(value, str | os.PathLike) or not str(value) or re.match(URI, str(value)):
+        return str(value) if isinstance(value, os.PathLike) else value
+    return str(Path(value).expanduser().absolute())
+
+
+def _artifact(name: str, spec: InputArtifactSpec) -> Parameter:
+    uri = {"type": "string", "pattern": URI}
+    schema: dict[str, Any] = {"type": "array", "items": uri} if spec.is_artifact_list else uri
+    if spec.is_optional:
+        schema = {**schema, "type": ["null", schema["type"]]}
+    kind = (spec.artifact_type.schema_title if spec.artifact_type else None) or "system.Artifact"
+    what = f"{'URIs of artifacts' if spec.is_artifact_list else 'URI of an artifact'} of the type {kind}"
+    told = [text for text in (spec.description.strip().rstrip("."), what) if text]
+    return Parameter(name, schema, not spec.is_optional, None, f"{'. '.join(told)}.", kind)
 
 
 def _parameter(name: str, spec: InputParameterSpec, checks: Mapping[str, Any]) -> Parameter:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.errors import Fault, did_you_mean
+from turnout.names import TASK_ID, shortened
 from turnout.plan.conditions import TEXT, condition_faults
 from turnout.plan.model import (
     Condition,
@@ -23,6 +24,7 @@ from turnout.plan.model import (
     Source,
     Template,
 )
+from turnout.spec.checks import CHANNEL
 from turnout.spec.pipeline_spec import (
     DagOutputsSpec,
     DagSpec,
@@ -38,6 +40,8 @@ _PLACEHOLDER = re.compile(r"\{\{\$(?:\.[^{}]*)?\}\}")
 _PARAMETER_PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\[(?:'([^']*)'|\"([^\"]*)\")\]\}\}")
 _SELECTOR = re.compile(r"parseJson\(string_value\)((?:\[(?:\"(?:\\.|[^\"\\])*\"|\d+)\])+)")
 _KEY = re.compile(r"\[(\"(?:\\.|[^\"\\])*\"|\d+)\]")
+# The item of a loop, or a field of one. KFP's compiler takes it for an output of the step that gives the list.
+_ITEM = re.compile(r"(?P<item>.*loop-item(?:-param-\d+)?)(?:-subvar-(?P<field>.*))?")
 # CEL's string literals, so that what merely looks like a reference inside one is left alone.
 _CEL_REFERENCE = re.compile(rf"""(?P<text>{TEXT})|inputs\.parameter_values\[(?P<quote>['"])(?P<name>.*?)(?P=quote)\]""")
 _CEL_WORDS = {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"} | {
@@ -62,6 +66,9 @@ class Scope:
 
     Attributes:
         names: of the dag's nodes by task, where they are not the task's: groups that the author named.
+        producers: the outputs of the dag's tasks, task and output, by KFP's names of them.
+        around: of a group the scope that it is in.
+        longest: characters that a name may have in a path.
         outputs: per task linked so far, the sources of its outputs by name.
         report: takes the faults that are found.
     """
@@ -72,11 +79,14 @@ class Scope:
     inputs: Mapping[str, Source | Broken]
     report: Callable[[Fault], None]
     names: Mapping[str, str] = field(default_factory=dict)
+    producers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    around: Scope | None = None
+    longest: int = TASK_ID
     outputs: dict[str, dict[str, Source]] = field(default_factory=dict)
 
     def join(self, task: str) -> str:
         """The path of a task's node."""
-        name = self.names.get(task, task)
+        name = shortened(self.names.get(task, task), self.longest)
         return f"{self.path}.{name}" if self.path else name
 
     def available(self) -> tuple[str, ...]:
@@ -182,6 +192,26 @@ class Scope:
         used = self.used({key: inputs[key] for key in names if key in inputs})
         return Condition(expression, {names[key]: source for key, source in used.items()})
 
+    def by_name(self, name: str) -> Source | None:
+        """What KFP's name of a value stands for here or around; None when it is no such name, or of nothing.
+
+        KFP's compiler does not hand all values to the groups that need them: loop items, their fields, and the lists.
+        """
+        if not name.startswith(CHANNEL):
+            return None
+        plain = name.removeprefix(CHANNEL)
+        for key in (name, plain):
+            found = self.inputs.get(key)
+            if found is not None and not isinstance(found, Broken):
+                return found
+        task, output = self.producers.get(name, ("", ""))
+        if (source := self.outputs.get(task, {}).get(output)) is not None:
+            return source
+        match = _ITEM.fullmatch(name)
+        if match and match["field"] and (item := self.by_name(match["item"])):
+            return Field(item, (match["field"],))
+        return self.around.by_name(name) if self.around else None
+
     def dag_outputs(self, outputs: DagOutputsSpec) -> Iterator[tuple[str, Source]]:
         """The sources of the dag's own outputs."""
         for name, parameter in outputs.parameters.items():
@@ -220,7 +250,7 @@ class Scope:
                 else:
                     self.fault(f"no step '{status.producer_task}' here", where, tuple(self.dag.tasks))
             case TaskInputParameterSpec(task_output_parameter=output) if output is not None:
-                source = self._output(output.producer_task, output.output_parameter_key, where)
+                source = self._item(output) or self._output(output.producer_task, output.output_parameter_key, where)
             case TaskInputArtifactSpec(task_output_artifact=output) if output is not None:
                 source = self._output(output.producer_task, output.output_artifact_key, where)
             case TaskInputParameterSpec(component_input_parameter=name) if name is not None:
@@ -238,6 +268,14 @@ class Scope:
             source = Field(source, tuple(json.loads(key) for key in _KEY.findall(match[1])))
         return source
 
+    def _item(self, output: TaskOutputParameterSpec) -> Source | Broken | None:
+        """The loop item that a reference to an output stands for; None when it is an output."""
+        task, key = output.producer_task, output.output_parameter_key
+        if key in self.outputs.get(task, ()) or not _ITEM.fullmatch(key):
+            return None
+        unknown = Broken(Fault(f"no loop around gives the item '{key}' of '{task}'", f"{self.pipeline}.{self.path}"))
+        return self.by_name(f"{CHANNEL}{task}-{key}") or unknown
+
     def _output(self, task: str, key: str, where: str) -> Source | None:
         outputs = self.outputs.get(task)
         if outputs is None:
@@ -252,13 +290,16 @@ class Scope:
 
     def _input(self, name: str, where: str) -> Source | Broken | None:
         """A dag's input by name; None when it is optional and was not given (`link` saw to the others)."""
-        if name not in self.inputs and not self.path:
+        found = self.inputs.get(name)
+        if found is None or isinstance(found, Broken):
+            found = self.by_name(name) or found
+        if found is None and not self.path:
             known = tuple(self.inputs)
             return Broken(
                 Fault(f"the pipeline has no input '{name}'", f"{self.pipeline}.{where}", known,
                       did_you_mean(name, known))
             )  # fmt: skip
-        return self.inputs.get(name)
+        return found
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -272,7 +313,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _variable(reference: str, taken: set[str]) -> str:
     """A readable CEL variable for an input such as `pipelinechannel--evaluate-promote`."""
-    name = re.sub(r"\W", "_", reference.removeprefix("pipelinechannel--"), flags=re.ASCII)
+    name = re.sub(r"\W", "_", reference.removeprefix(CHANNEL), flags=re.ASCII)
     if not name or name[0].isdigit() or name in _CEL_WORDS:
         name = f"value_{name}"
     while name in taken:

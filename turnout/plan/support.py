@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from turnout.errors import Fault
+from turnout.spec.command import CREATE_PVC, DELETE_PVC
 from turnout.spec.document import Document
 
 Verdict = Literal["kept", "lowered", "refused"]
@@ -55,9 +56,16 @@ def refused(how: str, gap: Gap = "notimpl") -> Support:
     return Support("refused", how, gap)
 
 
+_STANDS_FOR = {CREATE_PVC: "kubernetes.CreatePVC", DELETE_PVC: "kubernetes.DeletePVC"}
+
+
 def facts(document: Document) -> Iterator[Fact]:
     """Everything a document says, in its order."""
     yield from _walk(document.pipeline, document.name)
+    deployment = document.pipeline.deployment_spec
+    for label, executor in deployment.executors.items() if deployment else ():
+        if executor.container and (kind := _STANDS_FOR.get(executor.container.image)):
+            yield Fact(kind, f"{document.name}.deployment_spec.executors.{label}", executor.container.image)
     for name, single in document.platform.platforms.items() if document.platform else ():
         where = f"platforms.{name}"
         yield from _walk(single, where)

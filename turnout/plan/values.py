@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,7 @@ class Values:
         outputs: of the steps that succeeded, by path and iteration.
         items: of the loops that began, by path and iteration of the loop itself.
         statuses: PipelineTaskFinalStatus of what ended, by path and iteration.
+        artifact_at: the artifact that the run is given, from its name, type and URI.
     """
 
     plan: Plan
@@ -50,6 +51,7 @@ class Values:
     outputs: dict[tuple[str, Iteration], Mapping[str, Any]] = field(default_factory=dict)
     items: dict[tuple[str, Iteration], list[Any]] = field(default_factory=dict)
     statuses: dict[tuple[str, Iteration], Mapping[str, Any]] = field(default_factory=dict)
+    artifact_at: Callable[[str, str, str], Any] = Artifact
 
     def __post_init__(self) -> None:
         self._depths: dict[str, int] = {}
@@ -76,7 +78,7 @@ class Values:
             case Constant(value):
                 return whole_numbers(value)
             case PipelineParameter(name):
-                return self.parameters[name]
+                return self._given(name)
             case StepOutput(step, output):
                 return self.outputs.get((step, iteration[: self._depths[step]]), {}).get(output, ABSENT)
             case LoopItem(loop):
@@ -98,6 +100,15 @@ class Values:
                 inputs = self.resolve_all(source.inputs, iteration)
                 facts = {**self.run, **step_values(step, iteration, self.run)} if step else self.run
                 return resolve_template(source.text, inputs, facts)
+
+    def _given(self, name: str) -> Any:
+        """The value of a parameter of the run; an artifact, or a list of them, for one that names those."""
+        value, kind = self.parameters[name], self.plan.parameters[name].artifact
+        if not kind:
+            return value
+        if isinstance(value, list):
+            return [self.artifact_at(name, kind, uri) for uri in value]
+        return ABSENT if value is None else self.artifact_at(name, kind, value)
 
     def resolve_all(self, sources: Mapping[str, Source], iteration: Iteration, step: str = "") -> dict[str, Any]:
         """The values of several sources, without those that nothing has produced."""

@@ -22,6 +22,7 @@ from turnout.execution.staging import open_to_all
 from turnout.execution.store import ArtifactStore
 from turnout.plan.support import KEPT, Support, lowered, refused
 from turnout.runtimes import process
+from turnout.runtimes.claims import ClaimAttempt, EngineClaims, is_claim
 from turnout.runtimes.container import Container, container_of
 from turnout.runtimes.settings import DOCKER
 from turnout.runtimes.steps import Attempt, CommandAttempt, key_in_image, lines_of
@@ -49,6 +50,8 @@ SUPPORT: dict[str, Support] = {
     "kubernetes.secretAsVolume": _NO_FILES,
     "kubernetes.configMapAsVolume": _NO_FILES,
     "kubernetes.pvcMount": lowered("the Docker volume of the claim's name"),
+    "kubernetes.CreatePVC": lowered("makes a Docker volume, without a limit"),
+    "kubernetes.DeletePVC": lowered("removes the Docker volume of the claim's name"),
     "kubernetes.emptyDirMounts": lowered("a volume of its own; in memory where it says so"),
     "kubernetes.genericEphemeralVolume": lowered("a volume of its own, without a limit"),
     "kubernetes.enabledSharedMemory": lowered("the container's shared memory"),
@@ -154,6 +157,8 @@ class Containers:
         return key_in_image(task, caching)
 
     def attempt(self, task: Task, settings: Mapping[str, Any]) -> Attempt:
+        if is_claim(task):
+            return ClaimAttempt(task, self.store, EngineClaims(self.engine.client))
         return CommandAttempt(task, self.store, DockerRuntime(task, settings, self.engine))
 
 

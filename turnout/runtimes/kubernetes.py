@@ -27,7 +27,8 @@ from turnout.execution.staging import SHARED, write_task
 from turnout.execution.store import ArtifactStore
 from turnout.plan.support import KEPT, Support, refused
 from turnout.runtimes import process
-from turnout.runtimes.pod import BASE, LAUNCHER, manifest
+from turnout.runtimes.claims import ClaimAttempt, ClusterClaims, is_claim
+from turnout.runtimes.pod import BASE, LAUNCHER, kfp_metadata, manifest
 from turnout.runtimes.settings import KUBERNETES, LAUNCHER_IMAGE, missing
 from turnout.runtimes.steps import Attempt, CommandAttempt, key_in_image, lines_of
 from turnout.spec.deployment_spec import AcceleratorConfig, ImporterSpec, PipelineContainerSpec, ResourceSpec
@@ -191,6 +192,7 @@ def pod_of(task: Task, settings: Mapping[str, Any], store: ArtifactStore, cluste
         shared=cluster.shared,
         launcher_image=cluster.launcher_image,
         template=cluster.template,
+        metadata=kfp_metadata(task.run),
     )
 
 
@@ -236,6 +238,8 @@ class Pods:
     def attempt(self, task: Task, settings: Mapping[str, Any]) -> Attempt:
         if isinstance(task.executor, ImporterSpec):
             return CommandAttempt(task, self.store, process.ProcessRuntime())
+        if is_claim(task):
+            return ClaimAttempt(task, self.store, ClusterClaims(self.cluster.client))
         return PodAttempt(task, settings, self.store, self.cluster)
 
 

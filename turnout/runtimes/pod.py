@@ -7,11 +7,14 @@ they come here with their values filled in. What each becomes is what KFP's driv
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.execution.staging import WRAPPER
+from turnout.names import shortened
 from turnout.spec.deployment_spec import ResourceSpec
+from turnout.spec.step_contract import Run
 
 BASE, LAUNCHER = "base", "launcher"
 """The step's own container; and the one of a template that stands for both that stage."""
@@ -34,6 +37,7 @@ def manifest(
     shared: str,
     launcher_image: str,
     template: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Mapping[str, str]] = {},
 ) -> Json:
     """The manifest of a step's pod.
 
@@ -45,6 +49,7 @@ def manifest(
         launcher_image: image that has Turnout and the store's libraries.
         template: a pod to start from. Its container `launcher` says more of the two that stage (credentials,
             volumes, resources), its container `base` of the step's own.
+        metadata: further labels and annotations, which no setting changes.
     """
     pod = copy.deepcopy(dict(template or {}))
     spec: Json = pod.setdefault("spec", {})
@@ -71,10 +76,10 @@ def manifest(
         container["imagePullPolicy"] = policy
     if context := _security_context(settings.get("securityContext", {})):
         container["securityContext"] = {**base.get("securityContext", {}), **context}
-    metadata = pod.setdefault("metadata", {})
+    own = pod.setdefault("metadata", {})
     for key in ("labels", "annotations"):
-        if more := settings.get("podMetadata", {}).get(key):
-            metadata[key] = {**metadata.get(key, {}), **more}
+        if more := {**settings.get("podMetadata", {}).get(key, {}), **metadata.get(key, {})}:
+            own[key] = {**own.get(key, {}), **more}
     spec.update(
         restartPolicy="Never",
         containers=[container, *given.values()],
@@ -93,6 +98,19 @@ def manifest(
             there = spec.get(key)
             spec[key] = [*there, *value] if isinstance(there, list) else {**(there or {}), **value} if there else value
     return {"apiVersion": "v1", "kind": "Pod", **pod}
+
+
+_COMPONENT = {"pipelines.kubeflow.org/v2_component": "true"}
+
+
+def kfp_metadata(run: Run) -> dict[str, dict[str, str]]:
+    """The labels and annotations that KFP's own pods have, for tools and steps that look for them."""
+    # A label's value begins and ends with a letter or digit, and has 63 characters at most.
+    run_id = re.sub(r"[^A-Za-z0-9_.-]", "-", run.run_id).strip("-_.")
+    return {
+        "labels": {**_COMPONENT, "pipeline/runid": shortened(run_id, 63)},
+        "annotations": {**_COMPONENT, "pipelines.kubeflow.org/run_name": run.run_id},
+    }
 
 
 # --- variables, volumes, resources ------------------------------------------------------------------------

@@ -72,6 +72,8 @@ SUPPORT: dict[str, Support] = {
     "kubernetes.secretAsVolume": _NO_VOLUME,
     "kubernetes.configMapAsVolume": _NO_VOLUME,
     "kubernetes.pvcMount": _NO_VOLUME,
+    "kubernetes.CreatePVC": _NO_VOLUME,
+    "kubernetes.DeletePVC": _NO_VOLUME,
     "kubernetes.emptyDirMounts": _NO_VOLUME,
     "kubernetes.genericEphemeralVolume": _NO_VOLUME,
     "kubernetes.fieldPathAsEnv": refused("a process has no pod whose fields it could read", "never"),

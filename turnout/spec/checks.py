@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from turnout.errors import Fault, did_you_mean
+from turnout.spec.command import CREATE_PVC, DELETE_PVC
 from turnout.spec.deployment_spec import ExecutorSpec
 from turnout.spec.document import Document, to_dict
 from turnout.spec.json_schema import JSON_TYPES, convert, value_faults
@@ -109,7 +110,8 @@ def _executors(document: Document) -> Iterator[Fault]:
         place = f"deploymentSpec.executors.{label}"
         yield from _one_kind(executor, place)
         container = executor.container
-        if container is not None and not (container.command or container.args):
+        stands_for = container is not None and container.image in (CREATE_PVC, DELETE_PVC)
+        if container is not None and not (container.command or container.args or stands_for):
             hint = "KFP starts a command, not the image's entry point: write it down"
             yield Fault("a container without a command", f"{place}.container.command", hint=hint)
         if container is not None and not container.image.strip():

@@ -5,3 +5,6 @@ OUTSIDE = "--outside"
 
 UNCACHED = "--uncached"
 """The component is there for what it does outside of the run: its steps always run."""
+
+CREATE_PVC, DELETE_PVC = "argostub/createpvc", "argostub/deletepvc"
+"""The images of kfp-kubernetes' CreatePVC and DeletePVC, which are none: KFP's driver does what they stand for."""

@@ -21,6 +21,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from turnout.errors import Fault, SpecError
 from turnout.spec.json_values import HINT, beyond_json
+from turnout.spec.package import PACKAGES, read_package
 from turnout.spec.pipeline_spec import PipelineSpec
 from turnout.spec.platform_spec import PlatformSpec
 from turnout.spec.values import ParameterType, PrimitiveType, TaskConfigPassthroughType, TriggerStrategy
@@ -81,10 +82,15 @@ def read(text: str, *, where: str = "<text>") -> Document:
     return document
 
 
+FILES = (".yaml", ".yml", ".json", *PACKAGES)
+"""How the names of pipeline files end."""
+
+
 def read_file(path: Path) -> Document:
-    """Read a pipeline file. Raises SpecError as `read` does, also when the file cannot be read."""
+    """Read a pipeline file, or KFP's package of one. Raises SpecError as `read` does, also when it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        data = read_package(path) if path.name.endswith(PACKAGES) else path.read_bytes()
+        text = data.decode()
     except OSError as error:
         raise SpecError([Fault(f"cannot read the pipeline: {error.strerror or error}", str(path))]) from error
     except UnicodeDecodeError as error:

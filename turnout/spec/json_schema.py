@@ -30,7 +30,11 @@ _PYTHON_TYPES = {
     "null": type(None),
 }
 
-_FORMATS = {
+URI = r"^(/|[A-Za-z][A-Za-z0-9+.-]*:)\S"
+"""The pattern of what names an artifact: an absolute path, or a URI of any protocol."""
+
+_HINTS = {
+    URI: "write an absolute path, or a URI such as s3://bucket/data.csv",
     "date": "write a date as 2024-01-31",
     "date-time": "write a time with its zone, as 2024-01-31T00:00:00Z or 2024-01-31T00:00:00+01:00",
 }
@@ -51,7 +55,7 @@ def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
         at = "".join(f"[{part!r}]" for part in error.absolute_path)
         choices = tuple(map(str, schema["enum"])) if error.validator == "enum" else ()
         what = f"{value!r} is not one of the choices" if choices else error.message
-        hint = _FORMATS.get(error.validator_value, "") if error.validator == "format" else ""
+        hint = _HINTS.get(error.validator_value, "") if error.validator in ("format", "pattern") else ""
         faults.append(Fault(what, where + at, choices, hint or did_you_mean(str(value), choices)))
     return faults
 

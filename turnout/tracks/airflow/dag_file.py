@@ -40,6 +40,7 @@ from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.tracks.airflow.arguments import as_text, dag_arguments, delta, step_arguments
 from turnout.tracks.airflow.ends import ends, joins, unwaited
+from turnout.tracks.airflow.limits import loop_faults
 from turnout.tracks.airflow.python_source import Call, Code, call, literal, quoted
 from turnout.tracks.files import MARK
 
@@ -68,16 +69,15 @@ def dag_faults(plan: Plan) -> list[Fault]:
             hint = "letters, digits, '-', '_', '.'; at most 250"
             found.append(Fault(f"'{key}' cannot be an Airflow id", plan.name, (), hint))
     if plan.airflow.schedule:
-        hint = "give it a default: nobody fills in the form of a scheduled run"
-        found.extend(
-            Fault(f"parameter '{name}' of a scheduled pipeline has no default", plan.name, (), hint)
-            for name, item in plan.parameters.items()
-            if item.required
-        )
+        for name in (name for name, item in plan.parameters.items() if item.required):
+            way = "import it in the pipeline" if plan.parameters[name].artifact else "give it a default"
+            hint = f"{way}: nobody fills in the form of a scheduled run"
+            found.append(Fault(f"parameter '{name}' of a scheduled pipeline has no default", plan.name, (), hint))
     levels = max((region.path.count(".") + 1 for region in plan.root.regions() if region.path), default=0)
     if levels > _DEEPEST:
         what = f"groups nested in {levels} levels; a DAG file can have {_DEEPEST}"
         found.append(Fault(what, plan.name, hint="Python nests no more blocks than 20"))
+    found.extend(loop_faults(plan))
     for key, count in Counter(DagFile(plan, "", "").tasks()).items():
         if count > 1:
             hint = f"rename the step or the pipeline inside; {task_ids.EXPLAINED}"

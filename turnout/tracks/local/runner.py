@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import heapq
 import itertools
 import os
@@ -20,6 +21,7 @@ from upath import UPath
 
 from turnout.errors import Fault, StepError, StoreError, TrackError, TurnoutError
 from turnout.execution.cache import Cache, is_kept
+from turnout.execution.importer import artifact_at
 from turnout.execution.launcher import now
 from turnout.execution.runs import read_run
 from turnout.execution.store import ArtifactStore, with_workspace
@@ -207,6 +209,7 @@ class _Runner:
         self.results: dict[tuple[str, tuple[int, ...]], StepResult] = {}
         self.started = time.monotonic()
         self.values = Values(plan, parameters, run_values(info, str(store.root)))
+        self.values.artifact_at = functools.cache(functools.partial(artifact_at, store))
         self.progress = Progress(plan, self.values, self._changed)
         self.cache = Cache(store)
         self.events: queue.SimpleQueue[_Event] = queue.SimpleQueue()

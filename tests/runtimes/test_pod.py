@@ -1,0 +1,47 @@
+"""A step's pod."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from turnout.runtimes.pod import kfp_metadata, manifest
+from turnout.spec.step_contract import Run
+
+
+@pytest.mark.parametrize("run_id", ["20260101-120000-ab12", "manual__2026-01-01T00:00:00+00:00", "-" * 80, "r" * 200])
+def test_a_pod_has_kfps_labels_and_annotations(run_id: str) -> None:
+    found = kfp_metadata(Run("p", run_id, ""))
+    assert found["annotations"]["pipelines.kubeflow.org/run_name"] == run_id
+    assert found["annotations"]["pipelines.kubeflow.org/v2_component"] == "true"
+    assert found["labels"]["pipelines.kubeflow.org/v2_component"] == "true"
+    value = found["labels"]["pipeline/runid"]
+    assert len(value) <= 63
+    assert re.fullmatch(r"([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?", value)
+
+
+def test_a_template_may_have_init_containers_and_side_cars_of_its_own() -> None:
+    template = {
+        "metadata": {"labels": {"stage": "test", "pipeline/runid": "other"}},
+        "spec": {
+            "initContainers": [{"name": "warm-up", "image": "a"}],
+            "containers": [{"name": "base"}, {"name": "proxy", "image": "b"}],
+        },
+    }
+    pod = manifest(
+        {"podMetadata": {"labels": {"team": "ml"}}},
+        image="c",
+        command=["true"],
+        environment={},
+        resources=None,
+        task="task",
+        shared="/turnout",
+        launcher_image="turnout:1",
+        template=template,
+        metadata=kfp_metadata(Run("p", "run", "")),
+    )
+    assert [item["name"] for item in pod["spec"]["initContainers"]] == ["warm-up", "stage-in", "stage-out"]
+    assert [item["name"] for item in pod["spec"]["containers"]] == ["base", "proxy"]
+    kfps = {"pipeline/runid": "run", "pipelines.kubeflow.org/v2_component": "true"}
+    assert pod["metadata"]["labels"] == {"stage": "test", "team": "ml", **kfps}
