@@ -56,7 +56,7 @@ def read_plan(path: str, digest: str) -> Plan:
 def _place(digest: str) -> Path | None:
     """Where the plan of a YAML is kept that this code has linked; None when the user has no directory."""
     package = Path(__file__).parents[1]
-    files = [package / "names.py", *(file for part in ("plan", "spec") for file in (package / part).glob("*.py"))]
+    files = [file for pattern in ("names.py", "plan/*.py", "spec/*.py") for file in package.glob(pattern)]
     code = sorted((file.name, file.stat().st_mtime_ns) for file in files)
     key = hashlib.sha256(f"{digest} {sys.version} {package} {code}".encode()).hexdigest()
     try:

@@ -9,7 +9,7 @@ from turnout.spec.document import Document
 
 
 def kubernetes_faults(document: Document) -> Iterator[Fault]:
-    """Settings that KFP's server could not read, with their places."""
+    """Settings of another shape than the message has, with their places."""
     single = document.platform.platforms.get("kubernetes") if document.platform else None
     executors = single.deployment_spec.executors if single and single.deployment_spec else {}
     if not executors:
@@ -19,7 +19,8 @@ def kubernetes_faults(document: Document) -> Iterator[Fault]:
 
     for label, settings in executors.items():
         try:
-            json_format.ParseDict(settings, KubernetesExecutorConfig())
+            # Fields of a newer kfp-kubernetes are refused by each track, by name.
+            json_format.ParseDict(settings, KubernetesExecutorConfig(), ignore_unknown_fields=True)
         except json_format.ParseError as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             where = f"{document.name}.platforms.kubernetes.deploymentSpec.executors.{label}"
