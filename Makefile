@@ -7,7 +7,7 @@ BIN := $(abspath $(COMPONENTS))/bin
 AIRFLOW_BIN := $(abspath $(AIRFLOW))/bin
 MONITORED := pipelines/batch_inference.py pipelines/drift_check.py
 # Half of a test's time is waiting: for servers, for Spark, for the end of processes.
-PYTEST := python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+PYTEST := python -m pytest --durations 15 --durations-min 10 --numprocesses 2 --dist loadscope --no-loadscope-reorder
 SYNC := pip install --quiet
 export UV_NO_CONFIG := 1
 export PATH := $(BIN):$(PATH)
