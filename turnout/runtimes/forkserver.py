@@ -14,6 +14,7 @@ What a step's own processes leave behind comes to the step, also from sessions o
 process. So whatever is here and was not forked here is of a step that has ended, and is ended too.
 """
 
+import argparse
 import atexit
 import contextlib
 import ctypes
@@ -42,10 +43,12 @@ _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # of prctl(2)
 _LIBC = ctypes.CDLL(None)
 _PATIENCE_S = 5.0
+_PAUSE_MS = 2
+"""How long a process that was given a request has the cores for itself, before the next one is forked."""
 
 
 class Server:
-    """Hands each request to a process that it forked before, and forks the next one meanwhile."""
+    """Hands each request to a process that it forked before, and forks the next one when that is at work."""
 
     def __init__(self, control: socket.socket):
         self.control = control
@@ -53,6 +56,7 @@ class Server:
         self.children: dict[int, socket.socket] = {}
         self.lasting: set[int] = set()
         self.modules: set[str] = set()
+        self.asked = False
         self.spare: tuple[int, socket.socket] | None = None
         wakeup, self.signalled = socket.socketpair()
         wakeup.setblocking(False)
@@ -71,7 +75,13 @@ class Server:
         for item in (self.control, self.signalled):
             poll.register(item, select.POLLIN)
         while True:
-            readable = {descriptor for descriptor, _ in poll.poll()}
+            # A fork holds up the process that was just given a request, so the next one comes a little later.
+            pause = _PAUSE_MS if self.asked and self.spare is None else None
+            readable = {descriptor for descriptor, _ in poll.poll(pause)}
+            if not readable:
+                with contextlib.suppress(OSError):
+                    self.spare = self.fork()
+                continue
             if self.signalled.fileno() in readable:
                 with contextlib.suppress(BlockingIOError):
                     self.signalled.recv(4096)
@@ -84,6 +94,7 @@ class Server:
                     self.start(*received)
 
     def start(self, request: Request, answers: socket.socket) -> None:
+        self.asked = True
         new = [module for module in request["modules"] if module not in self.modules]
         if new:
             self.discard()
@@ -93,6 +104,7 @@ class Server:
                 load(module)
             for module in self.modules if light != LIGHT else ():
                 load(module)
+            argparse.ArgumentParser().parse_args([])  # its first use loads and compiles for milliseconds
             gc.collect()
             gc.freeze()  # a step's collections then leave alone, and unshared, what was loaded here
         try:
@@ -100,8 +112,6 @@ class Server:
         except OSError as error:  # no more processes, or no memory for one
             answer(answers, {"error": f"a process for the step cannot be started: {error.strerror}"})
             answers.close()
-        with contextlib.suppress(OSError):
-            self.spare = self.fork()
 
     def hand_over(self, request: Request, answers: socket.socket) -> None:
         """Give a request to a process that waits for one. One that was lost while it waited has a successor."""
@@ -351,6 +361,7 @@ def lightweight(arguments: list[str]) -> int:
         path = Path(directory, "ephemeral_component.py")
         path.write_text(source, encoding="utf-8")
         os.environ[KFP_RUNTIME] = "true"
+        sys.dont_write_bytecode = True  # of a file that is gone when the step ends
         sys.argv = ["kfp", "--component_module_path", str(path), *rest]
         from kfp.dsl.executor_main import executor_main
 
