@@ -197,6 +197,8 @@ GAPS: dict[str, tuple[str, Any]] = {
         f"{SETTINGS}.genericEphemeralVolume",
         [{"volumeName": "v", "mountPath": "/v", "size": "1Gi", "accessModes": ["ReadWriteOnce"]}],
     ),
+    "kubernetes.initContainers": (f"{SETTINGS}.initContainers", [{"name": "first", "image": "busybox"}]),
+    "kubernetes.podResourceClaims": (f"{SETTINGS}.podResourceClaims", [{"resourceClaimTemplateName": "gpus"}]),
     "kubernetes.fieldPathAsEnv": (f"{SETTINGS}.fieldPathAsEnv", [{"name": "A", "fieldPath": "metadata.name"}]),
 }
 """What some track, or some runtime of it, refuses."""

@@ -45,3 +45,56 @@ def test_a_template_may_have_init_containers_and_side_cars_of_its_own() -> None:
     assert [item["name"] for item in pod["spec"]["containers"]] == ["base", "proxy"]
     kfps = {"pipeline/runid": "run", "pipelines.kubeflow.org/v2_component": "true"}
     assert pod["metadata"]["labels"] == {"stage": "test", "team": "ml", **kfps}
+
+
+def test_init_containers_and_claims_of_devices_are_the_pod_s() -> None:
+    """Settings of a kfp-kubernetes newer than 2.17.3, as its own test of them has them."""
+    pod = manifest(
+        {
+            "emptyDirMounts": [{"volumeName": "shared-data", "mountPath": "/data"}],
+            "pvcMount": [{"constant": "disk", "mountPath": "/disk"}],
+            "initContainers": [
+                {
+                    "name": "prepare-data",
+                    "image": "busybox:1.36",
+                    "command": ["sh", "-c"],
+                    "args": ["echo ready > /data/marker"],
+                    "env": [{"name": "MARKER_TEXT", "value": "ready"}],
+                    "restartPolicy": "Always",
+                    "volumeMounts": [
+                        {"volumeName": "shared-data", "mountPath": "/data"},
+                        {"volumeName": "disk", "mountPath": "/disk"},
+                    ],
+                }
+            ],
+            "podResourceClaims": [
+                {"resourceClaimTemplateName": "gpus"},
+                {"resourceClaimJson": {"resourceClaimName": "one-gpu"}},
+            ],
+        },
+        image="c",
+        command=["true"],
+        environment={},
+        resources=None,
+        task="task",
+        shared="/turnout",
+        launcher_image="turnout:1",
+    )
+    spec = pod["spec"]
+    assert [item["name"] for item in spec["initContainers"]] == ["stage-in", "prepare-data", "stage-out"]
+    prepared = spec["initContainers"][1]
+    assert prepared["volumeMounts"] == [
+        {"name": "shared-data", "mountPath": "/data"},
+        {"name": "claim-0", "mountPath": "/disk"},
+    ]
+    assert {item["name"] for item in prepared["volumeMounts"]} <= {item["name"] for item in spec["volumes"]}
+    assert (prepared["image"], prepared["args"], prepared["restartPolicy"]) == (
+        "busybox:1.36",
+        ["echo ready > /data/marker"],
+        "Always",
+    )
+    assert spec["resourceClaims"] == [
+        {"name": "resource-0", "resourceClaimTemplateName": "gpus"},
+        {"name": "resource-1", "resourceClaimName": "one-gpu"},
+    ]
+    assert spec["containers"][0]["resources"]["claims"] == [{"name": "resource-0"}, {"name": "resource-1"}]

@@ -59,6 +59,8 @@ SUPPORT: dict[str, Support] = {
     "kubernetes.imagePullSecret": lowered("the registry's login is the Docker connection's"),
     "kubernetes.podMetadata": lowered("labels and annotations are the container's labels"),
     "kubernetes.securityContext": lowered("the container's user and group"),
+    "kubernetes.initContainers": refused("one container is a step here; make it a step, or run on Kubernetes"),
+    "kubernetes.podResourceClaims": refused("Docker has no claims; ask for accelerators, or run on Kubernetes"),
     "kubernetes.fieldPathAsEnv": refused(
         "a container has no pod whose fields it could read; run on Kubernetes", "never"
     ),

@@ -1,7 +1,8 @@
 """A step as a Kubernetes pod: its manifest, from the step's settings.
 
-Source of the settings: `KubernetesExecutorConfig` in `kubernetes_executor_config.proto` of kfp-kubernetes 2.17;
-they come here with their values filled in. What each becomes is what KFP's driver makes of it.
+Source of the settings: `KubernetesExecutorConfig` in `kubernetes_executor_config.proto` of kfp-kubernetes 2.17, and
+`init_containers` and `pod_resource_claims` of what comes after it. They come here with their values filled in. What
+each becomes is what KFP's driver makes of it.
 """
 
 from __future__ import annotations
@@ -70,8 +71,14 @@ def manifest(
         "env": [*base.get("env", []), *_environment(settings, environment)],
         "volumeMounts": [*base.get("volumeMounts", []), mount, *(item for _, item in volumes)],
     }
-    if wanted := _resources(resources):
+    claims = list(_resource_claims(settings))
+    if wanted := {
+        **_resources(resources),
+        **({"claims": [{"name": item["name"]} for item in claims]} if claims else {}),
+    }:
         container["resources"] = {**base.get("resources", {}), **wanted}
+    if claims:
+        spec["resourceClaims"] = [*spec.get("resourceClaims", []), *claims]
     if policy := settings.get("imagePullPolicy"):
         container["imagePullPolicy"] = policy
     if context := _security_context(settings.get("securityContext", {})):
@@ -86,6 +93,7 @@ def manifest(
         initContainers=[
             *spec.get("initContainers", []),
             staging("stage-in", "in"),
+            *_init_containers(settings, [item for item, _ in volumes if item]),
             {**staging("stage-out", "out"), "restartPolicy": "Always"},
         ],
         volumes=[*spec.get("volumes", []), {"name": _VOLUME, "emptyDir": {}}, *(item for item, _ in volumes if item)],
@@ -170,6 +178,33 @@ def _volumes(settings: Mapping[str, Any]) -> Iterator[tuple[Json, Json]]:
         metadata = {"metadata": dict(entry["metadata"])} if entry.get("metadata") else {}
         source = {"volumeClaimTemplate": {**metadata, "spec": claim_spec}}
         yield mounted({"name": entry["volumeName"], "ephemeral": source}, entry)
+
+
+def _init_containers(settings: Mapping[str, Any], volumes: Sequence[Json]) -> Iterator[Json]:
+    """What runs before the step's container, or beside it. It calls a volume by its name, or by what is in it."""
+    names: dict[str, str] = {}
+    for volume in volumes:
+        held = [volume.get(kind, {}).get(key) for kind, key in _HELD.items()]
+        names |= dict.fromkeys([volume["name"], *(name for name in held if name)], volume["name"])
+    for entry in settings.get("initContainers", ()):
+        plain = {key: entry[key] for key in ("name", "image", "command", "args", "env", "restartPolicy", "resources")
+                 if entry.get(key)}  # fmt: skip
+        mounts = [
+            {"name": names.get(item["volumeName"], item["volumeName"]), "mountPath": item["mountPath"]}
+            for item in entry.get("volumeMounts", ())
+        ]
+        yield {**plain, **({"volumeMounts": mounts} if mounts else {})}
+
+
+_HELD = {"secret": "secretName", "configMap": "name", "persistentVolumeClaim": "claimName"}
+"""Where in a volume the name of what it holds is, by its kind."""
+
+
+def _resource_claims(settings: Mapping[str, Any]) -> Iterator[Json]:
+    """Claims of devices (Dynamic Resource Allocation), with names of their own in the pod."""
+    for index, entry in enumerate(settings.get("podResourceClaims", ())):
+        template = {"resourceClaimTemplateName": entry.get("resourceClaimTemplateName")}
+        yield {**(entry.get("resourceClaimJson") or template), "name": f"resource-{index}"}
 
 
 def _resources(resources: ResourceSpec | None) -> Json:

@@ -76,6 +76,8 @@ SUPPORT: dict[str, Support] = {
     "kubernetes.DeletePVC": _NO_VOLUME,
     "kubernetes.emptyDirMounts": _NO_VOLUME,
     "kubernetes.genericEphemeralVolume": _NO_VOLUME,
+    "kubernetes.initContainers": refused("a process has no containers before or beside it; make it a step", "never"),
+    "kubernetes.podResourceClaims": refused("a process claims no devices; it has those of the machine", "never"),
     "kubernetes.fieldPathAsEnv": refused("a process has no pod whose fields it could read", "never"),
 }
 """What becomes of a step's settings in a process."""
