@@ -122,7 +122,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     sources = [*(f"tests/examples/scheduled.py:{name}" for name in SCHEDULED), "tests/examples/batch.py:small_batch"]
     subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", home / "dags"], cwd=PROJECT, check=True)
     port, master = free_ports(2)
-    database = get_server(home / "postgres")
+    # It runs as another user where the tests are root's; each start of pytest shuts others out of its own directory.
+    place = Path(tempfile.mkdtemp(prefix="turnout-postgres-"))
+    database = get_server(place)
     environment = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.get_uri(driver="psycopg2"),
         "NOTIFIED": str(home),
@@ -149,6 +151,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         server.stop()
         database.cleanup()
+        shutil.rmtree(place, ignore_errors=True)
         spark.stop()
         os.killpg(tracking.pid, signal.SIGTERM)
         tracking.wait(30)
