@@ -1,4 +1,4 @@
-"""Names within the limits of file systems and of Airflow: a long one keeps its start, and gets a digest of it all."""
+"""Names within the limits of Airflow and Kubernetes: a long one keeps its start, and gets a digest of it all."""
 
 from __future__ import annotations
 

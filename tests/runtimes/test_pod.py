@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from turnout.runtimes.pod import kfp_metadata, manifest
 from turnout.spec.step_contract import Run
+
+
+def made(settings: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The manifest of a pod with some settings."""
+    step: dict[str, Any] = {"image": "c", "command": ["true"], "environment": {}, "resources": None, "task": "task"}
+    return manifest(settings, **step, shared="/turnout", launcher_image="turnout:1", **more)
 
 
 @pytest.mark.parametrize("run_id", ["20260101-120000-ab12", "manual__2026-01-01T00:00:00+00:00", "-" * 80, "r" * 200])
@@ -29,15 +36,8 @@ def test_a_template_may_have_init_containers_and_side_cars_of_its_own() -> None:
             "containers": [{"name": "base"}, {"name": "proxy", "image": "b"}],
         },
     }
-    pod = manifest(
+    pod = made(
         {"podMetadata": {"labels": {"team": "ml"}}},
-        image="c",
-        command=["true"],
-        environment={},
-        resources=None,
-        task="task",
-        shared="/turnout",
-        launcher_image="turnout:1",
         template=template,
         metadata=kfp_metadata(Run("p", "run", "")),
     )
@@ -49,7 +49,7 @@ def test_a_template_may_have_init_containers_and_side_cars_of_its_own() -> None:
 
 def test_init_containers_and_claims_of_devices_are_the_pod_s() -> None:
     """Settings of a kfp-kubernetes newer than 2.17.3, as its own test of them has them."""
-    pod = manifest(
+    pod = made(
         {
             "emptyDirMounts": [{"volumeName": "shared-data", "mountPath": "/data"}],
             "pvcMount": [{"constant": "disk", "mountPath": "/disk"}],
@@ -72,13 +72,6 @@ def test_init_containers_and_claims_of_devices_are_the_pod_s() -> None:
                 {"resourceClaimJson": {"resourceClaimName": "one-gpu"}},
             ],
         },
-        image="c",
-        command=["true"],
-        environment={},
-        resources=None,
-        task="task",
-        shared="/turnout",
-        launcher_image="turnout:1",
     )
     spec = pod["spec"]
     assert [item["name"] for item in spec["initContainers"]] == ["stage-in", "prepare-data", "stage-out"]

@@ -13,8 +13,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from turnout.spec.checks import EXACT, TOO_LARGE
-from turnout.spec.json_values import leaves
+from turnout.spec.json_values import TOO_LARGE, beyond_doubles
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r"})
 
@@ -57,9 +56,8 @@ def _exactly(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def checked(*arguments: Any, **named: Any) -> Any:
-        for _, value in leaves([*arguments, *named.values()]):
-            if isinstance(value, int) and abs(value) > EXACT:
-                raise ValueError(f"KFP cannot keep the number {value}; {TOO_LARGE}")
+        for _, value in beyond_doubles([*arguments, *named.values()]):
+            raise ValueError(f"KFP cannot keep the number {value}; {TOO_LARGE}")
         return function(*arguments, **named)
 
     return checked

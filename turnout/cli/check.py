@@ -67,7 +67,8 @@ def _show(outcome: dict[str, Any]) -> None:
                 )
             console.print(table)
     for entry in outcome["faults"]:
-        track, fault = f"{entry['track']}: " if entry["track"] else "", Fault(*list(entry.values())[1:])
+        fault = Fault(**{key: value for key, value in entry.items() if key != "track"})
+        track = f"{entry['track']}: " if entry["track"] else ""
         console.print(Text(f"fault: {track}{fault}", style="red"))
     what = outcome["pipeline"] or outcome["source"]
     if not outcome["faults"]:

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from turnout.errors import Fault
 from turnout.plan.model import Plan
-from turnout.spec.document import Document, to_dict
 from turnout.spec.json_schema import value_faults
-from turnout.spec.json_values import leaves
-
-_CHANNEL = re.compile(r"\{\{channel:task=(?P<task>[^;{}]*);name=(?P<name>[^;{}]*);[^{}]*\}\}")
-
-
-def unresolved_channels(document: Document) -> Iterator[Fault]:
-    """Values of a run that KFP's SDK has left as placeholders where it cannot put them: steps would see the text.
-
-    These are environment variables, and items that are written down in a `dsl.ParallelFor` (kfp 2.17).
-    """
-    for place, value in leaves(to_dict(document.pipeline)):
-        for match in _CHANNEL.finditer(value) if isinstance(value, str) else ():
-            task, name = match["task"], match["name"]
-            what = f"the output '{name}' of '{task}'" if task else f"the parameter '{name}'"
-            hint = "give it to the step as an argument, and use it there"
-            yield Fault(f"{what} cannot be a part of this text", f"{document.name}.{place}", hint=hint)
 
 
 def artifact_lists(plan: Plan) -> Iterator[Fault]:

@@ -14,7 +14,6 @@ from typing import Any
 
 from turnout.errors import Fault, PlanError, did_you_mean
 from turnout.names import GROUP_ID, TASK_ID, shortened
-from turnout.plan.checks import unresolved_channels
 from turnout.plan.model import (
     Collected,
     Constant,
@@ -73,8 +72,6 @@ def _linked(document: Document, longest: int) -> Plan:
     parameters = pipeline_parameters(document)
     inputs: dict[str, Source | Broken] = {name: PipelineParameter(name) for name in parameters}
     region, outputs = linker.region(root, "", inputs)
-    for fault in unresolved_channels(document):
-        linker.report(fault)
     if linker.faults:
         raise PlanError(linker.faults)
     info = document.pipeline.pipeline_info

@@ -18,7 +18,7 @@ from turnout.spec.command import CREATE_PVC, DELETE_PVC
 from turnout.spec.deployment_spec import ExecutorSpec
 from turnout.spec.document import Document, to_dict
 from turnout.spec.json_schema import JSON_TYPES, convert, value_faults
-from turnout.spec.json_values import leaves
+from turnout.spec.json_values import TOO_LARGE, beyond_doubles, leaves
 from turnout.spec.pipeline_spec import ComponentInputsSpec, ComponentSpec, PipelineTaskSpec, RetryPolicy, TaskInputsSpec
 from turnout.spec.values import ABSENT, ParameterType
 
@@ -31,27 +31,30 @@ MOST_STEPS = 100_000
 DEEPEST = 100
 """Levels of groups and nested pipelines that a pipeline may have."""
 
-EXACT = 2**53
-"""The whole numbers that a double holds, which is what KFP keeps all numbers as."""
-
 CHANNEL = "pipelinechannel--"
 """How KFP's compiler begins the names that it makes; a step is given some that it does not declare, for its texts."""
 
 _DURATION = re.compile(r"\d{1,12}(\.\d{1,9})?s")
 _PLACEHOLDER = "{{$"
+_LEFT = re.compile(r"\{\{channel:task=(?P<task>[^;{}]*);name=(?P<name>[^;{}]*);[^{}]*\}\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def document_faults(document: Document) -> Iterator[Fault]:
     """What keeps a document from being a pipeline, each with its place."""
-    parts = (_head, _names, _numbers, _executors, _parameter_facts)
+    parts = (_head, _names, _values, _executors, _parameter_facts)
     found = list(itertools.chain.from_iterable(part(document) for part in parts))
-    components = {"": document.pipeline.root or ComponentSpec()} | document.pipeline.components
-    for name, component in components.items():
-        found.extend(_component(f"components.{name}" if name else "root", component, document))
-    found.extend(_nesting(components))
-    for fault in found:
+    for place, component in _components(document).items():
+        found.extend(_component(place, component, document))
+    found.extend(_nesting({"": document.pipeline.root or ComponentSpec()} | document.pipeline.components))
+    for fault in dict.fromkeys(found):
         yield Fault(fault.what, f"{document.name}.{fault.where}".strip("."), fault.available, fault.hint)
+
+
+def _components(document: Document) -> dict[str, ComponentSpec]:
+    """The root and the components, by their places."""
+    components = {f"components.{name}": component for name, component in document.pipeline.components.items()}
+    return {"root": document.pipeline.root or ComponentSpec(), **components}
 
 
 def _head(document: Document) -> Iterator[Fault]:
@@ -76,8 +79,7 @@ def _names(document: Document) -> Iterator[Fault]:
     spec = document.pipeline
     groups: list[tuple[str, Iterable[str]]] = [("components", spec.components)]
     groups.append(("deploymentSpec.executors", spec.deployment_spec.executors if spec.deployment_spec else ()))
-    for place, component in [*((f"components.{name}", item) for name, item in spec.components.items()),
-                             ("root", spec.root or ComponentSpec())]:  # fmt: skip
+    for place, component in _components(document).items():
         if component.dag:
             groups.append((f"{place}.dag.tasks", component.dag.tasks))
         for kind, declared in (("inputDefinitions", component.input_definitions),
@@ -93,14 +95,25 @@ def _names(document: Document) -> Iterator[Fault]:
                 yield Fault(f"the name {name!r} has a character in it that nobody can type", place)
 
 
-def _numbers(document: Document) -> Iterator[Fault]:
-    """Whole numbers that KFP would change without a word."""
-    for place, value in leaves(to_dict(document.pipeline)):
-        if isinstance(value, int) and abs(value) > EXACT:
-            yield Fault(f"KFP cannot keep the number {value}", place, hint=TOO_LARGE)
+def _values(document: Document) -> Iterator[Fault]:
+    """Values that KFP would change without a word, or that its SDK has left as placeholders where it cannot put them.
+
+    The second are environment variables, and items that are written down in a `dsl.ParallelFor` (kfp 2.17): steps would
+    see the text.
+    """
+    said = to_dict(document.pipeline)
+    yield from _large(said)
+    for place, value in leaves(said):
+        for match in _LEFT.finditer(value) if isinstance(value, str) else ():
+            task, name = match["task"], match["name"]
+            what = f"the output '{name}' of '{task}'" if task else f"the parameter '{name}'"
+            hint = "give it to the step as an argument, and use it there"
+            yield Fault(f"{what} cannot be a part of this text", place, hint=hint)
 
 
-TOO_LARGE = "it keeps numbers as doubles, which are exact up to 2^53: give it as a text"
+def _large(value: Any, where: str = "") -> Iterator[Fault]:
+    for place, number in beyond_doubles(value):
+        yield Fault(f"KFP cannot keep the number {number}", f"{where}{place}", hint=TOO_LARGE)
 
 
 def _executors(document: Document) -> Iterator[Fault]:
@@ -220,9 +233,7 @@ def _items(place: str, task: PipelineTaskSpec, declared: ComponentInputsSpec) ->
     if not isinstance(items, list):
         yield Fault("the loop's items are no list", where)
         return
-    for number, value in leaves(items):
-        if isinstance(value, int) and abs(value) > EXACT:
-            yield Fault(f"KFP cannot keep the number {value}", f"{where}{number}", hint=TOO_LARGE)
+    yield from _large(items, where)
     parameter = declared.parameters.get(iterator.item_input)
     for index, item in enumerate(items):
         if parameter is not None and (faults := list(_typed(item, parameter.parameter_type, f"{where}[{index}]"))):

@@ -21,6 +21,19 @@ def beyond_json(value: Any) -> Iterator[tuple[str, str]]:
                 yield place, "a text that is not Unicode"
 
 
+EXACT = 2**53
+"""The whole numbers that a double holds, which is what KFP keeps all numbers as."""
+
+TOO_LARGE = "it keeps numbers as doubles, which are exact up to 2^53: give it as a text"
+
+
+def beyond_doubles(value: Any) -> Iterator[tuple[str, int]]:
+    """The whole numbers in a value that KFP would change without a word, each with its place."""
+    for place, leaf in leaves(value):
+        if isinstance(leaf, int) and abs(leaf) > EXACT:
+            yield place, leaf
+
+
 _NAMES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
