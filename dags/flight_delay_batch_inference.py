@@ -156,7 +156,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:6f87f1f0afe32d1a781640325489053fe14511c9d68fa7b7ad29d58049750e66",
+        "spec_digest": "sha256:90a8fb9c9976467384ac01a83074f21b8f32ac5ce4e71ce6128830fef1614720",
     },
 ) as dag:
     ingest = Step(

@@ -264,7 +264,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:ed7a6e473e861facd9b1e62cdb1efe79afaa8653089014f652b31e963f50b244",
+        "spec_digest": "sha256:47af3ed5a624b7c8c9b813a686aeacde9e4acce2f5b6e82a6ffc165852cc51b8",
     },
 ) as dag:
     ingest = Step(

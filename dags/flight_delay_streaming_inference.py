@@ -115,7 +115,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:73c1439a26c617adbd771ab08aae9bf4c87889103d23127afc55ca0bd16661fe",
+        "spec_digest": "sha256:7ff44d30704d858032aa726c41f5a4a68db41437c80fc3af3038a0de240b7f36",
     },
 ) as dag:
     pin_model = Step(

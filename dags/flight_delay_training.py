@@ -35,7 +35,26 @@ with DAG(
             type=["null", "array"],
             items={"type": "string"},
             section="Data",
-            description="Columns of a CSV source that hold times.",
+            description="Columns that hold times, as texts or dates.",
+        ),
+        "separator": Param(
+            "",
+            type=["null", "string"],
+            section="Data",
+            description="What separates the values of a CSV source, such as ; or tab; found from its rows when empty.",
+        ),
+        "decimal": Param(
+            "auto",
+            type="string",
+            enum=["auto", ".", ","],
+            section="Data",
+            description="What stands before the fraction of a CSV source's numbers; found from its columns when auto.",
+        ),
+        "encoding": Param(
+            "",
+            type=["null", "string"],
+            section="Data",
+            description="Of a CSV source, such as latin-1; UTF-8, or what the file's mark says, when empty.",
         ),
         "suite": Param(
             "expectations/flights.json",
@@ -177,14 +196,17 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:34d6f8474fa673eded1b3bc0e9bb7b810b98c239e75f6483b7d05780ad6da514",
+        "spec_digest": "sha256:a8b2b1079c0e2cd1944ebedce7dc657af353a4f6fe7c657b662b212cc53895fa",
     },
 ) as dag:
     ingest = Step(
         task_id="ingest",
         doc_md="Read a table from where it is kept, and record exactly what was read.",
         inputs={
+            "decimal": dag.param("decimal"),
+            "encoding": dag.param("encoding"),
             "revision": dag.param("revision"),
+            "separator": dag.param("separator"),
             "source": dag.param("source"),
             "timestamps": dag.param("timestamps"),
         },

@@ -18,6 +18,9 @@ def ingest(
     until: str = "",
     timezone: str = "UTC",
     allow_empty: bool = False,
+    separator: str = "",
+    decimal: Literal["auto", ".", ","] = "auto",
+    encoding: str = "",
 ) -> None:
     """Read a table from where it is kept, and record exactly what was read.
 
@@ -25,23 +28,28 @@ def ingest(
     number of rows and the schema.
 
     Args:
-        source: a path or URI (file, s3, gs, http) of a file or a directory of Parquet files; with a
-            revision, a path in the DVC repository here, or REPOSITORY#PATH.
+        source: a path or URI (file, s3, gs, http) of a file, compressed or not, or a directory of Parquet files, of
+            which later ones may have more columns; with a revision, a path in the DVC repository here, or
+            REPOSITORY#PATH.
         data: the table, as Parquet.
         revision: a git revision (commit, tag, branch) of the DVC repository to take the data from;
             empty for the data as it is now.
         format: the source's format; found from its content when auto.
-        timestamps: columns of a CSV source that hold times; without an offset they are meant in UTC.
+        timestamps: columns that hold times, as texts or dates; without an offset they are meant in UTC.
         timestamp: column with each row's time, for an interval; without a zone it is meant in UTC.
         since: only rows from this time on, ISO 8601; empty for all.
         until: only rows before this time; empty for all.
         timezone: IANA name of the zone in which `since` and `until` are meant if they have no offset.
         allow_empty: go on with no rows, for a step that has something to say of that.
+        separator: what separates the values of a CSV source, such as `;`, or `tab`; found from its rows when empty.
+        decimal: what stands before the fraction of a CSV source's numbers; found from its columns when auto.
+        encoding: of a CSV source, such as latin-1 or cp1252; UTF-8, or what the file's mark says, when empty.
     """
     import tempfile
     from pathlib import Path
 
     from turnout import ComponentError
+    from turnout.data.delimited import Dialect
     from turnout.data.digest import content_digest
     from turnout.data.fetching import fetch
     from turnout.data.tables import read_table, within, write_table
@@ -53,10 +61,10 @@ def ingest(
         raise ComponentError("an interval needs a column of times", where="timestamp", hint=hint)
     with tempfile.TemporaryDirectory() as directory:
         fetched = fetch(source, revision, Path(directory))
-        table, found = read_table(fetched.path, format, timestamps)
+        table, found, notes = read_table(fetched.path, format, timestamps, Dialect(separator, decimal, encoding))
         if chosen.bounded:
             table = within(table, timestamp, chosen)
-        if table.empty and not allow_empty:
+        if not len(table) and not allow_empty:
             bounds = f" from {since or 'ever'} to {until or 'now'} in {timezone}" if chosen.bounded else ""
             hint = "look at the source and the interval, or set allow_empty to go on without rows"
             raise ComponentError(f"the dataset has no rows{bounds}", where=source, hint=hint)
@@ -64,4 +72,5 @@ def ingest(
     data.metadata.update(write_table(table, data.path))
     data.metadata.update(chosen.to_metadata())
     data.metadata.update(source=source, source_format=found, revision=fetched.revision, data_digest=digest)
-    print(f"{len(table):,} rows and {table.shape[1]} columns from {source} ({found}, {digest[:19]})")
+    print(f"{len(table):,} rows and {table.num_columns} columns from {source} ({found}, {digest[:19]})")
+    print(*notes, sep="\n", end="\n" if notes else "")

@@ -3,45 +3,84 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from turnout.data.delimited import AS_FOUND, EXACT, Dialect, compression, marked, read_delimited
+from turnout.data.parquet import open_table
 from turnout.data.times import Interval, series_in_utc
+from turnout.data.times import within as rows_within
 from turnout.errors import ComponentError, did_you_mean
 
 Format = Literal["auto", "parquet", "csv"]
 _PARQUET_MAGIC = b"PAR1"
+_INDEX = re.compile(r"__index_level_\d+__")
 _LINEAGE = ("source", "revision", "data_digest", "features_digest", "interval")
 
 
-def read_table(path: Path, form: Format = "auto", timestamps: Iterable[str] = ()) -> tuple[pd.DataFrame, str]:
-    """A table, and the format it was in.
+def read_table(
+    path: Path, form: Format = "auto", timestamps: Iterable[str] = (), dialect: Dialect = AS_FOUND
+) -> tuple[pa.Table, str, list[str]]:
+    """A table, the format it was in, and notes of what was found in it.
 
     Args:
         path: a file, or a directory of Parquet files.
         form: the format; found from the content when `auto`.
-        timestamps: columns of a CSV file that hold times; meant in UTC where they have no offset.
+        timestamps: columns that hold times; meant in UTC where they have no offset.
+        dialect: of a CSV file.
 
     Raises:
         ComponentError: the content is not in that format, or a column holds no times.
     """
     found = form if form != "auto" else detect_format(path)
-    try:
-        if found == "parquet":
-            return pd.read_parquet(path), found
-        table = pd.read_csv(path, compression="infer")
-    except Exception as error:  # pyarrow's and pandas' own
-        raise ComponentError(f"not readable as {found}: {error}", where=path.name, hint="set the format") from error
+    notes: list[str] = []
+    if found == "csv":
+        if path.is_dir():
+            hint = "give one file, or convert them to Parquet, which may be a directory"
+            raise ComponentError("a directory is read as Parquet only", where=path.name, hint=hint)
+        table, notes = read_delimited(path, dialect)
+    else:
+        table = _read_parquet(path, notes)
+    names = table.column_names
     for column in timestamps:
-        require(table, [column], path.name)
-        table[column] = series_in_utc(table[column])
-    return table, found
+        require_among(names, [column], path.name)
+        times = series_in_utc(table[column].to_pandas().rename(column))
+        table = table.set_column(names.index(column), column, pa.array(times, from_pandas=True))
+    return table, found, notes
 
 
-def within(table: pd.DataFrame, timestamp: str, interval: Interval) -> pd.DataFrame:
+def _read_parquet(path: Path, notes: list[str]) -> pa.Table:
+    """All rows; without the index of pandas, where it has no name.
+
+    Whole numbers that pandas, in which the next steps read them, would round are texts.
+    """
+    try:
+        table = open_table(str(path))[0].to_table()
+    except (OSError, pa.ArrowException) as error:
+        raise ComponentError(f"not readable as parquet: {error}", where=path.name, hint="set the format") from error
+    table = table.drop_columns([name for name in table.column_names if _INDEX.fullmatch(name)])
+    for index, field in enumerate(table.schema):
+        column = table[index]
+        if pa.types.is_integer(field.type) and column.null_count and beyond_doubles(column):
+            table = table.set_column(index, field.name, column.cast(pa.string()))
+            notes.append(f"{field.name}: whole numbers beyond 2^53, with missing ones, are kept as texts")
+    return table.replace_schema_metadata(None)
+
+
+def beyond_doubles(whole: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether some whole number is one that a double does not tell from its neighbours."""
+    ends = pc.min_max(whole).as_py()
+    return ends["min"] is not None and max(abs(ends["min"]), abs(ends["max"])) > EXACT
+
+
+def within(table: pa.Table, timestamp: str, interval: Interval) -> pa.Table:
     """The rows of an interval; rows without a time are in none.
 
     Args:
@@ -50,17 +89,11 @@ def within(table: pd.DataFrame, timestamp: str, interval: Interval) -> pd.DataFr
     Raises:
         ComponentError: no such column, or it holds no times.
     """
-    require(table, [timestamp], "data")
-    if not pd.api.types.is_datetime64_any_dtype(table[timestamp]):
+    require_among(table.column_names, [timestamp], "data")
+    if not pa.types.is_timestamp(table.schema.field(timestamp).type):
         raise ComponentError(f"column '{timestamp}' is not a time", where="data", hint="name it in timestamps")
-    times = series_in_utc(table[timestamp])
-    chosen = times.notna()
-    if interval.since:
-        chosen &= times.ge(pd.Timestamp(interval.since))
-    if interval.until:
-        chosen &= times.lt(pd.Timestamp(interval.until))
-    rows: pd.DataFrame = table[chosen]
-    return rows
+    chosen = rows_within(interval, table.schema, timestamp)
+    return table if chosen is None else table.filter(chosen)
 
 
 def detect_format(path: Path) -> str:
@@ -71,15 +104,21 @@ def detect_format(path: Path) -> str:
         start = file.read(4096)
     if start.startswith(_PARQUET_MAGIC):
         return "parquet"
-    if b"\0" in start and path.suffix not in (".gz", ".zip", ".bz2", ".xz", ".zst"):
-        raise ComponentError("neither Parquet nor CSV", where=path.name, hint="convert it to Parquet")
+    if b"\0" in start and not compression(start) and not marked(start):
+        hint = "convert it to Parquet; for text in utf-16 without a mark, give format and encoding"
+        raise ComponentError("neither Parquet nor CSV", where=path.name, hint=hint)
     return "csv"
 
 
-def write_table(table: pd.DataFrame, path: str) -> dict[str, Any]:
+def write_table(table: pd.DataFrame | pa.Table, path: str) -> dict[str, Any]:
     """Write a table as Parquet; what its artifact's metadata says of it."""
-    table.to_parquet(path, index=False)
-    return {"format": "parquet", "rows": len(table), "schema": {name: str(kind) for name, kind in table.dtypes.items()}}
+    if isinstance(table, pa.Table):
+        pq.write_table(table, path)
+        kinds = table.schema.empty_table().to_pandas().dtypes
+    else:
+        table.to_parquet(path, index=False)
+        kinds = table.dtypes
+    return {"format": "parquet", "rows": len(table), "schema": {name: str(kind) for name, kind in kinds.items()}}
 
 
 def lineage(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ HYPERPARAMETERS = {"n_estimators": 300, "learning_rate": 0.05, "colsample_bytree
     tags=["training", "example"],
     max_active_runs=1,
     sections={
-        "Data": ["source", "revision", "timestamps", "suite"],
+        "Data": ["source", "revision", "timestamps", "separator", "decimal", "encoding", "suite"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
         "Test": ["timestamp", "test_fraction", "gap_hours"],
         "Model": ["target", "task", "ignore", "estimator", "hyperparameters", "seed"],
@@ -36,6 +36,9 @@ def training(
     source: str = "data/flights/flights.parquet",
     revision: str = "",
     timestamps: list[str] = [],
+    separator: str = "",
+    decimal: Literal["auto", ".", ","] = "auto",
+    encoding: str = "",
     suite: str = "expectations/flights.json",
     feature_service: str = "flight_delay",
     feature_repository: str = "feature_repo",
@@ -65,7 +68,10 @@ def training(
     Args:
         source: Path or URI of the table; with a revision, its path in the DVC repository.
         revision: Git revision of the DVC repository to train on; empty for the data as it is now.
-        timestamps: Columns of a CSV source that hold times.
+        timestamps: Columns that hold times, as texts or dates.
+        separator: What separates the values of a CSV source, such as ; or tab; found from its rows when empty.
+        decimal: What stands before the fraction of a CSV source's numbers; found from its columns when auto.
+        encoding: Of a CSV source, such as latin-1; UTF-8, or what the file's mark says, when empty.
         suite: Path or URI of the Great Expectations suite the table must pass; empty for none.
         feature_service: Feast feature service to join; empty for none.
         feature_repository: Path of the Feast repository.
@@ -86,7 +92,14 @@ def training(
         registered_model: Name in the MLflow registry.
         experiment: MLflow experiment to log to.
     """
-    ingested = ingest(source=source, revision=revision, timestamps=timestamps)
+    ingested = ingest(
+        source=source,
+        revision=revision,
+        timestamps=timestamps,
+        separator=separator,
+        decimal=decimal,
+        encoding=encoding,
+    )
     validated = validate(data=ingested.outputs["data"], suite=suite)
     featurised = featurise(
         entities=ingested.outputs["data"],
