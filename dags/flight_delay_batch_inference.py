@@ -12,7 +12,8 @@ with DAG(
     doc_md=(
         "Predict the rows of a data interval with the champion, and publish them as a table.\n"
         "A run that starts again, or a backfill of an interval that was done before, replaces the interval's days in the\n"
-        "table and nothing else. The defaults predict the flights of a day, late or not."
+        "table and nothing else. The defaults predict the flights of a day, late or not. Other parameters predict any other\n"
+        "table; one without times is predicted whole."
     ),
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     catchup=False,
@@ -24,7 +25,7 @@ with DAG(
             type=["null", "string"],
             format="date-time",
             section="Data",
-            description="Start of the interval, a midnight in the time zone; the schedule's when empty.",
+            description="Start of the interval, a midnight in the time zone; the schedule's when empty. Not needed without times.",
         ),
         "until": Param(
             None,
@@ -45,6 +46,32 @@ with DAG(
             section="Data",
             description="Git revision of the DVC repository; empty for the data as it is now.",
         ),
+        "timestamps": Param(
+            [],
+            type=["null", "array"],
+            items={"type": "string"},
+            section="Files",
+            description="Columns that hold times, as texts or dates.",
+        ),
+        "separator": Param(
+            "",
+            type=["null", "string"],
+            section="Files",
+            description="What separates the values of a CSV source, such as ; or tab; found from its rows when empty.",
+        ),
+        "decimal": Param(
+            "auto",
+            type="string",
+            enum=["auto", ".", ","],
+            section="Files",
+            description="What stands before the fraction of a CSV source's numbers; found from its columns when auto.",
+        ),
+        "encoding": Param(
+            "",
+            type=["null", "string"],
+            section="Files",
+            description="Of a CSV source, such as latin-1; UTF-8, or what the file's mark says, when empty.",
+        ),
         "suite": Param(
             "expectations/flights_to_predict.json",
             type=["null", "string"],
@@ -55,7 +82,7 @@ with DAG(
             "event_timestamp",
             type=["null", "string"],
             section="Data",
-            description="Column with each row's time.",
+            description="Column with each row's time; empty for a table without times.",
         ),
         "timezone": Param(
             "UTC",
@@ -113,12 +140,25 @@ with DAG(
             section="Output",
             description="Path or URI of the table of predictions.",
         ),
+        "without_time": Param(
+            "replace",
+            type="string",
+            enum=["replace", "snapshot"],
+            section="Output",
+            description="What the predictions of a table without times replace; all, or the snapshot of the same day.",
+        ),
         "keys": Param(
             ["flight_id"],
             type=["null", "array"],
             items={"type": "string"},
             section="Output",
             description="Columns to pass on to the predictions.",
+        ),
+        "prefix": Param(
+            "",
+            type=["null", "string"],
+            section="Output",
+            description="Before the names of the columns that are added; needed when a key has such a name.",
         ),
         "quarantine": Param(
             "",
@@ -156,17 +196,21 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:90a8fb9c9976467384ac01a83074f21b8f32ac5ce4e71ce6128830fef1614720",
+        "spec_digest": "sha256:70a54291b450a0b72a04de10ce78c43d9928cb22e74a09b914696380182935d8",
     },
 ) as dag:
     ingest = Step(
         task_id="ingest",
         doc_md="Read a table from where it is kept, and record exactly what was read.",
         inputs={
+            "decimal": dag.param("decimal"),
+            "encoding": dag.param("encoding"),
             "revision": dag.param("revision"),
+            "separator": dag.param("separator"),
             "since": dag.param("since"),
             "source": dag.param("source"),
             "timestamp": dag.param("timestamp"),
+            "timestamps": dag.param("timestamps"),
             "timezone": dag.param("timezone"),
             "until": dag.param("until"),
         },
@@ -219,6 +263,7 @@ with DAG(
             "keys": dag.param("keys"),
             "master": dag.param("master"),
             "model": pin_model.output["model"],
+            "prefix": dag.param("prefix"),
             "quarantine": dag.param("quarantine"),
             "quarantine_limit": dag.param("quarantine_limit"),
             "since": dag.param("since"),
@@ -227,6 +272,7 @@ with DAG(
             "timestamp": dag.param("timestamp"),
             "timezone": dag.param("timezone"),
             "until": dag.param("until"),
+            "without_time": dag.param("without_time"),
             "data": featurise.output["features"],
         },
         retries=2,

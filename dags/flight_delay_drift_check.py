@@ -24,7 +24,7 @@ with DAG(
             type=["null", "string"],
             format="date-time",
             section="Data",
-            description="Start of the interval, a midnight in the time zone; the schedule's when empty.",
+            description="Start of the interval, a midnight in the time zone; the schedule's when empty. Not needed without times.",
         ),
         "until": Param(
             None,
@@ -39,11 +39,37 @@ with DAG(
             section="Data",
             description="Path or URI of the table with the rows.",
         ),
+        "timestamps": Param(
+            [],
+            type=["null", "array"],
+            items={"type": "string"},
+            section="Files",
+            description="Columns that hold times, as texts or dates.",
+        ),
+        "separator": Param(
+            "",
+            type=["null", "string"],
+            section="Files",
+            description="What separates the values of a CSV source, such as ; or tab; found from its rows when empty.",
+        ),
+        "decimal": Param(
+            "auto",
+            type="string",
+            enum=["auto", ".", ","],
+            section="Files",
+            description="What stands before the fraction of a CSV source's numbers; found from its columns when auto.",
+        ),
+        "encoding": Param(
+            "",
+            type=["null", "string"],
+            section="Files",
+            description="Of a CSV source, such as latin-1; UTF-8, or what the file's mark says, when empty.",
+        ),
         "timestamp": Param(
             "event_timestamp",
             type=["null", "string"],
             section="Data",
-            description="Column with each row's time.",
+            description="Column with each row's time; empty for a table without times, which is compared whole.",
         ),
         "timezone": Param(
             "UTC",
@@ -61,8 +87,14 @@ with DAG(
         "predictions": Param(
             "",
             type=["null", "string"],
-            section="Data",
+            section="Predictions",
             description="Path or URI of the table of predictions; empty to leave them alone.",
+        ),
+        "prefix": Param(
+            "",
+            type=["null", "string"],
+            section="Predictions",
+            description="Of the names of the columns that were added there.",
         ),
         "ignore": Param(
             [],
@@ -254,6 +286,12 @@ with DAG(
             section="Training",
             description="Columns by whose values the score is shown.",
         ),
+        "experiment": Param(
+            "flight-delay",
+            type=["null", "string"],
+            section="Training",
+            description="MLflow experiment to log to.",
+        ),
         "cool_down_days": Param(
             7.0,
             type="number",
@@ -264,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:47af3ed5a624b7c8c9b813a686aeacde9e4acce2f5b6e82a6ffc165852cc51b8",
+        "spec_digest": "sha256:e4c9ce7a22ecdcd17aa413ee00b26e59ca85fdebe6ac62132a61f8141bfd0c4b",
     },
 ) as dag:
     ingest = Step(
@@ -272,9 +310,13 @@ with DAG(
         doc_md="Read a table from where it is kept, and record exactly what was read.",
         inputs={
             "allow_empty": True,
+            "decimal": dag.param("decimal"),
+            "encoding": dag.param("encoding"),
+            "separator": dag.param("separator"),
             "since": dag.param("since"),
             "source": dag.param("source"),
             "timestamp": dag.param("timestamp"),
+            "timestamps": dag.param("timestamps"),
             "timezone": dag.param("timezone"),
             "until": dag.param("until"),
         },
@@ -315,6 +357,7 @@ with DAG(
             "model": pin_model.output["model"],
             "null_limit": dag.param("null_limit"),
             "predictions": dag.param("predictions"),
+            "prefix": dag.param("prefix"),
             "prometheus": dag.param("prometheus"),
             "rate": dag.param("rate"),
             "since": dag.param("since"),
@@ -377,7 +420,13 @@ with DAG(
                 train_again_cooled_flight_delay_training_ingest = Step(
                     task_id="ingest",
                     doc_md="Read a table from where it is kept, and record exactly what was read.",
-                    inputs={"source": dag.param("training_source")},
+                    inputs={
+                        "decimal": dag.param("decimal"),
+                        "encoding": dag.param("encoding"),
+                        "separator": dag.param("separator"),
+                        "source": dag.param("training_source"),
+                        "timestamps": dag.param("timestamps"),
+                    },
                 )
                 validate = Step(
                     task_id="validate",
@@ -412,7 +461,7 @@ with DAG(
                     doc_md="Fit an estimator on a table and log it to MLflow, preprocessing included.",
                     inputs={
                         "estimator": dag.param("estimator"),
-                        "experiment": "flight-delay",
+                        "experiment": dag.param("experiment"),
                         "hyperparameters": dag.param("hyperparameters"),
                         "ignore": dag.param("not_learned"),
                         "target": dag.param("target"),

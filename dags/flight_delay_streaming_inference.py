@@ -69,11 +69,17 @@ with DAG(
             section="Output",
             description="Columns to pass on to the predictions.",
         ),
+        "prefix": Param(
+            "",
+            type=["null", "string"],
+            section="Output",
+            description="Before the names of the columns that are added; needed when a key has such a name.",
+        ),
         "timestamp": Param(
             "event_timestamp",
             type=["null", "string"],
             section="Output",
-            description="Column with each row's time.",
+            description="Column with each row's time; empty when the rows have none.",
         ),
         "timezone": Param(
             "UTC",
@@ -115,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:7ff44d30704d858032aa726c41f5a4a68db41437c80fc3af3038a0de240b7f36",
+        "spec_digest": "sha256:8775c2029897c6ecbc8a723603868a76479e9ceb86ebb32c0eb9f072d2e6d907",
     },
 ) as dag:
     pin_model = Step(
@@ -137,6 +143,7 @@ with DAG(
             "minutes": dag.param("minutes"),
             "model": pin_model.output["model"],
             "options": dag.param("options"),
+            "prefix": dag.param("prefix"),
             "quarantine": dag.param("quarantine"),
             "source": dag.param("source"),
             "spark_conf": dag.param("spark_conf"),

@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:a8b2b1079c0e2cd1944ebedce7dc657af353a4f6fe7c657b662b212cc53895fa",
+        "spec_digest": "sha256:bd0ca0902ab03849ac7b4c31d87108dfe56ff4774eb460c60edc8e346452a997",
     },
 ) as dag:
     ingest = Step(

@@ -69,7 +69,7 @@ def slow_model(table: pd.DataFrame) -> None:
 class Ran:
     """What a call of the component gave."""
 
-    def __init__(self, directory: Path, rows: pd.DataFrame | Path, **parameters: Any):
+    def __init__(self, directory: Path, rows: pd.DataFrame | Path, metadata: dict[str, Any] = {}, **parameters: Any):
         if isinstance(rows, pd.DataFrame):
             rows.to_parquet(directory / "in.parquet", index=False, row_group_size=500)
         source = rows if isinstance(rows, Path) else directory / "in.parquet"
@@ -84,7 +84,7 @@ class Ran:
             "table": str(directory / "out"),
         }
         self.result = predict.python_func(
-            data=Dataset(name="data", uri=str(source)),
+            data=Dataset(name="data", uri=str(source), metadata=metadata),
             predictions=self.artifact,
             metrics=self.metrics,
             **given | parameters,

@@ -13,7 +13,7 @@ def ingest(
     revision: str = "",
     format: Literal["auto", "parquet", "csv"] = "auto",
     timestamps: list[str] = [],
-    timestamp: str = "",
+    timestamp: str = "event_timestamp",
     since: str = "",
     until: str = "",
     timezone: str = "UTC",
@@ -36,7 +36,8 @@ def ingest(
             empty for the data as it is now.
         format: the source's format; found from its content when auto.
         timestamps: columns that hold times, as texts or dates; without an offset they are meant in UTC.
-        timestamp: column with each row's time, for an interval; without a zone it is meant in UTC.
+        timestamp: column with each row's time, for an interval; without a zone it is meant in UTC. Empty for a table
+            without times, whose rows all belong to any interval.
         since: only rows from this time on, ISO 8601; empty for all.
         until: only rows before this time; empty for all.
         timezone: IANA name of the zone in which `since` and `until` are meant if they have no offset.
@@ -53,12 +54,12 @@ def ingest(
     from turnout.data.digest import content_digest
     from turnout.data.fetching import fetch
     from turnout.data.tables import read_table, within, write_table
-    from turnout.data.times import interval
+    from turnout.data.times import ALWAYS, interval
 
     chosen = interval(since, until, timezone)
     if chosen.bounded and not timestamp:
-        hint = "name the column with each row's time"
-        raise ComponentError("an interval needs a column of times", where="timestamp", hint=hint)
+        print(f"the table has no times: all rows are read, whatever the interval ({chosen})")
+        chosen = ALWAYS
     with tempfile.TemporaryDirectory() as directory:
         fetched = fetch(source, revision, Path(directory))
         table, found, notes = read_table(fetched.path, format, timestamps, Dialect(separator, decimal, encoding))

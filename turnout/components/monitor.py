@@ -36,6 +36,7 @@ def monitor(
     reference: str = "",
     ignore: list[str] = [],
     predictions: str = "",
+    prefix: str = "",
     since: str = "",
     until: str = "",
     timezone: str = "UTC",
@@ -76,8 +77,10 @@ def monitor(
         reference: path or URI of Parquet to compare with, in the place of a model.
         ignore: columns of the reference not to compare.
         predictions: path or URI of a table of predictions, as `predict` writes it; those of the interval are compared
-            with the model's predictions of rows that it had not seen.
-        since: start of the interval, ISO 8601; needed with `predictions`, as a midnight in `timezone`.
+            with the model's predictions of rows that it had not seen. Without `timestamp` and an interval, those of its
+            last day.
+        prefix: that `predict` put before the names of its columns.
+        since: start of the interval, ISO 8601; needed with `predictions` and `timestamp`, as a midnight in `timezone`.
         until: its end, which is not part of it.
         timezone: IANA name of the zone whose days the predictions are kept by and the rows' days are counted in, and in
             which `since` and `until` are meant if they have no offset.
@@ -120,12 +123,14 @@ def monitor(
     )  # fmt: skip
     require_questions(model, reference, settings)
     chosen = interval(since, until, timezone)
-    dates = days(chosen, timezone) if predictions else ()
+    dates = days(chosen, timezone) if predictions and (timestamp or chosen.bounded) else ()
     known = find_reference(model, reference, timestamp, required).without(ignore)
     predicted = None
     if predictions:
-        columns = [name for name in ("prediction", "probability") if name in known.profile.columns]
-        predicted = count(table.read(predictions, dates, columns), known.profile)
+        columns = {own: prefix + name for own, name in known.predicted.items() if own in known.profile.columns}
+        if columns:
+            rows_predicted = table.read(predictions, dates or table.last_date(predictions), list(columns.values()))
+            predicted = count(rows_predicted.rename_columns(list(columns)), known.profile)
     with current(data.path, engine, master, spark_conf) as rows:
         comparison, counts = check(known, rows, settings, predicted, chosen.until)
     judgement = judge(comparison, rate, null_limit, least_rows)

@@ -31,6 +31,7 @@ def predict_stream(
     timestamp: str = "event_timestamp",
     timezone: str = "UTC",
     keys: list[str] = [],
+    prefix: str = "",
     quarantine: str = "",
     minutes: Annotated[float, Ge(0)] = 0.0,
     interval: str = "10 seconds",
@@ -53,9 +54,11 @@ def predict_stream(
         options: Spark's own for the source, such as `kafka.bootstrap.servers` or `maxFilesPerTrigger`.
         columns: for Kafka: Spark's types of the columns that the model does not take, such as
             `{"event_timestamp": "timestamp"}`.
-        timestamp: column with each row's time; without a zone it is meant in UTC.
+        timestamp: column with each row's time; without a zone it is meant in UTC. Empty when the rows have none: their
+            day is the one on which they are predicted.
         timezone: IANA name of the zone whose days the table is partitioned by.
         keys: columns to pass on, such as an identifier.
+        prefix: before the names of the columns that are added, where columns that are passed on have such a name.
         quarantine: path or URI of a table for rows that cannot be predicted, with reasons; empty to fail for one.
         minutes: how long to go on taking what comes; 0 to end when nothing is left.
         interval: how often to look for rows, while it goes on.
@@ -78,7 +81,7 @@ def predict_stream(
     time_zone(timezone)
     version = look_up(model)
     with open_job(
-        version, table=table, quarantine=quarantine, keys=keys, timestamp=timestamp, timezone=timezone
+        version, table=table, quarantine=quarantine, keys=keys, timestamp=timestamp, timezone=timezone, prefix=prefix
     ) as job:
         place = job.table
         with session(master, {"spark.sql.session.timeZone": "UTC"} | spark_conf) as spark:

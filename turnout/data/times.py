@@ -54,7 +54,7 @@ class Interval:
 
     def __str__(self) -> str:
         start, end = (_text(bound) if bound else "" for bound in (self.since, self.until))
-        return " ".join(part for part in (start and f"from {start}", end and f"until {end}") if part)
+        return " ".join(part for part in (start and f"from {start}", end and f"until {end}") if part) or "all of time"
 
 
 ALWAYS = Interval()
@@ -115,6 +115,19 @@ def interval(since: str, until: str, timezone: str) -> Interval:
     return Interval(start, end)
 
 
+def day(text: str, timezone: str, where: str = "") -> str:
+    """The day, `YYYY-MM-DD`, in a time zone, of a time as a person writes it; today when it is empty.
+
+    Args:
+        text, timezone, where: as for `moment`.
+
+    Raises:
+        ComponentError: it is no time, or there is no such zone.
+    """
+    at = moment(text, timezone, where) if text else datetime.datetime.now(time_zone(timezone))
+    return at.date().isoformat()
+
+
 def days(chosen: Interval, timezone: str) -> tuple[str, ...]:
     """The days of an interval, `YYYY-MM-DD`, in a time zone; a day that the zone skipped is none.
 
@@ -126,7 +139,10 @@ def days(chosen: Interval, timezone: str) -> tuple[str, ...]:
     if chosen.since is None or chosen.until is None:
         missing = [name for name in ("since", "until") if getattr(chosen, name) is None]
         what = f"the days of an interval are needed, and {' and '.join(missing)} is empty"
-        hint = f"give both since and until: midnights in {timezone}, such as 2024-01-01 and 2024-01-02"
+        hint = (
+            f"give both since and until: midnights in {timezone}, such as 2024-01-01 and 2024-01-02; "
+            "or an empty timestamp to take the whole table"
+        )
         raise ComponentError(what, where=", ".join(missing), hint=hint)
     start, end = chosen.since.astimezone(zone), chosen.until.astimezone(zone)
     for name, bound in (("since", start), ("until", end)):

@@ -64,12 +64,14 @@ def choose_engine(asked: str, master: str, data: str) -> tuple[str, str]:
     return ("spark" if size >= CLUSTER_BYTES else "arrow"), reason
 
 
-def predict(data: str, job: Job, dates: Sequence[str], engine: Engine, quarantine_limit: float = 0.01) -> Predicted:
+def predict(
+    data: str, job: Job, dates: Sequence[str] | None, engine: Engine, quarantine_limit: float = 0.01
+) -> Predicted:
     """Score the rows of the job's interval, and make them the content of its dates in the table.
 
     Args:
         data: path or URI of a Parquet file, or of a directory of them.
-        dates: the days of the interval.
+        dates: the days of the interval; None to replace whatever the table has.
         quarantine_limit: share of the rows that may fail, where the job has a quarantine.
 
     Raises:
@@ -77,15 +79,14 @@ def predict(data: str, job: Job, dates: Sequence[str], engine: Engine, quarantin
     """
     dataset, prefix = open_table(data)
     scorer = load_scorer(job.model_directory)
-    extra = check_columns(dataset.schema, scorer.columns, [*job.keys, job.timestamp])
-    kind = dataset.schema.field(job.timestamp).type
-    if not pa.types.is_timestamp(kind):
+    extra = check_columns(dataset.schema, scorer.columns, job.passed)
+    if job.timestamp and not pa.types.is_timestamp(kind := dataset.schema.field(job.timestamp).type):
         hint = "give it Arrow's type timestamp; ingest does so for the columns named in timestamps"
         raise ComponentError(f"the column of times is {kind}", where=f"data.{job.timestamp}", hint=hint)
     schemas = output_schemas(job, dataset.schema, scorer)
     tables = [(job.table, schemas[0]), *([(job.quarantine, schemas[1])] if job.quarantine else [])]
     prepared = {uri: table.prepare(uri, schema) for uri, schema in tables}
-    if timeless := dataset.count_rows(filter=pc.field(job.timestamp).is_null()):
+    if job.timestamp and (timeless := dataset.count_rows(filter=pc.field(job.timestamp).is_null())):
         hint = "remove these rows, or give them a time: they belong to no interval"
         raise ComponentError(f"{timeless:,} rows have no time", where=f"data.{job.timestamp}", hint=hint)
     chosen = within(job.interval, dataset.schema, job.timestamp)
@@ -108,7 +109,8 @@ def predict(data: str, job: Job, dates: Sequence[str], engine: Engine, quarantin
                 where=data,
                 hint=f"the first reason is: {_first_reason(job, parts)}",
             )
-        if strangers := {part.date for part in parts} - set(dates):
+        written = {part.date for part in parts}
+        if dates is not None and (strangers := written - set(dates)):
             what = f"rows of {min(strangers)} in the interval {dates[0]} to {dates[-1]}"
             hint = f"clocks of {job.timezone} go back over midnight there; predict these two days in one interval"
             raise ComponentError(what, where=data, hint=hint)
@@ -121,7 +123,8 @@ def predict(data: str, job: Job, dates: Sequence[str], engine: Engine, quarantin
         for uri in reversed(prepared)  # the predictions last: they tell that all is there
     }
     outside = dataset.count_rows() - rows
-    return Predicted(rows, counts[job.table], quarantined, outside, versions[job.table], tuple(dates), tuple(extra))
+    replaced = tuple(sorted(written) if dates is None else dates)
+    return Predicted(rows, counts[job.table], quarantined, outside, versions[job.table], replaced, tuple(extra))
 
 
 def _first_reason(job: Job, parts: Sequence[Part]) -> str:
@@ -129,5 +132,6 @@ def _first_reason(job: Job, parts: Sequence[Part]) -> str:
     from upath import UPath
 
     part = next(part for part in parts if part.table == job.quarantine)
+    reason = f"{job.prefix}reason"
     with UPath(part.table, part.path).open("rb") as file:
-        return str(pq.ParquetFile(file).read_row_group(0, ["reason"])["reason"][0].as_py())
+        return str(pq.ParquetFile(file).read_row_group(0, [reason])[reason][0].as_py())

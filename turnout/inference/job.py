@@ -47,11 +47,13 @@ class Job:
         model_directory: the model's files, on the worker's machine.
         table, quarantine: URIs of the tables for predictions, and for rows that failed; no quarantine when empty.
         keys: columns that are passed on, such as an identifier.
-        timestamp: column with each row's time; without a zone it is meant in UTC.
+        timestamp: column with each row's time; without a zone it is meant in UTC. Empty when the rows have none.
         timezone: IANA name of the zone whose days the table is partitioned by.
         run_id: of the run that predicts.
         predicted_at: ISO 8601 in UTC.
         interval: whose rows are scored; all rows if it has no bounds.
+        date: the day of rows that have no times; the one on which they are predicted when empty.
+        prefix: before the name of each column that is no column of the input.
     """
 
     model: ModelVersion
@@ -64,6 +66,14 @@ class Job:
     run_id: str
     predicted_at: str
     interval: Interval = ALWAYS
+    date: str = ""
+    prefix: str = ""
+
+    @property
+    def passed(self) -> list[str]:
+        """The columns that are passed on, each once; the time is the last."""
+        names = dict.fromkeys(name for name in self.keys if name != self.timestamp)
+        return [*names, *([self.timestamp] if self.timestamp else [])]
 
 
 def absolute(place: str) -> str:
@@ -82,13 +92,15 @@ def open_job(
     timestamp: str,
     timezone: str,
     interval: Interval = ALWAYS,
+    date: str = "",
+    prefix: str = "",
 ) -> Iterator[Job]:
     """A job of this run, from now, with the model's files on this machine for as long as it is open.
 
     Args:
         table, quarantine: paths or URIs of the tables for predictions, and for rows that failed; no quarantine when
             empty.
-        keys, timestamp, timezone, interval: as in `Job`.
+        keys, timestamp, timezone, interval, date, prefix: as in `Job`.
 
     Raises:
         ComponentError: the model's files cannot be had.
@@ -105,16 +117,24 @@ def open_job(
             run_id=os.environ.get("TURNOUT_RUN_ID", ""),
             predicted_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             interval=interval,
+            date=date,
+            prefix=prefix,
         )
 
 
 def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> Schemas:
-    """The columns of the predictions and of the quarantine: those passed on, those predicted, those that tell why."""
-    passed = [pa.field(name, _plain_type(schema.field(name).type)) for name in job.keys]
-    passed.append(pa.field(job.timestamp, pa.timestamp("us", "UTC")))
+    """The columns of the predictions and of the quarantine: those passed on, those predicted, those that tell why.
+
+    Raises:
+        ComponentError: a column that is passed on has the name of another, or the model does not work.
+    """
+    time = pa.timestamp("us", "UTC")
+    passed = [
+        pa.field(name, time if name == job.timestamp else _plain_type(schema.field(name).type)) for name in job.passed
+    ]
     run_fields = [
         pa.field(name, pa.string()) for name in ("model", "model_version", "run_id")
-    ] + [pa.field("predicted_at", pa.timestamp("us", "UTC")), pa.field(DATE, pa.date32())]  # fmt: skip
+    ] + [pa.field("predicted_at", time), pa.field(DATE, pa.date32())]  # fmt: skip
     empty = pa.RecordBatch.from_arrays(
         [pa.array([_any(column.kind)], column.arrow) for column in scorer.columns], names=scorer.names
     )
@@ -124,9 +144,19 @@ def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> Schemas:
         what = f"the model fails on a row of zeros and blanks: {error}"
         hint = "try model.predict on such a row where it was trained; it tells the types of the predictions"
         raise ComponentError(what, where=job.model.uri, hint=hint) from error
-    return pa.schema([*passed, *predicted, *run_fields]), pa.schema(
-        [*passed, pa.field("reason", pa.string()), *run_fields]
-    )
+    added = [[*predicted, *run_fields], [pa.field("reason", pa.string()), *run_fields]]
+    named = [[field.with_name(job.prefix + field.name) for field in fields] for fields in added]
+    _check_names(job, {field.name: None for fields in named for field in fields})
+    return pa.schema([*passed, *named[0]]), pa.schema([*passed, *named[1]])
+
+
+def _check_names(job: Job, added: Iterable[str]) -> None:
+    """Raise ComponentError unless columns that are passed on, and those that are added, have names of their own."""
+    reserved = {name.lower(): name for name in added}  # Delta takes names that differ by case for the same
+    if clashing := [name for name in job.passed if name.lower() in reserved]:
+        hint = "set a prefix for the columns that are added, such as prefix=scored_; or pass on other columns"
+        what = f"columns that are passed on are named as those that predict adds: {', '.join(clashing)}"
+        raise ComponentError(what, where="keys, timestamp", available=list(reserved.values()), hint=hint)
 
 
 @functools.lru_cache(maxsize=1)
@@ -153,7 +183,7 @@ def score_piece(job: Job, schemas: Schemas, piece: Piece) -> list[Part]:
 
 def columns_read(job: Job, scorer: Scorer) -> list[str]:
     """The columns of the input that are needed, each once."""
-    return list(dict.fromkeys([*scorer.names, *job.keys, job.timestamp]))
+    return list(dict.fromkeys([*scorer.names, *job.passed]))
 
 
 def score_batches(job: Job, batches: Iterable[pa.RecordBatch], schemas: Schemas, where: str) -> list[Part]:
@@ -193,7 +223,7 @@ def _score(scorer: Scorer, batch: pa.RecordBatch, timestamp: str) -> tuple[dict[
     """Predictions for the rows that have one, and the index and reason of each that has none."""
     found: list[dict[str, pa.Array]] = []
     failures: Failures = []
-    if batch[timestamp].null_count:  # in a stream; an interval's rows have a time
+    if timestamp and batch[timestamp].null_count:  # in a stream; an interval's rows have a time
         timed = pc.is_valid(batch[timestamp])
         places = pc.indices_nonzero(timed).to_pylist()
         found_here, failed = _score(scorer, batch.filter(timed), timestamp)
@@ -243,7 +273,7 @@ def _lacking(predicted: dict[str, pa.Array]) -> pa.Array | None:
 
 def _why(job: Job, batch: pa.RecordBatch, failures: Failures) -> str:
     index, reason = failures[0]
-    row = {name: batch[name][index].as_py() for name in [*job.keys, job.timestamp]}
+    row = {name: batch[name][index].as_py() for name in job.passed}
     return f"{len(failures)} rows cannot be predicted, the first is {row}: {reason}"
 
 
@@ -280,42 +310,51 @@ class _Writer:
         if not count:
             return
         job = self.job
-        times = array_in_utc(rows[job.timestamp])
         run_values = {"model": job.model.name, "model_version": job.model.version, "run_id": job.run_id}
-        arrays: dict[str, pa.Array] = {name: rows[name] for name in job.keys}
-        arrays[job.timestamp] = times
-        arrays |= more
+        run_values = {job.prefix + name: value for name, value in run_values.items()}
+        arrays: dict[str, pa.Array] = {name: rows[name] for name in job.passed}
+        arrays |= {job.prefix + name: array for name, array in more.items()}
         same = pa.repeat(pa.scalar(0, pa.int32()), count)
         arrays |= {name: pa.DictionaryArray.from_arrays(same, [value]) for name, value in run_values.items()}
-        arrays["predicted_at"] = pa.repeat(pa.scalar(job.predicted_at).cast(pa.timestamp("us", "UTC")), count)
-        names = [name for name in schema.names if name != DATE]
+        predicted_at = pa.repeat(pa.scalar(job.predicted_at).cast(pa.timestamp("us", "UTC")), count)
+        arrays[job.prefix + "predicted_at"] = predicted_at
+        if job.timestamp:
+            arrays[job.timestamp] = array_in_utc(rows[job.timestamp])
+        names = [name for name in schema.names if name != job.prefix + DATE]
         kinds = [arrays[name].type if name in run_values else schema.field(name).type for name in names]
         written = pa.schema(zip(names, kinds, strict=True))
         batch = pa.RecordBatch.from_arrays(
             [arrays[name].cast(kind) for name, kind in zip(names, kinds, strict=True)], schema=written
         )
-        known = pc.coalesce(times, arrays["predicted_at"])  # in the quarantine there may be rows without a time
+        if job.date:
+            self._add((table, job.date), batch)
+            return
+        # In the quarantine there may be rows without a time.
+        known = pc.coalesce(arrays[job.timestamp], predicted_at) if job.timestamp else predicted_at
         dates = pc.local_timestamp(known.cast(pa.timestamp("us", job.timezone))).cast(pa.date32())
         for date in pc.unique(dates):
             chosen = pc.equal(dates, date)
             part = batch if pc.all(chosen).as_py() else batch.filter(chosen)
-            key = (table, date.as_py().isoformat())
-            self._writer(key, written).write_batch(part)
-            self.rows[key] = self.rows.get(key, 0) + part.num_rows
+            self._add((table, date.as_py().isoformat()), part)
+
+    def _add(self, key: tuple[str, str], rows: pa.RecordBatch) -> None:
+        self._writer(key, rows.schema).write_batch(rows)
+        self.rows[key] = self.rows.get(key, 0) + rows.num_rows
 
     def _writer(self, key: tuple[str, str], schema: pa.Schema) -> pq.ParquetWriter:
         if key not in self.open:
             table, date = key
-            path = f"{DATE}={date}/part-{uuid.uuid4().hex}.parquet"
+            path = f"{self.job.prefix}{DATE}={date}/part-{uuid.uuid4().hex}.parquet"
             target = UPath(table, path)
             if target.protocol in ("", "file", "local"):
                 target.parent.mkdir(parents=True, exist_ok=True)
             file = target.open("wb")
             # Identifiers and probabilities hardly repeat: to look for it takes longer than all the rest.
             repeated = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+            repeated.append(f"{self.job.prefix}predicted_at")
             writer = pq.ParquetWriter(
-                file, schema, compression="zstd", compression_level=1, use_dictionary=[*repeated, "predicted_at"],
-                write_statistics=[self.job.timestamp], store_schema=False,
+                file, schema, compression="zstd", compression_level=1, use_dictionary=repeated,
+                write_statistics=[self.job.timestamp] if self.job.timestamp else False, store_schema=False,
             )  # fmt: skip
             self.open[key] = (path, file, writer)
         return self.open[key][2]

@@ -150,7 +150,9 @@ def from_messages(found: Any, scorer: Scorer, columns: Mapping[str, str]) -> Any
     fields = {column.name: _SPARK_TYPES.get(column.kind, column.kind) for column in scorer.columns} | dict(columns)
     ddl = ", ".join(f"`{name}` {kind}" for name, kind in fields.items())
     parsed = functions.from_json(functions.col("value").cast("string"), ddl)
-    return found.select(parsed.alias("row"), *_OF_KAFKA).select("row.*", *_OF_KAFKA)
+    taken = {name.lower() for name in fields}  # a message's own column is meant before Kafka's of that name
+    others = [name for name in _OF_KAFKA if name not in taken]
+    return found.select(parsed.alias("row"), *others).select("row.*", *others)
 
 
 def score_rows(session: Any, batch: Any, job: Job, schemas: Schemas) -> tuple[int, list[Part]]:
@@ -222,8 +224,8 @@ def _add(batch: Batch | None, job: Job, stream_id: str, number: int, result: Str
         return
     scorer = load_scorer(job.model_directory)
     for schema in batch.schemas:
-        check_columns(schema, scorer.columns, [*job.keys, job.timestamp])
-        if not pa.types.is_timestamp(kind := schema.field(job.timestamp).type):
+        check_columns(schema, scorer.columns, job.passed)
+        if job.timestamp and not pa.types.is_timestamp(kind := schema.field(job.timestamp).type):
             hint = "give it Arrow's type timestamp; for Kafka, name its type in columns"
             raise ComponentError(f"the column of times is {kind}", where=f"stream.{job.timestamp}", hint=hint)
     schemas = output_schemas(job, batch.schemas[0], scorer)

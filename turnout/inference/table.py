@@ -18,7 +18,9 @@ import pyarrow as pa
 from turnout.errors import ComponentError
 
 DATE = "date"
-"""The column that the table is partitioned by: the day of the row's time."""
+"""The column that the table is partitioned by: the day of the row's time; behind the prefix of its columns' names."""
+
+_ALL = ("*",)
 
 RETRIES = 1_000
 """How often a commit is tried again because runs of other dates were faster; a backfill has many that end at once."""
@@ -48,7 +50,7 @@ def prepare(table: str, schema: pa.Schema) -> Any:
 
     Args:
         table: path or URI.
-        schema: of the rows, with the date.
+        schema: of the rows; the date, by which the table is partitioned, is the last.
 
     Raises:
         ComponentError: it has other columns, or cannot be written.
@@ -61,6 +63,10 @@ def prepare(table: str, schema: pa.Schema) -> Any:
     except (DeltaError, OSError) as error:
         hint = "give the path or URI of a Delta table, or of a new directory; check the credentials in the environment"
         raise ComponentError(f"the table cannot be opened: {error}", where=table, hint=hint) from error
+    if found.metadata().partition_columns != schema.names[-1:]:
+        by, hint = ", ".join(found.metadata().partition_columns) or "nothing", "write to another table"
+        what = f"the table is partitioned by {by}, and not by {schema.names[-1]}"
+        raise ComponentError(what, where=table, hint=hint)
     if _plain(existing) != _plain(schema):
         raise ComponentError(
             "the table has other columns than this model's predictions",
@@ -82,14 +88,14 @@ def _opened(table: str, schema: pa.Schema) -> Any:
     once = CommitProperties(max_commit_retries=0)
     fields = Schema.from_arrow(schema)
     try:
-        return DeltaTable.create(table, fields, mode="ignore", partition_by=[DATE], commit_properties=once)
+        return DeltaTable.create(table, fields, mode="ignore", partition_by=[schema.names[-1]], commit_properties=once)
     except DeltaError:
         if DeltaTable.is_deltatable(table):
             return DeltaTable(table)
         raise
 
 
-def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], properties: Mapping[str, str]) -> int:
+def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str] | None, properties: Mapping[str, str]) -> int:
     """Make files the content of the table's partitions of some dates, at once; the table's new version.
 
     Each date is held by a transaction id: of two runs of one date that began from the same version, the later fails,
@@ -98,14 +104,15 @@ def replace(prepared: Any, parts: Iterable[Part], dates: Sequence[str], properti
     Args:
         prepared: the table as `prepare` gave it, before the work began.
         parts: files under the table's directory.
-        dates: whose partitions are replaced; one without files becomes empty.
+        dates: whose partitions are replaced; one without files becomes empty. None for all that the table has.
         properties: kept with the commit, for who asks the table's history.
 
     Raises:
         ComponentError: somebody replaced the same dates meanwhile, or the table cannot be written.
     """
-    holds = {f"{DATE}={date}": int(prepared.version()) for date in dates}
-    return _commit(prepared, parts, properties, holds, "dates", replaced=[(DATE, "in", list(dates))])
+    holds = {f"{DATE}={date}": int(prepared.version()) for date in (_ALL if dates is None else dates)}
+    replaced = [] if dates is None else [(_date_column(prepared), "in", list(dates))]
+    return _commit(prepared, parts, properties, holds, "dates", replaced)
 
 
 def append(prepared: Any, parts: Iterable[Part], stream: str, batch: int, properties: Mapping[str, str]) -> int:
@@ -134,9 +141,11 @@ def _commit(
     properties: Mapping[str, str],
     holds: Mapping[str, int],
     what: str,
-    replaced: Any = None,
+    replaced: list[Any] | None = None,
 ) -> int:
     """Add files and replace partitions in one commit, unless somebody else committed one of the transaction ids.
+
+    `replaced` says which partitions, all when it is empty; None adds files only.
 
     delta-rs takes every commit for a reader of the whole table: it refuses one if any row was replaced meanwhile, of
     whichever date. So a commit that is refused is tried again from the table as it is now, if nobody has its ids.
@@ -145,8 +154,9 @@ def _commit(
     from deltalake.exceptions import CommitFailedError, DeltaError
     from deltalake.transaction import AddAction
 
+    date = _date_column(prepared)
     actions = [
-        AddAction(part.path, part.size, {DATE: part.date}, part.modified, True, json.dumps({"numRecords": part.rows}))
+        AddAction(part.path, part.size, {date: part.date}, part.modified, True, json.dumps({"numRecords": part.rows}))
         for part in parts
     ]
     ids = [Transaction(name, number) for name, number in holds.items()]
@@ -155,9 +165,9 @@ def _commit(
         try:
             prepared.create_write_transaction(
                 actions,
-                "overwrite" if replaced else "append",
+                "append" if replaced is None else "overwrite",
                 prepared.schema(),
-                partition_by=[DATE],
+                partition_by=[date],
                 partition_filters=replaced,
                 commit_properties=CommitProperties(dict(properties), max_commit_retries=RETRIES, app_transactions=ids),
             )
@@ -181,8 +191,21 @@ def read(table: str, dates: Sequence[str] = (), columns: Sequence[str] | None = 
     """The rows of a table as it is now, all or those of some dates."""
     from deltalake import DeltaTable
 
-    chosen: Any = [(DATE, "in", list(dates))] if dates else None
-    return DeltaTable(table).to_pyarrow_table(partitions=chosen, columns=list(columns) if columns else None)
+    found = DeltaTable(table)
+    chosen: Any = [(_date_column(found), "in", list(dates))] if dates else None
+    return found.to_pyarrow_table(partitions=chosen, columns=list(columns) if columns else None)
+
+
+def last_date(table: str) -> list[str]:
+    """The last date of which a table has rows; none when it has no rows."""
+    from deltalake import DeltaTable
+
+    found = DeltaTable(table)
+    return sorted(str(item[_date_column(found)]) for item in found.partitions())[-1:]
+
+
+def _date_column(found: Any) -> str:
+    return str(found.metadata().partition_columns[0])
 
 
 def remove(parts: Iterable[Part]) -> None:

@@ -6,8 +6,8 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -62,6 +62,7 @@ class Reference:
         rows: some of the reference, drawn at random.
         version: None when the reference is a table.
         scores: None when the reference is a table, or a model that `evaluate` did not judge.
+        predicted: columns of a table of predictions, by the profile's names of them.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Reference:
     rows: pd.DataFrame
     version: ModelVersion | None = None
     scores: Scores | None = None
+    predicted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -192,11 +194,19 @@ def load_reference(version: ModelVersion) -> Reference | None:
             raise ComponentError(
                 f"the model's reference cannot be had: {error}", where=version.uri, hint=hint
             ) from error
-        names = (_TRAINING, _PREDICTIONS)
-        found = [Profile.from_json((kept / name).read_text()) for name in names if (kept / name).exists()]
+        training, predictions = (
+            Profile.from_json((kept / name).read_text()) if (kept / name).exists() else None
+            for name in (_TRAINING, _PREDICTIONS)
+        )
         rows = pd.read_parquet(kept / _ROWS) if (kept / _ROWS).exists() else pd.DataFrame()
         scores = _scores(json.loads((kept / _SCORES).read_text())) if (kept / _SCORES).exists() else None
-    return Reference(version.uri, found[0] | found[-1], rows, version, scores) if found else None
+    if training is None and predictions is None:
+        return None
+    profile, known = training or Profile(0, {}), predictions or Profile(0, {})
+    # A column of the table may have the name of a prediction.
+    predicted = {f"{name} of the model" if name in profile.columns else name: name for name in known.columns}
+    renamed = Profile(known.rows, {own: known.columns[name] for own, name in predicted.items()}, tuple(predicted))
+    return Reference(version.uri, profile | renamed if training else renamed, rows, version, scores, predicted)
 
 
 def _scores(raw: dict[str, object]) -> Scores:

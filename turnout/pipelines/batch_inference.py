@@ -25,10 +25,11 @@ PREDICTIONS = Asset("flight-delay-predictions")
     tags=["inference", "example"],
     sections={
         "Data": ["since", "until", "source", "revision", "suite", "timestamp", "timezone"],
+        "Files": ["timestamps", "separator", "decimal", "encoding"],
         "Features": ["feature_service", "feature_repository", "feature_sources", "offline_store"],
         "Model": ["model"],
         "Monitoring": ["ignore", "prometheus"],
-        "Output": ["table", "keys", "quarantine", "quarantine_limit"],
+        "Output": ["table", "without_time", "keys", "prefix", "quarantine", "quarantine_limit"],
         "Engine": ["engine", "master", "spark_conf"],
     },
 )
@@ -37,6 +38,10 @@ def batch_inference(
     until: datetime.datetime | None = None,
     source: str = "data/flights/flights.parquet",
     revision: str = "",
+    timestamps: list[str] = [],
+    separator: str = "",
+    decimal: Literal["auto", ".", ","] = "auto",
+    encoding: str = "",
     suite: str = "expectations/flights_to_predict.json",
     timestamp: str = "event_timestamp",
     timezone: str = "UTC",
@@ -48,7 +53,9 @@ def batch_inference(
     ignore: list[str] = [],
     prometheus: str = "",
     table: str = "predictions/flight_delay",
+    without_time: Literal["replace", "snapshot"] = "replace",
     keys: list[str] = ["flight_id"],
+    prefix: str = "",
     quarantine: str = "",
     quarantine_limit: Annotated[float, Ge(0), Le(1)] = 0.01,
     engine: Literal["auto", "arrow", "spark"] = "auto",
@@ -58,15 +65,20 @@ def batch_inference(
     """Predict the rows of a data interval with the champion, and publish them as a table.
 
     A run that starts again, or a backfill of an interval that was done before, replaces the interval's days in the
-    table and nothing else. The defaults predict the flights of a day, late or not.
+    table and nothing else. The defaults predict the flights of a day, late or not. Other parameters predict any other
+    table; one without times is predicted whole.
 
     Args:
-        since: Start of the interval, a midnight in the time zone; the schedule's when empty.
+        since: Start of the interval, a midnight in the time zone; the schedule's when empty. Not needed without times.
         until: End of the interval, which is not part of it.
         source: Path or URI of the table with the rows; with a revision, its path in the DVC repository.
         revision: Git revision of the DVC repository; empty for the data as it is now.
+        timestamps: Columns that hold times, as texts or dates.
+        separator: What separates the values of a CSV source, such as ; or tab; found from its rows when empty.
+        decimal: What stands before the fraction of a CSV source's numbers; found from its columns when auto.
+        encoding: Of a CSV source, such as latin-1; UTF-8, or what the file's mark says, when empty.
         suite: Path or URI of the Great Expectations suite the rows must pass; empty for none.
-        timestamp: Column with each row's time.
+        timestamp: Column with each row's time; empty for a table without times.
         timezone: IANA name of the zone of the interval, and whose days the predictions are kept by.
         feature_service: Feast feature service to join; empty for none.
         feature_repository: Path of the Feast repository.
@@ -76,7 +88,9 @@ def batch_inference(
         ignore: Columns not to hold against what the model was trained on.
         prometheus: Path of a .prom file, or URL of a Pushgateway, for how far they are from that; empty for neither.
         table: Path or URI of the table of predictions.
+        without_time: What the predictions of a table without times replace; all, or the snapshot of the same day.
         keys: Columns to pass on to the predictions.
+        prefix: Before the names of the columns that are added; needed when a key has such a name.
         quarantine: Path or URI of a table for rows that cannot be predicted; empty to fail for one.
         quarantine_limit: Share of the rows that may be quarantined.
         engine: Where rows are predicted; auto takes this machine unless a cluster is configured and pays.
@@ -85,7 +99,16 @@ def batch_inference(
     """
     pinned = pin_model(model=model)
     ingested = ingest(
-        source=source, revision=revision, timestamp=timestamp, since=since, until=until, timezone=timezone
+        source=source,
+        revision=revision,
+        timestamps=timestamps,
+        separator=separator,
+        decimal=decimal,
+        encoding=encoding,
+        timestamp=timestamp,
+        since=since,
+        until=until,
+        timezone=timezone,
     )
     validated = validate(data=ingested.outputs["data"], suite=suite)
     featurised = featurise(
@@ -117,7 +140,9 @@ def batch_inference(
         until=until,
         timestamp=timestamp,
         timezone=timezone,
+        without_time=without_time,
         keys=keys,
+        prefix=prefix,
         quarantine=quarantine,
         quarantine_limit=quarantine_limit,
         engine=engine,

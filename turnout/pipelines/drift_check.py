@@ -25,7 +25,9 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
     max_active_runs=1,
     tags=["monitoring", "example"],
     sections={
-        "Data": ["since", "until", "source", "timestamp", "timezone", "keys", "predictions", "ignore"],
+        "Data": ["since", "until", "source", "timestamp", "timezone", "keys", "ignore"],
+        "Files": ["timestamps", "separator", "decimal", "encoding"],
+        "Predictions": ["predictions", "prefix"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
         "Model": ["registered_model", "groups", "least_unfairness"],
         "Judgement": ["rate", "least_distance", "null_limit", "least_rows", "least_loss", "stale_hours"],
@@ -41,6 +43,7 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
             "hyperparameters",
             "metric",
             "slices",
+            "experiment",
         ],
     },
 )
@@ -48,10 +51,15 @@ def drift_check(
     since: datetime.datetime | None = None,
     until: datetime.datetime | None = None,
     source: str = "data/flights/flights.parquet",
+    timestamps: list[str] = [],
+    separator: str = "",
+    decimal: Literal["auto", ".", ","] = "auto",
+    encoding: str = "",
     timestamp: str = "event_timestamp",
     timezone: str = "UTC",
     keys: list[str] = ["flight_id"],
     predictions: str = "",
+    prefix: str = "",
     ignore: list[str] = [],
     feature_service: str = "flight_delay",
     feature_repository: str = "feature_repo",
@@ -78,6 +86,7 @@ def drift_check(
     hyperparameters: dict[str, Any] = HYPERPARAMETERS,
     metric: Metric = "roc_auc",
     slices: list[str] = ["carrier", "origin"],
+    experiment: str = "flight-delay",
     cool_down_days: Annotated[float, Ge(0)] = 7.0,
 ) -> None:
     """Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted.
@@ -86,13 +95,18 @@ def drift_check(
     to be better than the champion, as ever. Data that is broken is told, and trains nothing.
 
     Args:
-        since: Start of the interval, a midnight in the time zone; the schedule's when empty.
+        since: Start of the interval, a midnight in the time zone; the schedule's when empty. Not needed without times.
         until: End of the interval, which is not part of it.
         source: Path or URI of the table with the rows.
-        timestamp: Column with each row's time.
+        timestamps: Columns that hold times, as texts or dates.
+        separator: What separates the values of a CSV source, such as ; or tab; found from its rows when empty.
+        decimal: What stands before the fraction of a CSV source's numbers; found from its columns when auto.
+        encoding: Of a CSV source, such as latin-1; UTF-8, or what the file's mark says, when empty.
+        timestamp: Column with each row's time; empty for a table without times, which is compared whole.
         timezone: IANA name of the zone of the interval, and whose days the predictions are kept by.
         keys: Columns that no two rows may have alike.
         predictions: Path or URI of the table of predictions; empty to leave them alone.
+        prefix: Of the names of the columns that were added there.
         ignore: Columns not to compare.
         feature_service: Feast feature service to join; empty for none.
         feature_repository: Path of the Feast repository.
@@ -119,11 +133,23 @@ def drift_check(
         hyperparameters: Arguments of the estimator.
         metric: What decides whether the new model is better, and whether the champion is worse; higher is better.
         slices: Columns by whose values the score is shown.
+        experiment: MLflow experiment to log to.
         cool_down_days: How long after a training no other is started.
     """
     pinned = pin_model(model=f"models:/{registered_model}@champion")
     # A day without rows is for the monitor to tell.
-    ingested = ingest(source=source, timestamp=timestamp, since=since, until=until, timezone=timezone, allow_empty=True)
+    ingested = ingest(
+        source=source,
+        timestamps=timestamps,
+        separator=separator,
+        decimal=decimal,
+        encoding=encoding,
+        timestamp=timestamp,
+        since=since,
+        until=until,
+        timezone=timezone,
+        allow_empty=True,
+    )
     featurised = featurise(
         entities=ingested.outputs["data"],
         feature_service=feature_service,
@@ -135,6 +161,7 @@ def drift_check(
         model=pinned.outputs["model"],
         ignore=ignore,
         predictions=predictions,
+        prefix=prefix,
         since=since,
         until=until,
         timezone=timezone,
@@ -170,6 +197,10 @@ def drift_check(
             training(
                 source=training_source,
                 suite=suite,
+                timestamps=timestamps,
+                separator=separator,
+                decimal=decimal,
+                encoding=encoding,
                 timestamp=timestamp,
                 feature_service=feature_service,
                 feature_repository=feature_repository,
@@ -182,4 +213,5 @@ def drift_check(
                 metric=metric,
                 slices=slices,
                 registered_model=registered_model,
+                experiment=experiment,
             )

@@ -20,7 +20,7 @@ PREDICTIONS = Asset("flight-delay-predictions")
     sections={
         "Stream": ["source", "kind", "options", "columns", "checkpoint"],
         "Model": ["model"],
-        "Output": ["table", "keys", "timestamp", "timezone", "quarantine"],
+        "Output": ["table", "keys", "prefix", "timestamp", "timezone", "quarantine"],
         "Engine": ["minutes", "interval", "master", "spark_conf"],
     },
 )
@@ -33,6 +33,7 @@ def streaming_inference(
     model: str = "models:/flight-delay@champion",
     table: str = "predictions/flight_delay",
     keys: list[str] = ["flight_id"],
+    prefix: str = "",
     timestamp: str = "event_timestamp",
     timezone: str = "UTC",
     quarantine: str = "predictions/flight_delay_failed",
@@ -55,7 +56,8 @@ def streaming_inference(
         model: Model in the MLflow registry, by alias or version; an alias is looked up once, when the run starts.
         table: Path or URI of the table of predictions.
         keys: Columns to pass on to the predictions.
-        timestamp: Column with each row's time.
+        prefix: Before the names of the columns that are added; needed when a key has such a name.
+        timestamp: Column with each row's time; empty when the rows have none.
         timezone: IANA name of the zone whose days the predictions are kept by.
         quarantine: Path or URI of a table for rows that cannot be predicted; empty to fail for one.
         minutes: How long to go on; 0 to end when nothing is left.
@@ -73,6 +75,7 @@ def streaming_inference(
         checkpoint=checkpoint,
         table=table,
         keys=keys,
+        prefix=prefix,
         timestamp=timestamp,
         timezone=timezone,
         quarantine=quarantine,
