@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:70a54291b450a0b72a04de10ce78c43d9928cb22e74a09b914696380182935d8",
+        "spec_digest": "sha256:12a210ebab6303ce8b2d218ef65cf6ea49faa89835c8f6844012797b12071f7d",
     },
 ) as dag:
     ingest = Step(

@@ -302,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:e4c9ce7a22ecdcd17aa413ee00b26e59ca85fdebe6ac62132a61f8141bfd0c4b",
+        "spec_digest": "sha256:ed1ae81589ffe00991c44e044c4211e189b1032f19e1489d0887ede585898748",
     },
 ) as dag:
     ingest = Step(

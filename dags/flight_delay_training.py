@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:bd0ca0902ab03849ac7b4c31d87108dfe56ff4774eb460c60edc8e346452a997",
+        "spec_digest": "sha256:34835746ddbe80d74cee6a8374e13c0c1d2ddd01e830f54edbdb110d4fb1b1db",
     },
 ) as dag:
     ingest = Step(

@@ -43,7 +43,8 @@ def make_estimator(path: str, hyperparameters: Mapping[str, Any], seed: int, tas
                              hint="name a class with fit and predict, such as sklearn.linear_model.Ridge")  # fmt: skip
     known: list[str] = list(kind().get_params())
     open_ended = any(item.kind is item.VAR_KEYWORD for item in inspect.signature(kind).parameters.values())
-    for unknown in (item for item in hyperparameters if item not in known and not open_ended):
+    more = _lightgbm_names() if module.partition(".")[0] == "lightgbm" else hyperparameters if open_ended else ()
+    for unknown in (item for item in hyperparameters if item not in (*known, *more)):
         raise ComponentError(
             f"no hyperparameter '{unknown}'", where=path, available=known, hint=did_you_mean(unknown, known)
         )
@@ -58,6 +59,13 @@ def make_estimator(path: str, hyperparameters: Mapping[str, Any], seed: int, tas
     if task == "classification" and not hasattr(estimator, "predict_proba"):
         raise ComponentError("the estimator gives no probabilities", where=path, hint="such as SVC(probability=true)")
     return estimator
+
+
+def _lightgbm_names() -> frozenset[str]:
+    """The names that LightGBM takes beside its estimators' arguments; it passes over others without a word."""
+    from lightgbm.basic import _ConfigAliases
+
+    return frozenset(name for names in _ConfigAliases._get_all_param_aliases().values() for name in names)
 
 
 def split_columns(table: pd.DataFrame, target: str, ignore: Iterable[str]) -> tuple[pd.DataFrame, pd.Series]:

@@ -1,0 +1,362 @@
+# Compiled by Turnout from the pipeline flight-delay-tuning: change that, not this file.
+
+from airflow.sdk import DAG, Param, TaskGroup
+
+from turnout.airflow import Step, When
+
+with DAG(
+    dag_id="flight-delay-tuning",
+    dag_display_name="Tuning",
+    doc_md=(
+        "Search for the best hyperparameters, train with them, judge the model, and if it is better put it into service.\n"
+        "The search sees the training rows only, and judges by folds of them: over time, where the rows have a time. What it\n"
+        "found is judged, like any other training, by rows that neither it nor the champion has seen."
+    ),
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    tags=["example", "training", "tuning"],
+    params={
+        "source": Param(
+            "data/flights/flights.parquet",
+            type=["null", "string"],
+            section="Data",
+            description="Path or URI of the table; with a revision, its path in the DVC repository.",
+        ),
+        "revision": Param(
+            "",
+            type=["null", "string"],
+            section="Data",
+            description="Git revision of the DVC repository to train on; empty for the data as it is now.",
+        ),
+        "timestamps": Param(
+            [],
+            type=["null", "array"],
+            items={"type": "string"},
+            section="Data",
+            description="Columns that hold times, as texts or dates.",
+        ),
+        "separator": Param(
+            "",
+            type=["null", "string"],
+            section="Data",
+            description="What separates the values of a CSV source, such as ; or tab; found from its rows when empty.",
+        ),
+        "decimal": Param(
+            "auto",
+            type="string",
+            enum=["auto", ".", ","],
+            section="Data",
+            description="What stands before the fraction of a CSV source's numbers; found from its columns when auto.",
+        ),
+        "encoding": Param(
+            "",
+            type=["null", "string"],
+            section="Data",
+            description="Of a CSV source, such as latin-1; UTF-8, or what the file's mark says, when empty.",
+        ),
+        "suite": Param(
+            "expectations/flights.json",
+            type=["null", "string"],
+            section="Data",
+            description="Path or URI of the Great Expectations suite the table must pass; empty for none.",
+        ),
+        "feature_service": Param(
+            "flight_delay",
+            type=["null", "string"],
+            section="Features",
+            description="Feast feature service to join; empty for none.",
+        ),
+        "feature_repository": Param(
+            "feature_repo",
+            type=["null", "string"],
+            section="Features",
+            description="Path of the Feast repository.",
+        ),
+        "feature_sources": Param(
+            "data/flights",
+            type=["null", "string"],
+            section="Features",
+            description="Path, URI or DVC path of the features' source tables.",
+        ),
+        "target": Param(
+            "late",
+            type=["null", "string"],
+            section="Model",
+            description="Column to predict.",
+        ),
+        "task": Param(
+            "classification",
+            type="string",
+            enum=["classification", "regression"],
+            section="Model",
+            description="What kind of prediction it is.",
+        ),
+        "ignore": Param(
+            ["flight_id", "event_timestamp"],
+            type=["null", "array"],
+            items={"type": "string"},
+            section="Model",
+            description="Columns that are not for learning.",
+        ),
+        "timestamp": Param(
+            "event_timestamp",
+            type=["null", "string"],
+            section="Test",
+            description="Column with each row's time, to test on the last part; empty to split at random.",
+        ),
+        "test_fraction": Param(
+            0.2,
+            type="number",
+            exclusiveMinimum=0,
+            exclusiveMaximum=1,
+            section="Test",
+            description="Share of the rows to test on.",
+        ),
+        "gap_hours": Param(
+            24.0,
+            type="number",
+            minimum=0,
+            section="Test",
+            description="Hours before the test rows that are left out of training.",
+        ),
+        "estimator": Param(
+            "lightgbm.LGBMClassifier",
+            type=["null", "string"],
+            section="Model",
+            description="Dotted path of an estimator with scikit-learn's API.",
+        ),
+        "hyperparameters": Param(
+            {
+                "colsample_bytree": 0.7,
+                "learning_rate": 0.05,
+                "min_child_samples": 100,
+                "n_estimators": 300,
+            },
+            type="object",
+            section="Model",
+            description="Arguments of the estimator; those that are in the space too are what is tried first.",
+        ),
+        "space": Param(
+            {
+                "colsample_bytree": {"high": 1, "low": 0.3, "type": "float"},
+                "learning_rate": {"high": 0.2, "log": True, "low": 0.01, "type": "float"},
+                "min_child_samples": {"high": 500, "log": True, "low": 20, "type": "int"},
+                "num_leaves": {"high": 256, "log": True, "low": 8, "type": "int"},
+            },
+            type="object",
+            section="Search",
+            description="What to search, by hyperparameter: a range (type, low, high, log, step) or choices.",
+        ),
+        "trials": Param(
+            30,
+            type="integer",
+            minimum=1,
+            section="Search",
+            description="How many to try at most.",
+        ),
+        "seconds": Param(
+            0.0,
+            type="number",
+            minimum=0,
+            section="Search",
+            description="After how long no other trial begins; 0 for no limit.",
+        ),
+        "folds": Param(
+            4,
+            type="integer",
+            minimum=2,
+            section="Search",
+            description="How often each trial is fitted and judged.",
+        ),
+        "pruner": Param(
+            "median",
+            type="string",
+            enum=["none", "median"],
+            section="Search",
+            description="Whether a trial ends early that is worse, so far, than half of the others were.",
+        ),
+        "study": Param(
+            "",
+            type=["null", "string"],
+            section="Search",
+            description="Name of a search to go on with; empty for a new one.",
+        ),
+        "seed": Param(
+            0,
+            type="integer",
+            section="Model",
+            description="Seed of the estimator and of a random split.",
+        ),
+        "metric": Param(
+            "roc_auc",
+            type="string",
+            enum=[
+                "roc_auc",
+                "average_precision",
+                "neg_brier_score",
+                "neg_log_loss",
+                "accuracy",
+                "f1",
+                "r2",
+                "neg_mean_absolute_error",
+                "neg_root_mean_squared_error",
+            ],
+            section="Judgement",
+            description="What decides whether the model is better; higher is better.",
+        ),
+        "minimum_improvement": Param(
+            0.0,
+            type="number",
+            minimum=0,
+            section="Judgement",
+            description="How much better than the champion it must be.",
+        ),
+        "slices": Param(
+            ["carrier", "origin"],
+            type=["null", "array"],
+            items={"type": "string"},
+            section="Judgement",
+            description="Columns by whose values the score is shown.",
+        ),
+        "require_champion": Param(
+            False,
+            type="boolean",
+            section="Judgement",
+            description="Fail when there is no champion to compare with.",
+        ),
+        "registered_model": Param(
+            "flight-delay",
+            type=["null", "string"],
+            section="Records",
+            description="Name in the MLflow registry.",
+        ),
+        "experiment": Param(
+            "flight-delay",
+            type=["null", "string"],
+            section="Records",
+            description="MLflow experiment to log to.",
+        ),
+    },
+    default_args={
+        "spec": "flight_delay_tuning.yaml",
+        "spec_digest": "sha256:369bd889283be1b640b47c9034bba15b31863b178ced60d0c8435dc10a9b3c9b",
+    },
+) as dag:
+    ingest = Step(
+        task_id="ingest",
+        doc_md="Read a table from where it is kept, and record exactly what was read.",
+        inputs={
+            "decimal": dag.param("decimal"),
+            "encoding": dag.param("encoding"),
+            "revision": dag.param("revision"),
+            "separator": dag.param("separator"),
+            "source": dag.param("source"),
+            "timestamps": dag.param("timestamps"),
+        },
+    )
+    validate = Step(
+        task_id="validate",
+        doc_md="Check a dataset against a suite of expectations, and stop the run when it fails.",
+        inputs={"suite": dag.param("suite"), "data": ingest.output["data"]},
+    )
+    featurise = Step(
+        task_id="featurise",
+        doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",
+        inputs={
+            "feature_service": dag.param("feature_service"),
+            "repository": dag.param("feature_repository"),
+            "revision": dag.param("revision"),
+            "sources": dag.param("feature_sources"),
+            "entities": ingest.output["data"],
+        },
+    )
+    validate >> featurise
+    split = Step(
+        task_id="split",
+        doc_md="Keep the last part of the time for testing, so that nothing of the future leaks into training.",
+        inputs={
+            "gap_hours": dag.param("gap_hours"),
+            "seed": dag.param("seed"),
+            "test_fraction": dag.param("test_fraction"),
+            "timestamp": dag.param("timestamp"),
+            "data": featurise.output["features"],
+        },
+    )
+    tune = Step(
+        task_id="tune",
+        doc_md="Search for an estimator's best hyperparameters, with Optuna, judged by cross-validation.",
+        inputs={
+            "estimator": dag.param("estimator"),
+            "experiment": dag.param("experiment"),
+            "folds": dag.param("folds"),
+            "gap_hours": dag.param("gap_hours"),
+            "hyperparameters": dag.param("hyperparameters"),
+            "ignore": dag.param("ignore"),
+            "metric": dag.param("metric"),
+            "pruner": dag.param("pruner"),
+            "seconds": dag.param("seconds"),
+            "seed": dag.param("seed"),
+            "space": dag.param("space"),
+            "study": dag.param("study"),
+            "target": dag.param("target"),
+            "task": dag.param("task"),
+            "timestamp": dag.param("timestamp"),
+            "trials": dag.param("trials"),
+            "data": split.output["train"],
+        },
+    )
+    train = Step(
+        task_id="train",
+        doc_md="Fit an estimator on a table and log it to MLflow, preprocessing included.",
+        inputs={
+            "estimator": dag.param("estimator"),
+            "experiment": dag.param("experiment"),
+            "hyperparameters": tune.output["best"],
+            "ignore": dag.param("ignore"),
+            "seed": dag.param("seed"),
+            "target": dag.param("target"),
+            "task": dag.param("task"),
+            "timestamp": dag.param("timestamp"),
+            "data": split.output["train"],
+        },
+    )
+    evaluate = Step(
+        task_id="evaluate",
+        doc_md="Score a model on held-out rows and compare it with the champion on the same rows.",
+        inputs={
+            "metric": dag.param("metric"),
+            "minimum_improvement": dag.param("minimum_improvement"),
+            "registered_model": dag.param("registered_model"),
+            "require_champion": dag.param("require_champion"),
+            "slices": dag.param("slices"),
+            "data": split.output["test"],
+            "model": train.output["model"],
+        },
+    )
+    promote_when = When(
+        task_id="promote-when",
+        condition="evaluate_promote == true",
+        inputs={"evaluate_promote": evaluate.output["promote"]},
+    )
+    with TaskGroup("promote") as promote:
+        register = Step(
+            task_id="register",
+            doc_md="Make a trained model a version in the MLflow registry; the same model again is the same version.",
+            inputs={
+                "registered_model": dag.param("registered_model"),
+                "model": train.output["model"],
+            },
+        )
+        deploy = Step(
+            task_id="deploy",
+            doc_md="Try a model version on sample rows, then make it the champion.",
+            inputs={
+                "registered_model": dag.param("registered_model"),
+                "version": register.output["version"],
+                "sample": split.output["test"],
+            },
+        )
+    split >> promote_when
+    train >> promote_when
+    promote_when >> promote

@@ -1,0 +1,182 @@
+"""Search for the best hyperparameters, train with them, judge the model, and if it is better put it into service."""
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
+from kfp import dsl
+
+from turnout import pipeline
+from turnout.components.deploy import deploy
+from turnout.components.evaluate import Metric, evaluate
+from turnout.components.featurise import featurise
+from turnout.components.ingest import ingest
+from turnout.components.register import register
+from turnout.components.split import split
+from turnout.components.train import train
+from turnout.components.tune import tune
+from turnout.components.validate import validate
+from turnout.pipelines.training import HYPERPARAMETERS
+
+SPACE = {
+    "num_leaves": {"type": "int", "low": 8, "high": 256, "log": True},
+    "learning_rate": {"type": "float", "low": 0.01, "high": 0.2, "log": True},
+    "min_child_samples": {"type": "int", "low": 20, "high": 500, "log": True},
+    "colsample_bytree": {"type": "float", "low": 0.3, "high": 1.0},
+}
+
+
+@pipeline(
+    name="flight-delay-tuning",
+    display_name="Tuning",
+    tags=["training", "tuning", "example"],
+    max_active_runs=1,
+    sections={
+        "Data": ["source", "revision", "timestamps", "separator", "decimal", "encoding", "suite"],
+        "Features": ["feature_service", "feature_repository", "feature_sources"],
+        "Test": ["timestamp", "test_fraction", "gap_hours"],
+        "Model": ["target", "task", "ignore", "estimator", "hyperparameters", "seed"],
+        "Search": ["space", "trials", "seconds", "folds", "pruner", "study"],
+        "Judgement": ["metric", "minimum_improvement", "slices", "require_champion"],
+        "Records": ["registered_model", "experiment"],
+    },
+)
+def tuning(
+    source: str = "data/flights/flights.parquet",
+    revision: str = "",
+    timestamps: list[str] = [],
+    separator: str = "",
+    decimal: Literal["auto", ".", ","] = "auto",
+    encoding: str = "",
+    suite: str = "expectations/flights.json",
+    feature_service: str = "flight_delay",
+    feature_repository: str = "feature_repo",
+    feature_sources: str = "data/flights",
+    target: str = "late",
+    task: Literal["classification", "regression"] = "classification",
+    ignore: list[str] = ["flight_id", "event_timestamp"],
+    timestamp: str = "event_timestamp",
+    test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
+    gap_hours: Annotated[float, Ge(0)] = 24.0,
+    estimator: str = "lightgbm.LGBMClassifier",
+    hyperparameters: dict[str, Any] = HYPERPARAMETERS,
+    space: dict[str, Any] = SPACE,
+    trials: Annotated[int, Ge(1)] = 30,
+    seconds: Annotated[float, Ge(0)] = 0.0,
+    folds: Annotated[int, Ge(2)] = 4,
+    pruner: Literal["none", "median"] = "median",
+    study: str = "",
+    seed: int = 0,
+    metric: Metric = "roc_auc",
+    minimum_improvement: Annotated[float, Ge(0)] = 0.0,
+    slices: list[str] = ["carrier", "origin"],
+    require_champion: bool = False,
+    registered_model: str = "flight-delay",
+    experiment: str = "flight-delay",
+) -> None:
+    """Search for the best hyperparameters, train with them, judge the model, and if it is better put it into service.
+
+    The search sees the training rows only, and judges by folds of them: over time, where the rows have a time. What it
+    found is judged, like any other training, by rows that neither it nor the champion has seen.
+
+    Args:
+        source: Path or URI of the table; with a revision, its path in the DVC repository.
+        revision: Git revision of the DVC repository to train on; empty for the data as it is now.
+        timestamps: Columns that hold times, as texts or dates.
+        separator: What separates the values of a CSV source, such as ; or tab; found from its rows when empty.
+        decimal: What stands before the fraction of a CSV source's numbers; found from its columns when auto.
+        encoding: Of a CSV source, such as latin-1; UTF-8, or what the file's mark says, when empty.
+        suite: Path or URI of the Great Expectations suite the table must pass; empty for none.
+        feature_service: Feast feature service to join; empty for none.
+        feature_repository: Path of the Feast repository.
+        feature_sources: Path, URI or DVC path of the features' source tables.
+        target: Column to predict.
+        task: What kind of prediction it is.
+        ignore: Columns that are not for learning.
+        timestamp: Column with each row's time, to test on the last part; empty to split at random.
+        test_fraction: Share of the rows to test on.
+        gap_hours: Hours before the test rows that are left out of training.
+        estimator: Dotted path of an estimator with scikit-learn's API.
+        hyperparameters: Arguments of the estimator; those that are in the space too are what is tried first.
+        space: What to search, by hyperparameter: a range (type, low, high, log, step) or choices.
+        trials: How many to try at most.
+        seconds: After how long no other trial begins; 0 for no limit.
+        folds: How often each trial is fitted and judged.
+        pruner: Whether a trial ends early that is worse, so far, than half of the others were.
+        study: Name of a search to go on with; empty for a new one.
+        seed: Seed of the estimator and of a random split.
+        metric: What decides whether the model is better; higher is better.
+        minimum_improvement: How much better than the champion it must be.
+        slices: Columns by whose values the score is shown.
+        require_champion: Fail when there is no champion to compare with.
+        registered_model: Name in the MLflow registry.
+        experiment: MLflow experiment to log to.
+    """
+    ingested = ingest(
+        source=source,
+        revision=revision,
+        timestamps=timestamps,
+        separator=separator,
+        decimal=decimal,
+        encoding=encoding,
+    )
+    validated = validate(data=ingested.outputs["data"], suite=suite)
+    featurised = featurise(
+        entities=ingested.outputs["data"],
+        feature_service=feature_service,
+        repository=feature_repository,
+        sources=feature_sources,
+        revision=revision,
+    ).after(validated)
+    parts = split(
+        data=featurised.outputs["features"],
+        timestamp=timestamp,
+        test_fraction=test_fraction,
+        gap_hours=gap_hours,
+        seed=seed,
+    )
+    tuned = tune(
+        data=parts.outputs["train"],
+        target=target,
+        space=space,
+        task=task,
+        estimator=estimator,
+        hyperparameters=hyperparameters,
+        ignore=ignore,
+        timestamp=timestamp,
+        gap_hours=gap_hours,
+        folds=folds,
+        metric=metric,
+        trials=trials,
+        seconds=seconds,
+        pruner=pruner,
+        study=study,
+        seed=seed,
+        experiment=experiment,
+    )
+    trained = train(
+        data=parts.outputs["train"],
+        target=target,
+        task=task,
+        estimator=estimator,
+        hyperparameters=tuned.outputs["best"],
+        ignore=ignore,
+        timestamp=timestamp,
+        seed=seed,
+        experiment=experiment,
+    )
+    evaluated = evaluate(
+        model=trained.outputs["model"],
+        data=parts.outputs["test"],
+        registered_model=registered_model,
+        metric=metric,
+        minimum_improvement=minimum_improvement,
+        slices=slices,
+        require_champion=require_champion,
+    )
+    with dsl.If(evaluated.outputs["promote"] == True, name="promote"):  # noqa: E712 - KFP reads the comparison
+        registered = register(model=trained.outputs["model"], registered_model=registered_model)
+        deploy(
+            sample=parts.outputs["test"],
+            registered_model=registered_model,
+            version=registered.outputs["version"],
+        )
