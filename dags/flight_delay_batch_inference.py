@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:12a210ebab6303ce8b2d218ef65cf6ea49faa89835c8f6844012797b12071f7d",
+        "spec_digest": "sha256:15b036af54107d8bbe32dba0e5a6d70c411da5202a9c5d1d85c75b8d740ee027",
     },
 ) as dag:
     ingest = Step(

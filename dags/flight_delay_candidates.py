@@ -242,7 +242,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:75a2b6aac75159b6e60889fb2284ff3144cbd3eaf912a08d48bfcaafc349a570",
+        "spec_digest": "sha256:7541a08796fc3b2cba04c89b1a1b460ed9196708e5ed094f4eaae71d45893383",
     },
 ) as dag:
     ingest = Step(

@@ -82,7 +82,7 @@ with DAG(
             type=["null", "array"],
             items={"type": "string"},
             section="Data",
-            description="Columns that no two rows may have alike.",
+            description="Columns that no two rows may have alike; they also tell rows apart when a new model is trained.",
         ),
         "predictions": Param(
             "",
@@ -302,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:ed1ae81589ffe00991c44e044c4211e189b1032f19e1489d0887ede585898748",
+        "spec_digest": "sha256:495d5c78676cc59a89d7d9d7424b561c7fb5d7f4310cc0e62bdd3844077986da",
     },
 ) as dag:
     ingest = Step(
@@ -452,6 +452,7 @@ with DAG(
                     doc_md="Keep the last part of the time for testing, so that nothing of the future leaks into training.",
                     inputs={
                         "gap_hours": 24,
+                        "keys": dag.param("keys"),
                         "timestamp": dag.param("timestamp"),
                         "data": train_again_cooled_flight_delay_training_featurise.output["features"],
                     },

@@ -240,7 +240,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:369bd889283be1b640b47c9034bba15b31863b178ced60d0c8435dc10a9b3c9b",
+        "spec_digest": "sha256:67ab674fea164a8fe87ea1af03347bf51ed508410d5d7842d8f00540a6b0097d",
     },
 ) as dag:
     ingest = Step(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -219,6 +220,7 @@ def test_features_are_as_they_were_at_each_rows_time(artifact, tmp_path: Path, m
     assert joined["temp"][3] == 47.0
     assert features.metadata["data_digest"] == "sha256:data"
     assert features.metadata["features_digest"].count("sha256:") == 2
+    assert set(features.metadata["features"]) == set(joined) - {"event_timestamp", "carrier", "origin", "dest", "id"}
 
 
 def test_an_unknown_feature_service_is_told(artifact) -> None:
@@ -242,12 +244,55 @@ def test_nothing_of_the_future_is_in_training(artifact, table) -> None:
     assert len(after) == pytest.approx(120, abs=1)
 
 
-def test_a_table_without_time_is_split_at_random_the_same_way_each_time(artifact, table) -> None:
-    made = []
-    for name in ("a", "b"):
-        parts = artifact(Dataset, f"train-{name}"), artifact(Dataset, f"test-{name}")
-        split.python_func(data=artifact(Dataset, "data", table), train=parts[0], test=parts[1], seed=3)
-        made.append([pd.read_parquet(part.path) for part in parts])
-    pd.testing.assert_frame_equal(made[0][1], made[1][1])
-    assert len(made[0][0]) + len(made[0][1]) == 600
-    assert set(made[0][0]["when"]).isdisjoint(made[0][1]["when"])
+def parts(artifact, table, **parameters: Any) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """The rows to train and to test on, and what the test rows' metadata says."""
+    made = artifact(Dataset, "train"), artifact(Dataset, "test")
+    split.python_func(data=artifact(Dataset, "data", table), train=made[0], test=made[1], **parameters)
+    return pd.read_parquet(made[0].path), pd.read_parquet(made[1].path), made[1].metadata
+
+
+@pytest.mark.parametrize("keys", [[], ["when"], ["when", "kind"]])
+def test_without_time_a_row_stays_on_its_side_as_rows_come_and_go(artifact, table, keys: list[str]) -> None:
+    before, tested, metadata = parts(artifact, table, keys=keys)
+    assert len(before) + len(tested) == 600
+    assert len(tested) == pytest.approx(120, abs=40)
+    assert metadata["split"] == {"by": "keys" if keys else "row", "seed": 0, "hash": "rows-1", "test_fraction": 0.2}
+    assert metadata["row_columns"] == (keys or list(table))
+    new = table.assign(when=table["when"] + pd.Timedelta(days=100))
+    for changed in (table.drop(index=5), table.sample(frac=0.5, random_state=0), pd.concat([new[:100], table])):
+        later, tested_later, _ = parts(artifact, changed, keys=keys)
+        assert set(later["when"]).isdisjoint(tested["when"])
+        assert set(tested_later["when"]).isdisjoint(before["when"])
+    other_seed = parts(artifact, table, keys=keys, seed=3)[1]
+    assert len(set(other_seed["when"]) & set(tested["when"])) < 60
+
+
+def test_rows_with_the_same_keys_are_on_one_side_also_when_their_values_are_corrected(artifact, table) -> None:
+    people = table.assign(person=table.index % 150, number=0.0)
+    before, tested, _ = parts(artifact, people, keys=["person"])
+    assert set(before["person"]).isdisjoint(tested["person"])
+    corrected = people.assign(number=1.0).astype({"person": "float64"})
+    assert set(parts(artifact, corrected, keys=["person"])[1]["person"]) == set(tested["person"])
+
+
+def test_joined_features_do_not_make_a_row_another(artifact, table) -> None:
+    made = artifact(Dataset, "train"), artifact(Dataset, "test")
+    data = artifact(Dataset, "data", table.assign(weather=range(600)), features=["weather"])
+    split.python_func(data=data, train=made[0], test=made[1])
+    assert made[0].metadata["row_columns"] == list(table)
+    assert set(pd.read_parquet(made[1].path)["when"]) == set(parts(artifact, table)[1]["when"])
+
+
+def test_with_time_a_row_is_its_keys_at_its_time(artifact, table) -> None:
+    assert parts(artifact, table, timestamp="when", keys=["kind"])[2]["row_columns"] == ["kind", "when"]
+    assert parts(artifact, table, timestamp="when")[2]["row_columns"] == list(table)
+
+
+def test_what_cannot_be_split_is_told(artifact, table) -> None:
+    with pytest.raises(ComponentError, match=r"(?s)nothing is left to .*2 different rows"):
+        parts(artifact, table, keys=["target"], test_fraction=0.001)
+    with pytest.raises(ComponentError, match=r"no column 'wen' @ keys(?s:.*)did you mean when"):
+        parts(artifact, table, keys=["wen"])
+    unknown = int(table["kind"].isna().sum())
+    with pytest.raises(ComponentError, match=f"kind null in {unknown} rows"):
+        parts(artifact, table, keys=["kind"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from turnout import ComponentError
 from turnout.components.deploy import deploy
 from turnout.components.evaluate import evaluate
 from turnout.components.register import register
+from turnout.components.split import split
 from turnout.components.train import train
 
 
@@ -130,23 +132,89 @@ def test_a_challenger_is_compared_on_the_same_rows(artifact, table, tracking) ->
     assert hard.promote is False
 
 
+def put_into_service(artifact, model: Model, table) -> None:
+    version = register.python_func(model=model, registered_model="m").version
+    deploy.python_func(sample=artifact(Dataset, "sample", table), registered_model="m", version=version)
+
+
+def test_a_better_estimator_on_the_same_table_or_a_longer_one_is_promoted(artifact, table, tracking) -> None:
+    """By position, the champion would know most of the test rows, and be the better by heart."""
+    rng = np.random.default_rng(1)
+    table = table.drop(columns="when").assign(id=[f"row {index}" for index in rng.permutation(600)])
+    by_heart = {"estimator": "sklearn.tree.DecisionTreeClassifier"}
+
+    def run(rows: pd.DataFrame, **parameters: Any) -> tuple[Any, Model]:
+        parts = [artifact(Dataset, name) for name in ("train", "test")]
+        split.python_func(data=artifact(Dataset, "data", rows), train=parts[0], test=parts[1], keys=["id"])
+        model = artifact(Model, f"model-{len(rows)}-{len(parameters)}")
+        train.python_func(data=parts[0], model=model, metrics=artifact(Metrics, "metrics"), target="target",
+                          ignore=["id"], **parameters)  # fmt: skip
+        return judged(artifact, model, pd.read_parquet(parts[1].path))[0], model
+
+    first, champion = run(table, **by_heart)
+    put_into_service(artifact, champion, table)
+    for rows in (table, table.iloc[37:].sample(frac=1, random_state=0)):
+        verdict, _ = run(rows, estimator="sklearn.linear_model.LogisticRegression")
+        assert verdict.promote is True, verdict.reasons
+        assert "the champion (version 1) has learned none of" in verdict.reasons[2]
+    again, _ = run(table, **by_heart)
+    assert again.promote is False
+    assert again.score == first.score
+
+
+def test_a_champion_is_not_judged_by_rows_that_it_has_learned(artifact, table, tracking) -> None:
+    put_into_service(artifact, trained(artifact, table.head(500), ignore=["when", "number"]), table)
+    challenger = trained(artifact, table.head(300))
+    verdict, outputs = judged(artifact, challenger, table.tail(300))
+    assert verdict.promote is True
+    assert "on the same 100 rows" in verdict.reasons[0]
+    assert "the champion (version 1) has learned 200 of the 300 rows" in verdict.reasons[2]
+    page = Path(outputs["report"].path).read_text()
+    assert "the champion (version 1) has learned 200 of the 300 rows" in page
+    assert verdict.score == judged(artifact, challenger, table.tail(100))[0].score
+
+    known = table[300:500]
+    verdict, outputs = judged(artifact, challenger, known)
+    assert verdict.promote is False
+    assert "not compared with the champion (version 1): of 200 rows it has learned 200" in verdict.reasons[0]
+    assert 0.5 < verdict.score < 1
+    assert "champion_roc_auc" not in outputs["metrics"].metadata
+    with pytest.raises(ComponentError, match="of 200 rows it has learned 200"):
+        judged(artifact, challenger, known, require_champion=True)
+    few, _ = judged(artifact, challenger, table.tail(300), minimum_rows=101)
+    assert few.promote is False
+    assert "100 rows are left, and minimum_rows asks for 101" in few.reasons[0]
+    with pytest.raises(ComponentError, match="this model has learned all 300 rows"):
+        judged(artifact, challenger, table.head(300))
+
+
+def test_a_champion_without_a_record_of_its_rows_is_compared_and_told(artifact, table, tracking) -> None:
+    import mlflow
+
+    model = trained(artifact, table.head(400))
+    put_into_service(artifact, model, table)
+    artifacts = mlflow.get_run(model.metadata["mlflow_run_id"]).info.artifact_uri
+    shutil.rmtree(Path(artifacts.removeprefix("file://")) / "rows")
+    verdict, _ = judged(artifact, trained(artifact, table.head(400), seed=1), table.tail(200))
+    assert "on the same 200 rows" in verdict.reasons[0]
+    assert "could not be checked: it was trained without a record of its rows" in verdict.reasons[2]
+
+
 def test_a_missing_champion_is_told_when_one_is_required(artifact, table, tracking) -> None:
     with pytest.raises(ComponentError, match="no champion of 'm'"):
         judged(artifact, trained(artifact, table), table, require_champion=True)
 
 
 def test_a_champion_that_is_gone_is_told(artifact, table, tracking) -> None:
-    import shutil
-
     import mlflow
 
-    model = trained(artifact, table)
+    model = trained(artifact, table.head(400))
     version = register.python_func(model=model, registered_model="m").version
     deploy.python_func(sample=artifact(Dataset, "sample", table), registered_model="m", version=version)
     place = mlflow.artifacts.download_artifacts(model.metadata["mlflow_model_uri"])
     shutil.rmtree(place)
     with pytest.raises(ComponentError, match="the registered model cannot be loaded"):
-        judged(artifact, model, table)
+        judged(artifact, model, table.tail(200))
 
 
 def test_a_metric_of_another_task_is_told(artifact, table, tracking) -> None:

@@ -39,12 +39,17 @@ def evaluate(
     metric: Metric = "roc_auc",
     minimum_improvement: Annotated[float, Ge(0)] = 0.0,
     slices: list[str] = [],
+    minimum_rows: Annotated[int, Ge(1)] = 50,
     require_champion: bool = False,
 ) -> Verdict:
     """Score a model on held-out rows and compare it with the champion on the same rows.
 
     A model is promoted when it scores better than the champion by more than `minimum_improvement`, or,
     while there is no champion, better than predicting the mean for every row.
+
+    Rows that one of the two has learned say nothing of it: they are left out for both, by the fingerprints that `train`
+    keeps. When too few rows are left to compare the two, the champion stays, and the reasons say why. A model that has
+    no fingerprints, since something else trained it, is compared on all rows, and the reasons say that too.
 
     Args:
         model: the model, as `train` gives it.
@@ -56,7 +61,8 @@ def evaluate(
         metric: what decides; by scikit-learn's names, higher is better.
         minimum_improvement: how much better than the champion, in the metric's own unit.
         slices: columns by whose values the score is shown.
-        require_champion: fail when there is no champion to compare with.
+        minimum_rows: rows that neither has learned, below which the champion stays.
+        require_champion: fail when there is no champion to compare with, or none that can be compared.
     """
     from pathlib import Path
 
@@ -68,6 +74,8 @@ def evaluate(
     from turnout.models.estimators import split_columns
     from turnout.models.evaluation import evaluation_page, log_classification
     from turnout.models.files import load
+    from turnout.models.judged_rows import judged_rows
+    from turnout.models.learned import load_learned
     from turnout.models.promotion import champion
     from turnout.models.scoring import METRICS, predictions
     from turnout.models.verdict import compare_with_champion
@@ -84,11 +92,20 @@ def evaluate(
                              hint="train without require_champion first, or set MLFLOW_TRACKING_URI")  # fmt: skip
     table = pd.read_parquet(data.path)
     require(table, slices, "data")
+    require(table, [target], "data")
+    ours, theirs = load_learned(trained["mlflow_run_id"]), load_learned(current.run_id) if current else None
+    judged = judged_rows(
+        table, ours, current, theirs,
+        target=target, task=task, minimum_rows=minimum_rows, timestamp=trained.get("timestamp", ""),
+    )  # fmt: skip
+    if judged.refused and require_champion:
+        raise ComponentError(judged.refused, where="data", hint="; ".join(judged.reasons))
+    table = table[judged.chosen].reset_index(drop=True)
     inputs, labels = split_columns(table, target, trained.get("ignore", []))
     found = predictions(load(model.path)[1], inputs, task)
     verdict = compare_with_champion(
         found, inputs, labels, task=task, metric=metric, minimum_improvement=minimum_improvement,
-        registered_model=registered_model, champion=current,
+        registered_model=registered_model, champion=current, judged=judged,
     )  # fmt: skip
     for name, value in verdict.scores.items():
         metrics.log_metric(name, value)

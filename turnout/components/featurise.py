@@ -80,7 +80,7 @@ def featurise(
 
             compared = check_skew(features.path, added, place, feature_service, compare_rows)
             print(f"{compared:,} rows have the same features in the repository's own offline store")
-    features.metadata.update(feature_service=feature_service, features_digest=" ".join(digests))
+    features.metadata.update(feature_service=feature_service, features_digest=" ".join(digests), features=added)
 
 
 def _on_spark(

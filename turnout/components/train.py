@@ -23,8 +23,9 @@ def train(
     """Fit an estimator on a table and log it to MLflow, preprocessing included.
 
     The MLflow run holds parameters, training metrics, the model with signature and input example, counts of the rows
-    and 2,000 of them to compare later ones with (`monitor`), and tags for the lineage: code (git commit), data (digest
-    and DVC revision) and features (digests).
+    and 2,000 of them to compare later ones with (`monitor`), fingerprints of all rows, so that no model is judged by
+    rows that it has learned (`evaluate`), and tags for the lineage: code (git commit), data (digest and DVC revision)
+    and features (digests).
 
     Args:
         data: the rows to learn from.
@@ -50,6 +51,7 @@ def train(
     from turnout.data.tables import lineage, require
     from turnout.models.estimators import make_estimator, make_model, split_columns
     from turnout.models.files import requirements, save_copy
+    from turnout.models.learned import keep_learned, learned, row_columns
     from turnout.models.scoring import DEFAULT_METRIC, check_target, predictions, score
     from turnout.monitoring.reference import keep_training
     from turnout.trackers.mlflow import code_revision
@@ -58,6 +60,8 @@ def train(
     require(table, [timestamp] if timestamp else [], "data")
     inputs, labels = split_columns(table, target, ignore)
     check_target(labels, task)
+    times = table[timestamp] if timestamp else None
+    rows = learned(table, row_columns(data.metadata, table), times)
     fitted = make_model(inputs, make_estimator(estimator, hyperparameters, seed, task))
     if "MLFLOW_RUN_ID" not in os.environ:  # set by KFP's MLflow plugin, together with the experiment
         mlflow.set_experiment(experiment)
@@ -84,7 +88,8 @@ def train(
             "training_seconds": round(seconds, 3),
         }
         mlflow.log_metrics(measured)
-        keep_training(run.info.run_id, inputs, labels, table[timestamp] if timestamp else None, seed)
+        keep_training(run.info.run_id, inputs, labels, times, seed)
+        keep_learned(run.info.run_id, rows)
         example = inputs.head(5)
         logged = mlflow.sklearn.log_model(
             fitted,

@@ -9,6 +9,7 @@ import pandas as pd
 from turnout.data.tables import require
 from turnout.models.estimators import Task
 from turnout.models.files import load_estimator
+from turnout.models.judged_rows import JudgedRows
 from turnout.models.registry import ModelVersion
 from turnout.models.scoring import Predictions, all_scores, difference, predictions, score
 
@@ -40,6 +41,7 @@ def compare_with_champion(
     minimum_improvement: float,
     registered_model: str,
     champion: ModelVersion | None,
+    judged: JudgedRows,
 ) -> Verdict:
     """Judge a model's predictions beside the champion's; while there is none, beside predicting the mean.
 
@@ -49,6 +51,7 @@ def compare_with_champion(
         metric: what decides; higher is better.
         minimum_improvement: how much better than the champion, in the metric's own unit.
         registered_model: whose champion it is, for the reasons.
+        judged: how the rows were chosen; when that makes a comparison impossible, the champion stays.
 
     Raises:
         ComponentError: the champion cannot be loaded, or the rows lack one of its columns.
@@ -63,7 +66,9 @@ def compare_with_champion(
             f"{metric} {scores[metric]:.4f} is {'better' if promote else 'not better'} than "
             f"{baseline:.4f}, the score of predicting the mean",
         ]
-        return Verdict(bool(promote), reasons, scores, baseline)
+        return Verdict(bool(promote), [*reasons, *judged.reasons], scores, baseline)
+    if judged.refused:
+        return Verdict(False, [judged.refused, *judged.reasons], scores, baseline)
     estimator = load_estimator(champion)
     names = list(estimator.feature_names_in_)
     require(inputs, names, f"data, for the champion (version {champion.version})")
@@ -77,4 +82,4 @@ def compare_with_champion(
         f"the difference {compared.value:+.4f} (95 % interval {compared.low:+.4f} to {compared.high:+.4f}) "
         f"is {'more' if promote else 'not more'} than the {minimum_improvement:g} asked for",
     ]
-    return Verdict(bool(promote), reasons, scores, baseline, champion_scores)
+    return Verdict(bool(promote), [*reasons, *judged.reasons], scores, baseline, champion_scores)

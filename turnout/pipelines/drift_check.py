@@ -104,7 +104,7 @@ def drift_check(
         encoding: Of a CSV source, such as latin-1; UTF-8, or what the file's mark says, when empty.
         timestamp: Column with each row's time; empty for a table without times, which is compared whole.
         timezone: IANA name of the zone of the interval, and whose days the predictions are kept by.
-        keys: Columns that no two rows may have alike.
+        keys: Columns that no two rows may have alike; they also tell rows apart when a new model is trained.
         predictions: Path or URI of the table of predictions; empty to leave them alone.
         prefix: Of the names of the columns that were added there.
         ignore: Columns not to compare.
@@ -202,6 +202,7 @@ def drift_check(
                 decimal=decimal,
                 encoding=encoding,
                 timestamp=timestamp,
+                keys=keys,
                 feature_service=feature_service,
                 feature_repository=feature_repository,
                 feature_sources=feature_sources,

@@ -1,0 +1,113 @@
+"""Which rows a model and the champion are judged by: those that neither has learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from turnout.data.times import series_in_utc
+from turnout.errors import ComponentError
+from turnout.models.estimators import Task
+from turnout.models.learned import Learned
+from turnout.models.registry import ModelVersion
+
+
+@dataclass(frozen=True)
+class JudgedRows:
+    """The rows to judge by.
+
+    Attributes:
+        chosen: which rows of the table they are; shape (rows,), bool.
+        refused: why the model cannot be compared with the champion; empty when it can.
+        reasons: what was left out and why, and what could not be found out.
+    """
+
+    chosen: np.ndarray
+    refused: str = ""
+    reasons: list[str] = field(default_factory=list)
+
+
+def judged_rows(
+    table: pd.DataFrame,
+    ours: Learned | None,
+    champion: ModelVersion | None,
+    theirs: Learned | None,
+    *,
+    target: str,
+    task: Task,
+    minimum_rows: int,
+    timestamp: str = "",
+) -> JudgedRows:
+    """The rows of a table that neither a model nor the champion has learned.
+
+    When too few of them are left to compare the two, they are the rows that the model has not learned.
+
+    Args:
+        ours: what the model has learned; None when there is no record of it.
+        theirs: what the champion has learned; None when there is no record of it.
+        minimum_rows: fewer rows are too few to compare two models by.
+        timestamp: column with each row's time; may be empty.
+
+    Raises:
+        ComponentError: the model has learned all of the rows.
+    """
+    known, reasons = _learned("this model", ours, table)
+    unseen = ~known
+    if not unseen.any():
+        hint = "give evaluate rows that train did not get, such as the test rows of split"
+        raise ComponentError(f"this model has learned all {len(table):,} rows that it should be judged by",
+                             where="data", hint=hint)  # fmt: skip
+    if not known.any():
+        reasons = []  # as everybody takes for granted
+    if champion is None:
+        return JudgedRows(unseen, "", reasons)
+    name = f"the champion (version {champion.version})"
+    known, told = _learned(name, theirs, table)
+    common = unseen & ~known
+    refused = ""
+    if common.sum() < minimum_rows:
+        refused = f"{int(common.sum()):,} rows are left, and minimum_rows asks for {minimum_rows:,}"
+    elif task == "classification" and table[target][common].nunique() < 2:
+        refused = f"the {int(common.sum()):,} rows that are left have one class only"
+    if refused:
+        what = f"not compared with {name}: of {len(table):,} rows it has learned {int(known.sum()):,}; {refused}"
+        return JudgedRows(unseen, what, [*reasons, *told, *_way_out(theirs, known)])
+    return JudgedRows(common, "", [*reasons, *told, *_later(name, theirs, table[common], timestamp)])
+
+
+def _learned(name: str, record: Learned | None, table: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """Which rows a model has learned, none where it is not known; and what there is to say of it."""
+    nothing = np.zeros(len(table), dtype=bool)
+    if record is None:
+        why = "it was trained without a record of its rows"
+    else:
+        try:
+            found = record.knows(table)
+        except ComponentError as error:
+            why = error.faults[0].what
+        else:
+            if not found.any():
+                return found, [f"{name} has learned none of the {len(table):,} rows"]
+            told = f"{name} has learned {int(found.sum()):,} of the {len(table):,} rows, which are left out for both"
+            return found, [f"{told} (each other row by mistake with a chance of {record.false_positive_rate:.2g})"]
+    return nothing, [f"whether {name} has learned some of the rows could not be checked: {why}"]
+
+
+def _way_out(record: Learned | None, known: np.ndarray) -> list[str]:
+    """How to get rows that the champion has not learned."""
+    if record is None or not known.any():
+        return []
+    by = f"a row is its {', '.join(record.columns)}" if len(record.columns) <= 5 else "a row is all of its columns"
+    return [f"split as for the champion, by the same keys (for it {by}), seed and test_fraction; or wait for new rows"]
+
+
+def _later(name: str, record: Learned | None, rows: pd.DataFrame, timestamp: str) -> list[str]:
+    """A champion that knows the time of the rows, through others, has an advantage."""
+    if record is None or record.until is None or timestamp not in rows:
+        return []
+    first = series_in_utc(rows[timestamp]).min()
+    if not first <= record.until:
+        return []
+    return [f"{name} has learned rows until {record.until:%Y-%m-%d %H:%M}, and these begin at {first:%Y-%m-%d %H:%M}"]
