@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:15b036af54107d8bbe32dba0e5a6d70c411da5202a9c5d1d85c75b8d740ee027",
+        "spec_digest": "sha256:31c4bfd59cf15f36631e078f03fac16ac698e06dd56923ad2e98aa9b06987020",
     },
 ) as dag:
     ingest = Step(

@@ -242,7 +242,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:7541a08796fc3b2cba04c89b1a1b460ed9196708e5ed094f4eaae71d45893383",
+        "spec_digest": "sha256:4607e235374f2d4b963cc3dc4900d86c91cfb51f2fd6a230f0f46737e0559e1a",
     },
 ) as dag:
     ingest = Step(

@@ -302,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:495d5c78676cc59a89d7d9d7424b561c7fb5d7f4310cc0e62bdd3844077986da",
+        "spec_digest": "sha256:3e0f2e4a3fc886c29de4af4347b272acc2109f6a20cc1001b1dfeaaa31327289",
     },
 ) as dag:
     ingest = Step(

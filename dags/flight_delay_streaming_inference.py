@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:8775c2029897c6ecbc8a723603868a76479e9ceb86ebb32c0eb9f072d2e6d907",
+        "spec_digest": "sha256:3dd74b6c3fe50574e5a00faa73a7d7103a484016f9aed5c5deb0db80e7b8fecf",
     },
 ) as dag:
     pin_model = Step(

@@ -210,7 +210,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:7e1584f1af9bf4fd061bc7716c877ae589535c0b2bc04f6c44c00f3f30194813",
+        "spec_digest": "sha256:e2eb21c33dfaa4b3dad4c6df3d0b743351a49694dff0a9e776f2469c7a823159",
     },
 ) as dag:
     ingest = Step(

@@ -240,7 +240,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:67ab674fea164a8fe87ea1af03347bf51ed508410d5d7842d8f00540a6b0097d",
+        "spec_digest": "sha256:0f0a5bdec0a010445b723b55eef3ae2007e4294d3eebe338703643b5249327a8",
     },
 ) as dag:
     ingest = Step(

@@ -240,7 +240,9 @@ def _score(scorer: Scorer, batch: pa.RecordBatch, timestamp: str) -> tuple[dict[
                 raise ComponentError(f"the model gave another number of predictions than {count}")
         except Exception as error:  # a model may raise anything
             if count == 1:
-                failures.append((start, f"{type(error).__name__}: {error}"[:500]))
+                own = isinstance(error, ComponentError)
+                reason = str(error).partition("\n")[0] if own else f"{type(error).__name__}: {error}"
+                failures.append((start, reason[:500]))
                 if len(failures) > _MOST_FAILURES:
                     hint = "does the data fit the model? One such row is enough to try it"
                     raise ComponentError(f"the model fails on too many rows: {failures[0][1]}", hint=hint) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Scorer:
     def _by_estimator(self, model: Any) -> Callable[[list[pa.Array]], dict[str, pa.Array]]:
         """A model with scikit-learn's API, called on the plainest input that it takes."""
         _on_one_core(model)
-        as_input = _table if _needs_names(model, self.columns) else _matrix
+        as_input = _table if _needs_names(model, self.columns) else _block
         names = self.names
         if not hasattr(model, "predict_proba"):
             return lambda arrays: _predicted(_unnamed(model.predict, as_input(arrays, names)))
@@ -122,9 +122,9 @@ def try_out(scorer: Scorer, data: str, rows: int, where: str) -> int:
 
 
 def _unnamed(method: Callable[[Any], Any], inputs: Any) -> Any:
-    """A method's result; without the warning that an array has no names for columns, which it has by their order."""
+    """A method's result; without the warning that it learnt from columns with names or without: the order is right."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        warnings.filterwarnings("ignore", message="X (does not have valid|has) feature names")
         return method(inputs)
 
 
@@ -136,39 +136,63 @@ def _on_one_core(model: Any) -> None:
 
 
 def _needs_names(model: Any, columns: tuple[Column, ...]) -> bool:
-    """Whether a model tells columns by their names, or takes more than numbers."""
+    """Whether a model tells columns by their names, or takes more than one kind of numbers."""
     from sklearn.compose import ColumnTransformer
 
     steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     named = any(isinstance(step, ColumnTransformer) for step in steps) or not all(
         type(step).__module__.split(".")[0] in ("sklearn", "lightgbm", "xgboost") for step in steps
     )
-    return named or not all(column.numeric for column in columns)
+    kinds = {column.kind for column in columns}
+    return named or len(kinds) > 1 or not all(column.numeric for column in columns)
 
 
-def _matrix(arrays: list[pa.Array], names: list[str]) -> np.ndarray:
+def _matrix(arrays: list[pa.Array], kind: Any = np.float64) -> np.ndarray:
     """Numbers as one block, column by column in memory, null as nan; shape (rows, columns)."""
-    block = np.empty((len(arrays), len(arrays[0])), dtype=np.float64)
+    block = np.empty((len(arrays), len(arrays[0])), dtype=kind)
     for row, array in zip(block, arrays, strict=True):
         row[:] = array.to_numpy(zero_copy_only=False)
     return block.T
 
 
+def _block(arrays: list[pa.Array], names: list[str]) -> np.ndarray:
+    """Numbers of one kind as a block of that kind; of floats, where some are null."""
+    return _matrix(arrays, np.float64 if any(map(_whole_with_null, arrays)) else arrays[0].type.to_pandas_dtype())
+
+
 def _table(arrays: list[pa.Array], names: list[str]) -> Any:
-    return pa.table(arrays, names=names).to_pandas()
+    """Columns, each of its own kind; whole numbers and booleans as floats, where some are null."""
+    plain = [
+        array.cast(pa.int8()) if pa.types.is_boolean(array.type) and array.null_count else array for array in arrays
+    ]
+    return pa.table(plain, names=names).to_pandas()
+
+
+def _whole_with_null(array: pa.Array) -> bool:
+    return bool(array.null_count and not pa.types.is_floating(array.type))
 
 
 def _booster(model: Any) -> Callable[[list[pa.Array]], dict[str, pa.Array]]:
-    return lambda arrays: _predicted(model.predict(_matrix(arrays, []), num_threads=1))
+    return lambda arrays: _predicted(model.predict(_matrix(arrays), num_threads=1))
 
 
 def _pyfunc(model: Any, columns: tuple[Column, ...]) -> Callable[[list[pa.Array]], dict[str, pa.Array]]:
     names = [column.name for column in columns]
-    return lambda arrays: _predicted(model.predict(_table(arrays, names)))
+
+    def predict(arrays: list[pa.Array]) -> dict[str, pa.Array]:
+        for column, array in zip(columns, arrays, strict=True):
+            if column.numeric and _whole_with_null(array):  # MLflow refuses it in other words
+                hint = "fill it in, or log the model with a signature that says double there"
+                raise ComponentError(f"null, and the model takes {column.kind}", where=column.name, hint=hint)
+        return _predicted(model.predict(_table(arrays, names)))
+
+    return predict
 
 
 def _predicted(found: Any) -> dict[str, pa.Array]:
     """What a model gave, by column: one, or several with names of their own."""
+    if isinstance(found, Mapping):
+        return {f"prediction_{name}": pa.array(np.asarray(values)) for name, values in found.items()}
     if hasattr(found, "columns"):
         if len(found.columns) > 1:
             return {f"prediction_{name}": pa.array(found[name].to_numpy()) for name in found.columns}

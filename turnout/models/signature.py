@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from turnout.errors import ComponentError, Fault, did_you_mean
@@ -57,7 +58,11 @@ class Column:
         return _TYPES[self.kind][1](kind)
 
     def cast(self, array: pa.Array) -> pa.Array:
-        """Values as the model takes them. Raises `pa.ArrowInvalid` for a number that would lose its fraction."""
+        """Values as the model takes them; what is no number is null among whole numbers.
+
+        Raises:
+            ComponentError: a number would lose its fraction, or is too large.
+        """
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
         target = self.arrow
@@ -65,7 +70,13 @@ class Column:
             return array
         if kinds.is_boolean(array.type) and not kinds.is_boolean(target):
             array = array.cast(pa.int8())
-        return array.cast(target, safe=not kinds.is_floating(target))
+        if kinds.is_floating(array.type) and kinds.is_integer(target):
+            array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+        try:
+            return array.cast(target, safe=not kinds.is_floating(target))
+        except pa.ArrowInvalid as error:
+            hint = "give it such values, or log the model with a signature that says double there"
+            raise ComponentError(f"the model takes {self.kind}: {error}", where=self.name, hint=hint) from error
 
 
 def signature_columns(model: Any) -> tuple[Column, ...]:
