@@ -103,7 +103,14 @@ with DAG(
             "event_timestamp",
             type=["null", "string"],
             section="Test",
-            description="Column with each row's time, to test on the last part; empty to split at random.",
+            description="Column with each row's time, to test on the last part; empty to split by a hash of the keys.",
+        ),
+        "keys": Param(
+            [],
+            type=["null", "array"],
+            items={"type": "string"},
+            section="Test",
+            description="Columns that tell rows apart; empty for all columns.",
         ),
         "test_fraction": Param(
             0.2,
@@ -186,7 +193,7 @@ with DAG(
             0,
             type="integer",
             section="Model",
-            description="Seed of the estimator and of a random split.",
+            description="Seed of the estimator and of the split by keys.",
         ),
         "metric": Param(
             "roc_auc",
@@ -219,11 +226,18 @@ with DAG(
             section="Judgement",
             description="Columns by whose values the score is shown.",
         ),
+        "minimum_rows": Param(
+            50,
+            type="integer",
+            minimum=1,
+            section="Judgement",
+            description="Rows that neither model has learned, below which the champion stays.",
+        ),
         "require_champion": Param(
             False,
             type="boolean",
             section="Judgement",
-            description="Fail when there is no champion to compare with.",
+            description="Fail when there is no champion to compare with, or none that can be compared.",
         ),
         "registered_model": Param(
             "flight-delay",
@@ -240,7 +254,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:0f0a5bdec0a010445b723b55eef3ae2007e4294d3eebe338703643b5249327a8",
+        "spec_digest": "sha256:0ce2c2548bf1244d2d68105a06ed4e29ed0626bbfe889f798d1efa9c3948f9e5",
     },
 ) as dag:
     ingest = Step(
@@ -277,6 +291,7 @@ with DAG(
         doc_md="Keep the last part of the time for testing, so that nothing of the future leaks into training.",
         inputs={
             "gap_hours": dag.param("gap_hours"),
+            "keys": dag.param("keys"),
             "seed": dag.param("seed"),
             "test_fraction": dag.param("test_fraction"),
             "timestamp": dag.param("timestamp"),
@@ -327,6 +342,7 @@ with DAG(
         inputs={
             "metric": dag.param("metric"),
             "minimum_improvement": dag.param("minimum_improvement"),
+            "minimum_rows": dag.param("minimum_rows"),
             "registered_model": dag.param("registered_model"),
             "require_champion": dag.param("require_champion"),
             "slices": dag.param("slices"),

@@ -45,10 +45,10 @@ CANDIDATES = [
     sections={
         "Data": ["source", "revision", "timestamps", "separator", "decimal", "encoding", "suite"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
-        "Test": ["timestamp", "test_fraction", "gap_hours"],
+        "Test": ["timestamp", "keys", "test_fraction", "gap_hours"],
         "Model": ["target", "task", "ignore", "candidates", "seed"],
         "Search": ["trials", "seconds", "folds", "pruner"],
-        "Judgement": ["metric", "minimum_improvement", "slices", "require_champion"],
+        "Judgement": ["metric", "minimum_improvement", "slices", "minimum_rows", "require_champion"],
         "Records": ["registered_model", "experiment"],
     },
 )
@@ -67,6 +67,7 @@ def candidates(
     task: Literal["classification", "regression"] = "classification",
     ignore: list[str] = ["flight_id", "event_timestamp"],
     timestamp: str = "event_timestamp",
+    keys: list[str] = [],
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
     gap_hours: Annotated[float, Ge(0)] = 24.0,
     candidates: list[dict[str, Any]] = CANDIDATES,
@@ -78,6 +79,7 @@ def candidates(
     metric: Metric = "roc_auc",
     minimum_improvement: Annotated[float, Ge(0)] = 0.0,
     slices: list[str] = ["carrier", "origin"],
+    minimum_rows: Annotated[int, Ge(1)] = 50,
     require_champion: bool = False,
     registered_model: str = "flight-delay",
     experiment: str = "flight-delay",
@@ -101,7 +103,8 @@ def candidates(
         target: Column to predict.
         task: What kind of prediction it is.
         ignore: Columns that are not for learning.
-        timestamp: Column with each row's time, to test on the last part; empty to split at random.
+        timestamp: Column with each row's time, to test on the last part; empty to split by a hash of the keys.
+        keys: Columns that tell rows apart; empty for all columns.
         test_fraction: Share of the rows to test on.
         gap_hours: Hours before the test rows that are left out of training.
         candidates: What to tune: for each its estimator, its fixed hyperparameters, and the space of those to search.
@@ -109,11 +112,12 @@ def candidates(
         seconds: After how long no other trial of a candidate begins; 0 for no limit.
         folds: How often each trial is fitted and judged.
         pruner: Whether a trial ends early that is worse, so far, than half of the others were.
-        seed: Seed of the estimator and of a random split.
+        seed: Seed of the estimator and of the split by keys.
         metric: What decides whether the model is better; higher is better.
         minimum_improvement: How much better than the champion it must be.
         slices: Columns by whose values the score is shown.
-        require_champion: Fail when there is no champion to compare with.
+        minimum_rows: Rows that neither model has learned, below which the champion stays.
+        require_champion: Fail when there is no champion to compare with, or none that can be compared.
         registered_model: Name in the MLflow registry.
         experiment: MLflow experiment to log to.
     """
@@ -138,6 +142,7 @@ def candidates(
         timestamp=timestamp,
         test_fraction=test_fraction,
         gap_hours=gap_hours,
+        keys=keys,
         seed=seed,
     )
     with dsl.ParallelFor(candidates, name="each-candidate", parallelism=2) as candidate:
@@ -178,6 +183,7 @@ def candidates(
         metric=metric,
         minimum_improvement=minimum_improvement,
         slices=slices,
+        minimum_rows=minimum_rows,
         require_champion=require_champion,
     )
     with dsl.If(evaluated.outputs["promote"] == True, name="promote"):  # noqa: E712 - KFP reads the comparison

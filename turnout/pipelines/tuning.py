@@ -33,10 +33,10 @@ SPACE = {
     sections={
         "Data": ["source", "revision", "timestamps", "separator", "decimal", "encoding", "suite"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
-        "Test": ["timestamp", "test_fraction", "gap_hours"],
+        "Test": ["timestamp", "keys", "test_fraction", "gap_hours"],
         "Model": ["target", "task", "ignore", "estimator", "hyperparameters", "seed"],
         "Search": ["space", "trials", "seconds", "folds", "pruner", "study"],
-        "Judgement": ["metric", "minimum_improvement", "slices", "require_champion"],
+        "Judgement": ["metric", "minimum_improvement", "slices", "minimum_rows", "require_champion"],
         "Records": ["registered_model", "experiment"],
     },
 )
@@ -55,6 +55,7 @@ def tuning(
     task: Literal["classification", "regression"] = "classification",
     ignore: list[str] = ["flight_id", "event_timestamp"],
     timestamp: str = "event_timestamp",
+    keys: list[str] = [],
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
     gap_hours: Annotated[float, Ge(0)] = 24.0,
     estimator: str = "lightgbm.LGBMClassifier",
@@ -69,6 +70,7 @@ def tuning(
     metric: Metric = "roc_auc",
     minimum_improvement: Annotated[float, Ge(0)] = 0.0,
     slices: list[str] = ["carrier", "origin"],
+    minimum_rows: Annotated[int, Ge(1)] = 50,
     require_champion: bool = False,
     registered_model: str = "flight-delay",
     experiment: str = "flight-delay",
@@ -92,7 +94,8 @@ def tuning(
         target: Column to predict.
         task: What kind of prediction it is.
         ignore: Columns that are not for learning.
-        timestamp: Column with each row's time, to test on the last part; empty to split at random.
+        timestamp: Column with each row's time, to test on the last part; empty to split by a hash of the keys.
+        keys: Columns that tell rows apart; empty for all columns.
         test_fraction: Share of the rows to test on.
         gap_hours: Hours before the test rows that are left out of training.
         estimator: Dotted path of an estimator with scikit-learn's API.
@@ -103,11 +106,12 @@ def tuning(
         folds: How often each trial is fitted and judged.
         pruner: Whether a trial ends early that is worse, so far, than half of the others were.
         study: Name of a search to go on with; empty for a new one.
-        seed: Seed of the estimator and of a random split.
+        seed: Seed of the estimator and of the split by keys.
         metric: What decides whether the model is better; higher is better.
         minimum_improvement: How much better than the champion it must be.
         slices: Columns by whose values the score is shown.
-        require_champion: Fail when there is no champion to compare with.
+        minimum_rows: Rows that neither model has learned, below which the champion stays.
+        require_champion: Fail when there is no champion to compare with, or none that can be compared.
         registered_model: Name in the MLflow registry.
         experiment: MLflow experiment to log to.
     """
@@ -132,6 +136,7 @@ def tuning(
         timestamp=timestamp,
         test_fraction=test_fraction,
         gap_hours=gap_hours,
+        keys=keys,
         seed=seed,
     )
     tuned = tune(
@@ -171,6 +176,7 @@ def tuning(
         metric=metric,
         minimum_improvement=minimum_improvement,
         slices=slices,
+        minimum_rows=minimum_rows,
         require_champion=require_champion,
     )
     with dsl.If(evaluated.outputs["promote"] == True, name="promote"):  # noqa: E712 - KFP reads the comparison
