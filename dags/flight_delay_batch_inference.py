@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:31c4bfd59cf15f36631e078f03fac16ac698e06dd56923ad2e98aa9b06987020",
+        "spec_digest": "sha256:4151f78818dba111304cd7033778d166417653b30e74e6af70a87d366e93d883",
     },
 ) as dag:
     ingest = Step(

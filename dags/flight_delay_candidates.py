@@ -256,7 +256,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:897859b4651b69f0aa61a233070ea7596ed232d5aafa44bfd5459a9adb902827",
+        "spec_digest": "sha256:3dadcc40fc96147a3bdde25c839580f4e53c6f4cf29232c225ec3919dd9279d3",
     },
 ) as dag:
     ingest = Step(

@@ -302,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:3e0f2e4a3fc886c29de4af4347b272acc2109f6a20cc1001b1dfeaaa31327289",
+        "spec_digest": "sha256:ef0dc0ce9fecc642a95529130e0a29ee7ccbc1094191c884117db6a626538219",
     },
 ) as dag:
     ingest = Step(

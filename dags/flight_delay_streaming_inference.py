@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:3dd74b6c3fe50574e5a00faa73a7d7103a484016f9aed5c5deb0db80e7b8fecf",
+        "spec_digest": "sha256:99a3aaa900a0af31eaf03c7b9ca9ee5fd7ad5de04392c8f960d39b9169d87c48",
     },
 ) as dag:
     pin_model = Step(

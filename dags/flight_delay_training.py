@@ -210,7 +210,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:e2eb21c33dfaa4b3dad4c6df3d0b743351a49694dff0a9e776f2469c7a823159",
+        "spec_digest": "sha256:97b9e2b16221d4f000d4ec1b3dd966e4bb764d34d9410701a6faf46216252396",
     },
 ) as dag:
     ingest = Step(

@@ -254,7 +254,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:0ce2c2548bf1244d2d68105a06ed4e29ed0626bbfe889f798d1efa9c3948f9e5",
+        "spec_digest": "sha256:45628e600fb23d04c7fd641c2ec152ae042bfb8f055906e50348a5e2692aeb53",
     },
 ) as dag:
     ingest = Step(

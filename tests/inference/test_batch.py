@@ -205,7 +205,9 @@ def test_a_regression_and_several_classes_have_their_own_columns(tracking: str, 
         Ran(tmp_path, table, model="models:/classes/1")
     Ran(tmp_path, table, model="models:/classes/1", table=str(tmp_path / "classes"))
     found = rows_of(tmp_path / "classes")
-    np.testing.assert_allclose(np.stack(found["probabilities"]), classes.predict_proba(inputs))
+    by_name = pd.DataFrame([dict(row) for row in found["probabilities"]])
+    assert list(by_name) == ["a", "b", "c"]
+    np.testing.assert_allclose(by_name, classes.predict_proba(inputs))
     assert found["prediction"].tolist() == classes.predict(inputs).tolist()
 
 

@@ -41,11 +41,12 @@ def evaluate(
     slices: list[str] = [],
     minimum_rows: Annotated[int, Ge(1)] = 50,
     require_champion: bool = False,
+    drop_null_target: bool = False,
 ) -> Verdict:
     """Score a model on held-out rows and compare it with the champion on the same rows.
 
     A model is promoted when it scores better than the champion by more than `minimum_improvement`, or,
-    while there is no champion, better than predicting the mean for every row.
+    while there is no champion, better than predicting the mean (of classes: their shares) for every row.
 
     Rows that one of the two has learned say nothing of it: they are left out for both, by the fingerprints that `train`
     keeps. When too few rows are left to compare the two, the champion stays, and the reasons say why. A model that has
@@ -55,14 +56,16 @@ def evaluate(
         model: the model, as `train` gives it.
         data: rows that the model has not seen, with the target.
         metrics: the scores of the model, and of the champion when there is one.
-        classification: ROC curve and confusion matrix; empty for a regression.
-        report: scores, comparison, calibration and slices, with plots.
+        classification: confusion matrix, and of two classes the ROC curve; empty for a regression.
+        report: scores, comparison, classes, calibration and slices, with plots.
         registered_model: name in the MLflow registry whose alias `champion` is compared with.
-        metric: what decides; by scikit-learn's names, higher is better.
+        metric: what decides; by scikit-learn's names, higher is better. With more than two classes `roc_auc`,
+            `average_precision` and `f1` are the mean over classes, each against the rest.
         minimum_improvement: how much better than the champion, in the metric's own unit.
         slices: columns by whose values the score is shown.
         minimum_rows: rows that neither has learned, below which the champion stays.
         require_champion: fail when there is no champion to compare with, or none that can be compared.
+        drop_null_target: leave out rows whose target is null, and say how many; else they are refused.
     """
     from pathlib import Path
 
@@ -76,8 +79,10 @@ def evaluate(
     from turnout.models.files import load
     from turnout.models.judged_rows import judged_rows
     from turnout.models.learned import load_learned
+    from turnout.models.metrics import METRICS
     from turnout.models.promotion import champion
-    from turnout.models.scoring import METRICS, predictions
+    from turnout.models.scoring import predictions
+    from turnout.models.target import rows_with_target
     from turnout.models.verdict import compare_with_champion
     from turnout.monitoring.reference import keep_scores
 
@@ -92,7 +97,7 @@ def evaluate(
                              hint="train without require_champion first, or set MLFLOW_TRACKING_URI")  # fmt: skip
     table = pd.read_parquet(data.path)
     require(table, slices, "data")
-    require(table, [target], "data")
+    table = rows_with_target(table, target, drop_null_target)
     ours, theirs = load_learned(trained["mlflow_run_id"]), load_learned(current.run_id) if current else None
     judged = judged_rows(
         table, ours, current, theirs,

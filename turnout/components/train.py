@@ -17,6 +17,7 @@ def train(
     hyperparameters: dict[str, Any] = {},
     ignore: list[str] = [],
     timestamp: str = "",
+    drop_null_target: bool = False,
     seed: int = 0,
     experiment: str = "turnout",
 ) -> None:
@@ -31,13 +32,14 @@ def train(
         data: the rows to learn from.
         model: the fitted model, in MLflow's format; its metadata says where MLflow has it.
         metrics: the score on the training rows, and the rows and seconds it took.
-        target: column to predict; two classes, or a number.
+        target: column to predict: classes, two or more, as texts, truth values or whole numbers; or a number.
         task: what kind of prediction it is.
         estimator: dotted path of an estimator with scikit-learn's API.
         hyperparameters: its constructor's arguments.
         ignore: columns that are not for learning: identifiers, times, what is only known afterwards.
         timestamp: column with each row's time, where rows of a day have something in common that monitoring has to
             know: a day's weather is not the year's.
+        drop_null_target: leave out rows whose target is null, and say how many; else they are refused.
         seed: of the estimator's random state.
         experiment: MLflow experiment to log to.
     """
@@ -52,12 +54,14 @@ def train(
     from turnout.models.estimators import make_estimator, make_model, split_columns
     from turnout.models.files import requirements, save_copy
     from turnout.models.learned import keep_learned, learned, row_columns
-    from turnout.models.scoring import DEFAULT_METRIC, check_target, predictions, score
+    from turnout.models.scoring import DEFAULT_METRIC, predictions, score
+    from turnout.models.target import check_target, rows_with_target
     from turnout.monitoring.reference import keep_training
     from turnout.trackers.mlflow import code_revision
 
     table = pd.read_parquet(data.path)
     require(table, [timestamp] if timestamp else [], "data")
+    table = rows_with_target(table, target, drop_null_target)
     inputs, labels = split_columns(table, target, ignore)
     check_target(labels, task)
     times = table[timestamp] if timestamp else None

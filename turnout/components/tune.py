@@ -80,8 +80,9 @@ def tune(
     from turnout.data.tables import lineage, require, write_table
     from turnout.models.estimators import make_estimator, split_columns
     from turnout.models.folds import check_classes, random_folds, time_folds
-    from turnout.models.scoring import METRICS, check_target
+    from turnout.models.metrics import METRICS
     from turnout.models.search_space import read_space
+    from turnout.models.target import check_target
     from turnout.models.tuning import best_of, cross_validation, search
     from turnout.models.tuning_report import trials_table, tuning_page
     from turnout.trackers.mlflow import code_revision

@@ -28,7 +28,7 @@ from turnout.errors import ComponentError
 from turnout.inference.table import DATE, Part
 from turnout.models.files import download
 from turnout.models.registry import ModelVersion
-from turnout.models.scorer import Scorer
+from turnout.models.scorer import Scorer, lacking
 
 BATCH_ROWS = 65_536
 _MOST_FAILURES = 1_000
@@ -266,7 +266,7 @@ def _lacking(predicted: dict[str, pa.Array]) -> pa.Array | None:
     """Indices of the rows of which some prediction is null or not a number."""
     missing = None
     for array in predicted.values():
-        null = pc.is_null(array, nan_is_null=pa.types.is_floating(array.type))
+        null = lacking(array)
         missing = null if missing is None else pc.or_(missing, null)
     if missing is None or not pc.any(missing).as_py():
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from turnout.data.tables import require
 from turnout.errors import ComponentError, did_you_mean
+from turnout.models.target import Task, plain_target, rows_with_target
 
-Task = Literal["classification", "regression"]
 RARE = 0.002
 """Categories rarer than this share of the rows are one: `infrequent`, together with those never seen."""
 
@@ -69,10 +69,10 @@ def _lightgbm_names() -> frozenset[str]:
 
 
 def split_columns(table: pd.DataFrame, target: str, ignore: Iterable[str]) -> tuple[pd.DataFrame, pd.Series]:
-    """The columns to learn from, and the target.
+    """The columns to learn from, and the target in the form that models learn.
 
     Raises:
-        ComponentError: a named column is missing, or a column is neither number nor category.
+        ComponentError: a named column is missing, a column is neither number nor category, or a target is null.
     """
     require(table, [target, *ignore], "data")
     inputs = table.drop(columns=[target, *ignore])
@@ -80,12 +80,8 @@ def split_columns(table: pd.DataFrame, target: str, ignore: Iterable[str]) -> tu
     if times:
         raise ComponentError(f"a time cannot be learned from: {', '.join(times)}", where="data",
                              hint="name it in ignore, or derive features from it")  # fmt: skip
-    if table[target].isna().any():
-        count = int(table[target].isna().sum())
-        raise ComponentError(
-            f"the target is null in {count:,} rows", where=f"data.{target}", hint="leave them out at the source"
-        )
-    return plain_types(inputs), table[target]
+    rows_with_target(table, target, drop_null=False)
+    return plain_types(inputs), plain_target(table[target])
 
 
 def plain_types(inputs: pd.DataFrame) -> pd.DataFrame:

@@ -11,8 +11,9 @@ import pandas as pd
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from turnout.models.estimators import Task
+from turnout.models.metrics import average_precision, roc_auc, said
 from turnout.models.scoring import Predictions, calibration_error, slice_scores
+from turnout.models.target import Task
 from turnout.reports.page import Section, page, svg
 
 mpl.use("Agg")
@@ -22,16 +23,51 @@ from matplotlib.figure import Figure  # noqa: E402 - after the backend is chosen
 CURVE_POINTS = 100
 
 
+DRAWN_CLASSES = 10
+"""Classes that are drawn, the most frequent ones; the tables have all."""
+
+
 def log_classification(artifact: Any, labels: pd.Series, found: Predictions) -> None:
-    """Write the ROC curve (at most 100 points) and the confusion matrix at one half into KFP's artifact."""
+    """Write the confusion matrix, and of two classes the ROC curve (at most 100 points), into KFP's artifact."""
     truth = found.truth(labels)
-    if len(np.unique(truth)) == 2:
+    if len(found.classes) == 2 and len(np.unique(truth)) == 2:
         false, true, thresholds = metrics.roc_curve(truth, found.values)
         chosen = np.unique(np.linspace(0, len(false) - 1, CURVE_POINTS).round().astype(int))
         finite = np.minimum(thresholds, 1.0)  # the first is infinite, which JSON cannot say
         artifact.log_roc_curve(false[chosen].tolist(), true[chosen].tolist(), finite[chosen].tolist())
-    matrix = metrics.confusion_matrix(truth, found.values >= 0.5, labels=[0, 1])
-    artifact.log_confusion_matrix([str(item) for item in found.classes], matrix.tolist())
+    artifact.log_confusion_matrix([str(item) for item in found.classes], confusion(truth, found).tolist())
+
+
+def confusion(truth: np.ndarray, found: Predictions) -> np.ndarray:
+    """Rows by their class and by what the model says, at one half or the most probable; shape (classes, classes).
+
+    Rows of classes that the model does not know are left out.
+    """
+    known, classes = truth >= 0, np.arange(len(found.classes))
+    matrix: np.ndarray = metrics.confusion_matrix(truth[known], said(found.values)[known], labels=classes)
+    return matrix
+
+
+def class_scores(truth: np.ndarray, found: Predictions) -> pd.DataFrame:
+    """A row for each class against the others: how many there are and are said to be, and how good that is."""
+    matrix = confusion(truth, found)
+    chosen = said(found.values)
+    chances = np.column_stack([1 - found.values, found.values]) if found.values.ndim == 1 else found.values
+    rows = []
+    for index, name in enumerate(found.classes):
+        of_class, value = (truth == index).astype(int), chances[:, index]
+        here, told, right = int(of_class.sum()), int((chosen == index).sum()), int(matrix[index, index])
+        varied = 0 < here < len(truth)
+        rows.append([
+            str(name), here, told,
+            right / told if told else float("nan"), right / here if here else float("nan"),
+            2 * right / (here + told) if here + told else float("nan"),
+            roc_auc(of_class, value) if varied else float("nan"),
+            average_precision(of_class, value) if varied else float("nan"),
+            calibration_error(of_class, value),
+        ])  # fmt: skip
+    names = ["class", "rows", "predicted", "precision", "recall", "f1", "roc_auc", "average_precision"]
+    return pd.DataFrame(rows, columns=[*names, "calibration error"])
 
 
 def evaluation_page(
@@ -52,14 +88,14 @@ def evaluation_page(
     rows = [[name, value, *([champion_scores[name]] if champion_scores else [])] for name, value in scores.items()]
     columns = ["metric", "this model", *(["champion"] if champion_scores else [])]
     truth = found.truth(labels)
-    text = f"{len(labels):,} rows; higher is better. Predicting the mean for every row has {metric} {baseline:.4g}."
+    mean = "the classes' shares" if len(found.classes) > 2 else "the mean"
+    text = f"{len(labels):,} rows; higher is better. Predicting {mean} for every row has {metric} {baseline:.4g}."
     sections = [Section("Scores", text, columns, rows)]
-    plots = (
-        _classification_plots(truth, found.values)
-        if task == "classification"
-        else _regression_plots(truth, found.values)
-    )
-    sections.extend(plots)
+    if task == "regression":
+        sections += _regression_plots(truth, found.values)
+    else:
+        sections += _classes(truth, found)
+        sections += _two_classes(truth, found.values) if len(found.classes) == 2 else _several_classes(truth, found)
     if slices:
         by_slice = slice_scores(metric, table, slices, labels, found)
         sections.append(Section("Slices", "", list(by_slice.columns), by_slice.values.tolist()))
@@ -78,7 +114,49 @@ def _axes(x: str, y: str, diagonal: tuple[float, float] | None = None) -> tuple[
     return figure, axes
 
 
-def _classification_plots(truth: np.ndarray, values: np.ndarray) -> list[Section]:
+def _classes(truth: np.ndarray, found: Predictions) -> list[Section]:
+    by_class = class_scores(truth, found)
+    several = len(found.classes) > 2
+    text = "Each class against the others." + (" The scores above are the mean over classes." if several else "")
+    if unknown := int((truth < 0).sum()):
+        text += f" {unknown:,} rows are of classes that the model does not know: whatever it says of them is wrong."
+    names = [str(name) for name in found.classes]
+    rows = [[name, *row] for name, row in zip(names, confusion(truth, found).tolist(), strict=True)]
+    how = (
+        "the most probable class is predicted" if several else f"{names[1]} is predicted from a probability of one half"
+    )
+    return [
+        Section("Classes", text, list(by_class.columns), by_class.values.tolist()),
+        Section("Confusion matrix", f"A row for what is true, a column for what is predicted; {how}.",
+                ["", *names], rows),
+    ]  # fmt: skip
+
+
+def _several_classes(truth: np.ndarray, found: Predictions) -> list[Section]:
+    counts = np.bincount(truth[truth >= 0], minlength=len(found.classes))
+    drawn = [
+        int(index) for index in np.argsort(-counts, kind="stable")[:DRAWN_CLASSES] if 0 < counts[index] < len(truth)
+    ]
+    roc, lines = _axes("false positive rate", "true positive rate", (0, 1))
+    calibration, marks = _axes("predicted probability", "observed share", (0, 1))
+    for index in drawn:
+        of_class, values, name = (truth == index).astype(int), found.values[:, index], str(found.classes[index])
+        false, true, _ = metrics.roc_curve(of_class, values)
+        chosen = np.unique(np.linspace(0, len(false) - 1, 400).round().astype(int))
+        lines.plot(false[chosen], true[chosen], label=name, linewidth=1)
+        observed, predicted = calibration_curve(of_class, values, n_bins=10, strategy="quantile")
+        marks.plot(predicted, observed, marker="o", markersize=3, label=name, linewidth=1)
+    for axes in (lines, marks):
+        axes.legend(frameon=False, fontsize="small")
+    few = f" The {len(drawn)} most frequent classes." if len(drawn) < len(found.classes) else ""
+    return [
+        Section("ROC curves", figures=[(svg(roc), f"Each class against the others; dashed: guessing.{few}")]),
+        Section("Calibration", "How often a class is true where it gets a probability.",
+                figures=[(svg(calibration), f"Ten groups of equal size; dashed: perfect.{few}")]),
+    ]  # fmt: skip
+
+
+def _two_classes(truth: np.ndarray, values: np.ndarray) -> list[Section]:
     sections = []
     if len(np.unique(truth)) == 2:
         false, true, _ = metrics.roc_curve(truth, values)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from turnout.errors import ComponentError
-from turnout.models.estimators import Task
+from turnout.models.target import Task
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import pandas as pd
 
 from turnout.data.times import series_in_utc
 from turnout.errors import ComponentError
-from turnout.models.estimators import Task
 from turnout.models.learned import Learned
 from turnout.models.registry import ModelVersion
+from turnout.models.target import Task
 
 
 @dataclass(frozen=True)

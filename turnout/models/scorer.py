@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,6 @@ from turnout.models.signature import Column, check_columns, signature_columns
 
 _SAMPLE_ROWS = 256
 """Of each batch, by which it is seen whether a classifier's label is its most probable class."""
-
-_PROBABILITIES = pa.list_(pa.field("element", pa.float64()))
-"""As tables name what is in a list."""
 
 
 class Scorer:
@@ -59,7 +56,7 @@ class Scorer:
         """Predictions by column.
 
         `prediction` is the label or the number; with two classes, `probability` is that of the second; with
-        more, `probabilities` has one for each.
+        more, `probabilities` maps each class's name to its own.
 
         Args:
             batch: has the columns that the model takes, of any type that they can be read from.
@@ -89,11 +86,27 @@ class Scorer:
                 labels = _unnamed(model.predict, inputs)
             if len(classes) == 2:
                 return {"prediction": pa.array(labels), "probability": pa.array(np.ascontiguousarray(chances[:, 1]))}
-            values = pa.array(np.ascontiguousarray(chances, dtype=np.float64).ravel())
-            lists = pa.FixedSizeListArray.from_arrays(values, len(classes)).cast(_PROBABILITIES)
-            return {"prediction": pa.array(labels), "probabilities": lists}
+            return {"prediction": pa.array(labels), "probabilities": by_name(chances, self.classes)}
 
         return predict
+
+
+def by_name(chances: np.ndarray, classes: Sequence[Any]) -> pa.MapArray:
+    """Probabilities of classes, shape (rows, classes), as a map from each class's name for each row."""
+    rows = len(chances)
+    indices = pa.array(np.tile(np.arange(len(classes), dtype=np.int32), rows))
+    names = pa.DictionaryArray.from_arrays(indices, pa.array([str(name) for name in classes])).cast(pa.string())
+    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * len(classes))
+    return pa.MapArray.from_arrays(offsets, names, pa.array(np.ascontiguousarray(chances, dtype=np.float64).ravel()))
+
+
+def lacking(array: pa.Array) -> pa.Array:
+    """Which values are null or not a number, or for a map hold such a one."""
+    if not pa.types.is_map(array.type):
+        return pc.is_null(array, nan_is_null=pa.types.is_floating(array.type))
+    bad = pc.is_null(array.items, nan_is_null=True).to_numpy(zero_copy_only=False)
+    before = np.concatenate([[0], np.cumsum(bad)])[array.offsets.to_numpy()]
+    return pc.or_(pc.is_null(array), pa.array(np.diff(before) > 0))
 
 
 def try_out(scorer: Scorer, data: str, rows: int, where: str) -> int:
@@ -114,7 +127,7 @@ def try_out(scorer: Scorer, data: str, rows: int, where: str) -> int:
     except Exception as error:  # a model may raise anything
         raise ComponentError(f"the model fails on sample rows: {error}", where=where, hint=hint) from error
     for name, array in predicted.items():
-        nulls = pc.sum(pc.is_null(array, nan_is_null=pa.types.is_floating(array.type))).as_py()
+        nulls = pc.sum(lacking(array)).as_py()
         if len(array) != len(sample) or nulls:
             what = f"{len(array)} values of {name}, {nulls} of them null, for {len(sample)} rows"
             raise ComponentError(what, where=where, hint=hint)

@@ -15,10 +15,11 @@ import optuna
 import pandas as pd
 
 from turnout.errors import ComponentError
-from turnout.models.estimators import Task, make_estimator, make_model
+from turnout.models.estimators import make_estimator, make_model
 from turnout.models.folds import Fold
 from turnout.models.scoring import predictions, score
 from turnout.models.search_space import Space
+from turnout.models.target import Task
 from turnout.trackers.study import State, Study, Trial
 
 Pruner = Literal["none", "median"]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from turnout.data.tables import require
-from turnout.models.estimators import Task
 from turnout.models.files import load_estimator
 from turnout.models.judged_rows import JudgedRows
 from turnout.models.registry import ModelVersion
-from turnout.models.scoring import Predictions, all_scores, difference, predictions, score
+from turnout.models.scoring import Predictions, all_scores, difference, on_the_same_classes, predictions, score
+from turnout.models.target import Task
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ def compare_with_champion(
         ComponentError: the champion cannot be loaded, or the rows lack one of its columns.
     """
     scores = all_scores(task, labels, found)
-    mean = found.truth(labels).mean()
-    baseline = score(metric, labels, Predictions(found.values * 0 + mean, found.positive, found.classes))
+    baseline = score(metric, labels, found.constant(labels))
     if champion is None:
         promote = scores[metric] > baseline
         reasons = [
@@ -72,7 +71,7 @@ def compare_with_champion(
     estimator = load_estimator(champion)
     names = list(estimator.feature_names_in_)
     require(inputs, names, f"data, for the champion (version {champion.version})")
-    theirs = predictions(estimator, inputs[names], task)
+    found, theirs = on_the_same_classes(found, predictions(estimator, inputs[names], task))
     champion_scores = all_scores(task, labels, theirs)
     compared = difference(metric, labels, found, theirs)
     promote = compared.value > minimum_improvement

@@ -38,11 +38,11 @@ class Scores:
 
     Attributes:
         measured: by its metric, with labels and, for a classifier, as if they were not known.
-        calibration: of a classifier; else None.
+        calibration: of a classifier, by what the probability is of; of two classes that of the second is enough.
     """
 
     measured: tuple[Measured, ...]
-    calibration: Curve | None
+    calibration: dict[str, Curve]
 
     def of(self, metric: str, estimated: bool) -> Measured | None:
         """The score that another can be held against. Raises ComponentError when the metric did not judge the model."""
@@ -157,14 +157,14 @@ def keep_scores(
     import mlflow
 
     client, truth = mlflow.MlflowClient(), found.truth(labels)
-    name = "probability" if found.classes else "prediction"
-    blocks = blocks_of(times)
-    profile = make_profile(pa.table({name: found.values}), [name], blocks)
+    blocks, predicted = blocks_of(times), found.table()
+    profile = make_profile(predicted, predicted.column_names, blocks)
     client.log_text(run_id, profile.to_json(), f"{_DIRECTORY}/{_PREDICTIONS}")
-    measured = [measure(metric, truth, found.values, blocks)]
+    measured = [measure(metric, truth, found.values, blocks=blocks)]
     if found.classes:
         measured.append(estimate(metric, found.values, blocks))
-    scores = Scores(tuple(measured), reliability(truth, found.values, None, blocks) if found.classes else None)
+    curves = {name: reliability(of, chances, None, blocks) for name, of, chances in found.by_class(truth)}
+    scores = Scores(tuple(measured), curves)
     client.log_text(run_id, json.dumps(dataclasses.asdict(scores)), f"{_DIRECTORY}/{_SCORES}")
 
 
@@ -199,7 +199,7 @@ def load_reference(version: ModelVersion) -> Reference | None:
             for name in (_TRAINING, _PREDICTIONS)
         )
         rows = pd.read_parquet(kept / _ROWS) if (kept / _ROWS).exists() else pd.DataFrame()
-        scores = _scores(json.loads((kept / _SCORES).read_text())) if (kept / _SCORES).exists() else None
+        scores = _scores((kept / _SCORES).read_text(), version) if (kept / _SCORES).exists() else None
     if training is None and predictions is None:
         return None
     profile, known = training or Profile(0, {}), predictions or Profile(0, {})
@@ -209,7 +209,13 @@ def load_reference(version: ModelVersion) -> Reference | None:
     return Reference(version.uri, profile | renamed if training else renamed, rows, version, scores, predicted)
 
 
-def _scores(raw: dict[str, object]) -> Scores:
+def _scores(text: str, version: ModelVersion) -> Scores:
     from cattrs import structure
+    from cattrs.errors import BaseValidationError
 
-    return structure(raw, Scores)
+    try:
+        return structure(json.loads(text), Scores)
+    except (BaseValidationError, KeyError, TypeError, ValueError) as error:
+        hint = "evaluate the model again, or train another"
+        what = "the model's scores were kept by another version of Turnout"
+        raise ComponentError(what, where=version.uri, hint=hint) from error

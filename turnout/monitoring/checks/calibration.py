@@ -72,7 +72,9 @@ def reliability(truth: Array, chances: Array, like: Curve | None = None, blocks:
     )
 
 
-def calibration_drift(reference: Curve, current: Curve, blocks: float = 1, seed: int = 0) -> Finding:
+def calibration_drift(
+    reference: Curve, current: Curve, blocks: float = 1, seed: int = 0, name: str = "probability"
+) -> Finding:
     """The finding that the share of positives for a probability is another one.
 
     The statistic is the sum of the bins' chi-squares, held against samples of the same sizes: in each bin the positives
@@ -80,14 +82,13 @@ def calibration_drift(reference: Curve, current: Curve, blocks: float = 1, seed:
 
     Args:
         blocks: in which the current rows come, such as days, where the reference knows how these differ.
+        name: what the probability is of.
 
     Source: the conditional exact test of fourfold tables; Agresti, Categorical Data Analysis (2013), section 7.3.
     """
     usable, expected, spread = _expected(reference.tables, current.tables)
     if not usable.any():
-        return Finding(
-            "probability", "calibration", reference.error, current.error, None, 0.0, 1.0, "nothing to compare"
-        )
+        return Finding(name, "calibration", reference.error, current.error, None, 0.0, 1.0, "nothing to compare")
     before, now = reference.tables[:, usable], current.tables[:, usable]
     n, m = before.sum(axis=0), now.sum(axis=0)
     dependence = reference.dependence
@@ -102,9 +103,9 @@ def calibration_drift(reference: Curve, current: Curve, blocks: float = 1, seed:
     was, is_ = before[1] / n, now[1] / m
     most = int((abs(is_ - was) * m).argmax())
     given = np.array(current.chances)[usable][most] / m[most]
-    text = f"rows with a probability of about {given:.0%} are positive in {is_[most]:.1%}, and were in {was[most]:.1%}"
+    text = f"rows where it is about {given:.0%} are positive in {is_[most]:.1%}, and were in {was[most]:.1%}"
     distance = float((abs(is_ - was) * m).sum() / m.sum())
-    return Finding("probability", "calibration", reference.error, current.error, None, distance, p_value, text)
+    return Finding(name, "calibration", reference.error, current.error, None, distance, p_value, text)
 
 
 def _expected(before: Counts, now: Counts) -> tuple[NDArray[np.bool_], Array, Array]:

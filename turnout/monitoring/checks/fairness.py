@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from turnout.data.tables import require
 from turnout.errors import ComponentError
+from turnout.models.metrics import said
+from turnout.models.scoring import Predictions
 from turnout.monitoring.findings import Finding
 
 Array = NDArray[np.float64]
@@ -19,41 +21,53 @@ LEAST_ROWS = 30
 _DRAWS = 2_000
 
 
-def group_differences(groups: pd.Series, chances: Array, truth: Array | None = None, seed: int = 0) -> list[Finding]:
+def group_differences(
+    groups: pd.Series, found: Predictions, truth: Array | None = None, seed: int = 0
+) -> list[Finding]:
     """The findings that a classifier says yes more often in one group than in another.
 
-    Of all rows (demographic parity), and, where there are labels, of those that are positive and of those that are not
-    (equalised odds). The p-value is how often a difference as large comes about when groups are dealt out at random.
+    Yes is the second of two classes; with more classes each is looked at. Of all rows (demographic parity), and, where
+    there are labels, of those that are positive and of those that are not (equalised odds). The p-value is how often a
+    difference as large comes about when groups are dealt out at random.
 
     Args:
         groups: each row's group, by the name of what they are groups of; shape (rows,).
-        chances: probabilities of the positive class; yes from 0.5; shape (rows,).
-        truth: 0 and 1; None where labels are not known.
+        found: a classifier's predictions of the rows.
+        truth: the classes by index; None where labels are not known; shape (rows,).
 
     Source: Hardt, Price and Srebro, Equality of Opportunity in Supervised Learning (2016); fairlearn's `MetricFrame`.
     """
+    answers, several = said(found.values), len(found.classes) > 2
+    result: list[Finding] = []
+    for index, name in list(enumerate(found.classes))[0 if several else 1 :]:
+        of_class = None if truth is None else (truth == index).astype(float)
+        of, yes = (f"{groups.name} | {name}", f"'{name}'") if several else (str(groups.name), "yes")
+        result += _of_class(groups, (answers == index).astype(float), of_class, of, yes, seed)
+    return result
+
+
+def _of_class(
+    groups: pd.Series, said_so: Array, truth: Array | None, of: str, yes: str, seed: int
+) -> Iterator[Finding]:
     from fairlearn.metrics import MetricFrame, selection_rate
 
-    said = (chances >= 0.5).astype(float)
-    found = []
-    for given, chosen in _kinds(truth, len(said)):
+    for given, chosen in _kinds(truth, len(said_so)):
         names = groups[chosen].astype(str).reset_index(drop=True)
         sizes = names.value_counts()
         kept = names.isin(sizes.index[sizes >= LEAST_ROWS]).to_numpy()
-        yes, names = said[chosen][kept], names[kept]
-        if names.nunique() < 2 or yes.min() == yes.max():
+        answers, names = said_so[chosen][kept], names[kept]
+        if names.nunique() < 2 or answers.min() == answers.max():
             continue
-        frame = MetricFrame(metrics=selection_rate, y_true=yes, y_pred=yes, sensitive_features=names)
+        frame = MetricFrame(metrics=selection_rate, y_true=answers, y_pred=answers, sensitive_features=names)
         value = float(frame.difference())
-        low, high = _interval(names, yes, seed)
+        low, high = _interval(names, answers, seed)
         least, most = (frame.by_group.idxmin(), frame.by_group.idxmax())
         text = (
-            f"yes to {frame.by_group[most]:.1%} of '{most}' and {frame.by_group[least]:.1%} of '{least}',"
+            f"{yes} to {frame.by_group[most]:.1%} of '{most}' and {frame.by_group[least]:.1%} of '{least}',"
             f" a difference of {value:.3f} ({low:.3f} to {high:.3f})"
         )
-        p_value = _by_chance(names, yes, value, seed)
-        found.append(Finding(f"{groups.name}{given}", "fairness", 0.0, value, None, value, p_value, text))
-    return found
+        p_value = _by_chance(names, answers, value, seed)
+        yield Finding(f"{of}{given}", "fairness", 0.0, value, None, value, p_value, text)
 
 
 def check_groups(table: pd.DataFrame, names: Sequence[str], most: int = 100) -> None:

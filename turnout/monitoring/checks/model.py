@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from turnout.data.tables import require
 from turnout.errors import ComponentError
 from turnout.models.estimators import plain_types
 from turnout.models.files import load_estimator
-from turnout.models.scoring import predictions
+from turnout.models.metrics import chance_of_truth, said
+from turnout.models.scoring import Predictions, predictions
+from turnout.models.target import plain_target
 from turnout.monitoring.checks.calibration import calibration_drift, reliability
 from turnout.monitoring.checks.concept import BINARY, Detector, concept_drift
 from turnout.monitoring.checks.fairness import check_groups, group_differences
@@ -58,27 +62,38 @@ def model_findings(
         require(rows, [timestamp], "timestamp")
         rows = rows.sort_values(timestamp, kind="stable")
     model = load_estimator(reference.version)
-    classes = tuple(getattr(model, "classes_", ()))
+    classes = len(getattr(model, "classes_", ()))
     task: Literal["classification", "regression"] = "classification" if classes else "regression"
     inputs = list(model.feature_names_in_)
     require(rows, inputs, "data")
     found = predictions(model, plain_types(rows[inputs]), task)
-    truth = found.truth(rows[target]) if has_labels else None
+    truth = found.truth(plain_target(rows[target])) if has_labels else None
     result = []
     if was := reference.scores.of(metric, estimated=truth is None):
-        now = estimate(metric, found.values) if truth is None else measure(metric, truth, found.values)
+        now = estimate(metric, found.values) if truth is None else measure(metric, truth, found.values, was)
         result.append(held_against(was, now, blocks))
-    if truth is not None and reference.scores.calibration:
-        curve = reliability(truth, found.values, reference.scores.calibration)
-        result.append(calibration_drift(reference.scores.calibration, curve, blocks))
+    if truth is not None:
+        known = reference.scores.calibration
+        for name, of, chances in found.by_class(truth):
+            if before := known.get(name):
+                result.append(calibration_drift(before, reliability(of, chances, before), blocks, name=name))
     if truth is not None and concept:
-        wrong = (found.values >= 0.5) != truth if concept in BINARY and classes else abs(found.values - truth)
+        wrong = _errors(found, truth, concept)
         times = rows[timestamp]
-        result.append(
-            concept_drift(wrong.astype(float), concept, lambda row: str(pd.Timestamp(times.iloc[row]).floor("s")))
-        )
+        result.append(concept_drift(wrong, concept, lambda row: str(pd.Timestamp(times.iloc[row]).floor("s"))))
     if groups and not classes:
         raise ComponentError("only a classifier's groups are compared", where="groups", hint="leave groups empty")
     for name in groups:
-        result += group_differences(rows[name], found.values, truth)
+        result += group_differences(rows[name], found, truth)
     return result
+
+
+def _errors(found: Predictions, truth: NDArray[Any], concept: Detector) -> NDArray[np.float64]:
+    """How wrong each row's prediction is: of a classifier whether it is, or how little it gave to what was true."""
+    if not found.classes:
+        wrong: NDArray[Any] = abs(found.values - truth)
+    elif concept in BINARY:
+        wrong = said(found.values) != truth
+    else:
+        wrong = 1 - chance_of_truth(truth, found.values)
+    return np.asarray(wrong, float)
