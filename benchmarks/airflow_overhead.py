@@ -1,6 +1,6 @@
 """What a step costs on a real Airflow: a compiled step against a BashOperator, side by side.
 
-    .venv-airflow/bin/python benchmarks/airflow_overhead.py [--rounds N]
+    .venv-airflow/bin/python benchmarks/airflow_overhead.py [--rounds N | --growth]
 
 A standalone Airflow (SQLite, LocalExecutor) runs chains of ten tasks, one run at a time and each way in turn:
 steps of a compiled pipeline; a BashOperator that runs `true`; and a BashOperator that starts a Python with
@@ -9,6 +9,9 @@ median time from one task's start to the next one's.
 
 Before that: what a task pays for its pipeline's plan, in pipelines of 10, 100 and 1,000 steps. The first task on a
 machine reads and links the YAML, the others take what it has kept.
+
+With --growth instead: how runs grow, as loops of up to 500 iterations and as 1,000 steps side by side, each beside
+mapped or plain BashOperators.
 """
 
 from __future__ import annotations
@@ -69,6 +72,58 @@ with DAG("{name}", schedule=None) as dag:
     chain(*[BashOperator(task_id=f"task-{{i}}", bash_command={command!r}) for i in range({tasks})])
 """
 
+GROWTH = {"loop": (50, 500), "wide": (100, 1000)}
+
+LOOPS = '''
+from kfp import dsl
+from turnout import component, pipeline
+
+@component
+def work(n: int) -> int:
+    """Give a number back.
+
+    Args:
+        n: any number.
+    """
+    return n
+
+def loop(count):
+    @pipeline(name=f"loop-{count}")
+    def made():
+        with dsl.ParallelFor(list(range(count)), name="all") as n:
+            work(n=n).set_caching_options(False)
+
+    return made
+
+def wide(count):
+    @pipeline(name=f"wide-{count}")
+    def made():
+        for n in range(count):
+            work(n=n).set_caching_options(False)
+
+    return made
+
+loop_50, loop_500, wide_100, wide_1000 = loop(50), loop(500), wide(100), wide(1000)
+'''
+
+BASH_GROWTH = {
+    "loop": """
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG
+
+with DAG("{name}", schedule=None):
+    BashOperator.partial(task_id="work").expand(bash_command=["true"] * {count})
+""",
+    "wide": """
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG
+
+with DAG("{name}", schedule=None):
+    for n in range({count}):
+        BashOperator(task_id=f"work-{{n}}", bash_command="true")
+""",
+}
+
 
 def reading(home: Path) -> None:
     """Print what it takes to have a plan, for the first task and for those after it."""
@@ -96,15 +151,52 @@ def reading(home: Path) -> None:
         print(f"{length:5} steps   {linked:13.1f} ms{kept:11.1f} ms   {linked / kept:.0f}x")
 
 
+def growing(home: Path) -> None:
+    """Print how long runs of many tasks take, in all and for each task."""
+    from server import Server
+
+    dags = home / "dags"
+    dags.mkdir()
+    (home / "growth.py").write_text(LOOPS)
+    cases = [(kind, count) for kind, counts in GROWTH.items() for count in counts]
+    sources = [f"growth.py:{kind}_{count}" for kind, count in cases]
+    subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", dags], cwd=home, check=True)
+    for kind, count in cases:
+        name = f"bash-{kind}-{count}"
+        (dags / f"{name}.py").write_text(BASH_GROWTH[kind].format(name=name, count=count))
+    names = [f"{way}{kind}-{count}" for kind, count in cases for way in ("bash-", "")]
+    server = Server(home, {"AIRFLOW__TURNOUT__PYTHON": str(COMPONENTS / "python"), "PYTHONPATH": str(home)})
+    took = {}
+    try:
+        server.start()
+        server.unpause(*names)
+        for name in names:
+            started = time.monotonic()
+            assert server.ended(name, server.trigger(name), 1800) == "success", name
+            took[name] = time.monotonic() - started
+            print(f"{name:18}{took[name]:8.1f} s", flush=True)
+    finally:
+        server.stop()
+    print(f"\n{'':12}{'Turnout':>10}{'for each':>12}{'BashOperator':>16}   ratio")
+    for kind, count in cases:
+        ours, theirs = took[f"{kind}-{count}"], took[f"bash-{kind}-{count}"]
+        each = ours / count * 1000
+        print(f"{kind:5} {count:5} {ours:9.1f} s{each:9.0f} ms{theirs:14.1f} s   {ours / theirs:.2f}x")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--growth", action="store_true", help="how runs grow, in the place of what a step costs")
     options = parser.parse_args()
     os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
     from server import Server
 
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
+        if options.growth:
+            growing(home)
+            return
         reading(home)
         dags = home / "dags"
         dags.mkdir()

@@ -28,21 +28,21 @@ def _status(pid: int) -> list[str]:
 
 def supervisors(runner: int) -> set[int]:
     """The processes that a runner has set above servers and steps."""
-    return {pid for pid in _running(supervisor.__file__) if parent(pid) == runner}
+    return {pid for pid in running(supervisor.__file__) if parent(pid) == runner}
 
 
 def servers(runner: int) -> set[int]:
     """The fork servers below a runner; steps are what they have forked."""
     above = supervisors(runner)
-    return {pid for pid in _running(forkserver.__file__) if parent(pid) in above}
+    return {pid for pid in running(forkserver.__file__) if parent(pid) in above}
 
 
 def forked_by(server: int) -> list[int]:
     """The processes that a fork server has forked."""
-    return [pid for pid in _running(forkserver.__file__) if parent(pid) == server]
+    return [pid for pid in running(forkserver.__file__) if parent(pid) == server]
 
 
-def _running(script: str) -> list[int]:
+def running(script: str) -> list[int]:
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -37,6 +37,13 @@ _OWN = (
         "empty: error with docker and kubernetes, warning with process.",
         "error",
     ),
+    Setting(
+        "keep_warm",
+        "With the process runtime, seconds that a process which has loaded the steps' libraries waits for the next "
+        "step. Steps are forked from it, and start faster. 0: each step starts a Python of its own.",
+        "600",
+        default="60",
+    ),
     Setting("secrets", "YAML file that stands for a cluster's secrets and config maps.", "/etc/turnout/secrets.yaml"),
 )
 """What only Airflow is told; the settings of the runtimes come beside them."""

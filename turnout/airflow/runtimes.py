@@ -5,7 +5,6 @@ A runtime prepares what is to run, and runs it. What it starts it can also end.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +21,9 @@ from turnout.plan.model import Step
 from turnout.runtimes import docker, kubernetes
 from turnout.runtimes.claims import ClaimAttempt, ClusterClaims, EngineClaims, is_claim
 from turnout.runtimes.process import ProcessRuntime, prepared
+from turnout.runtimes.shared import SharedRuntime
 from turnout.runtimes.steps import key_in_image
-from turnout.runtimes.warm import Workers, is_lightweight
-from turnout.spec.deployment_spec import ImporterSpec, PipelineContainerSpec
+from turnout.spec.deployment_spec import ImporterSpec
 from turnout.spec.step_contract import Outcome, State, Task
 
 if TYPE_CHECKING:
@@ -48,29 +47,30 @@ class Process:
 
     def key(self, task: Task) -> str | None:
         """The task's fingerprint; None when its results are not kept."""
-        python, directory = setting("python"), setting("directory", required=False) or None
-        runtime = ProcessRuntime(python, directory)
-        return fingerprint_with_outside(task, self.step.caching, runtime, directory or ".")
+        return fingerprint_with_outside(task, self.step.caching, self._shared(setting("python")), _directory() or ".")
 
     def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
         """Run one attempt. Raises TurnoutError when another would fail the same way."""
-        python, directory = setting("python"), setting("directory", required=False) or None
-        python, task = prepared(task, python, log.info)
-        container = task.executor
-        lightweight = isinstance(container, PipelineContainerSpec) and is_lightweight(
-            [*container.command, *container.args]
-        )
-        # KFP's own executor takes arguments no longer than Linux does, and ends with the destructors of libraries, in
-        # which Arrow's threads abort (`run_to_end`); a worker does neither.
-        with Workers(directory) if lightweight else contextlib.nullcontext() as workers:
-            runtime = workers.runtime(python) if workers else ProcessRuntime(python, directory)
-            self._running = runtime
-            return launch(task, self.view.store, runtime, log.info)
+        python, task = prepared(task, setting("python"), log.info)
+        self._running = runtime = self._shared(python)
+        return launch(task, self.view.store, runtime, log.info)
+
+    @staticmethod
+    def _shared(python: str) -> SharedRuntime:
+        given = setting("keep_warm")
+        try:
+            return SharedRuntime(python, _directory(), float(given))
+        except ValueError as error:
+            raise TurnoutError(f"'{given}' is no number of seconds", where=f"[{SECTION}] keep_warm") from error
 
     def cancel(self) -> None:
         """End what runs."""
         if self._running is not None:
             self._running.cancel()
+
+
+def _directory() -> str | None:
+    return setting("directory", required=False) or None
 
 
 def _spark_address(connection_id: str) -> dict[str, str]:

@@ -3,7 +3,8 @@
 Run as a script in the environment of the steps, with the descriptor of a socket. It needs nothing but
 Python's standard library, so that it runs in any environment. A request is a JSON object, its length
 before it, and a descriptor on which the answers go back, a line each: `{"pid": N}` as soon as a process
-has the request, `{"status": N}`; or `{"error": TEXT}` when there can be no process.
+has the request, `{"status": N}`; or `{"error": TEXT}` when there can be no process. When nobody waits for
+the answers any more, the step is ended.
 
 The requests' keys: `program`, the way to run it (`command`: exec; `turnout`: a component of Turnout;
 `outside`: what that looks at; `lightweight`: KFP's own executor on a function's source); `arguments`;
@@ -43,6 +44,10 @@ _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # of prctl(2)
 _LIBC = ctypes.CDLL(None)
 _PATIENCE_S = 5.0
+_GRACE_S = 0.1
+HEAD = 8
+"""Bytes of a request's length."""
+
 _PAUSE_MS = 2
 """How long a process that was given a request has the cores for itself, before the next one is forked."""
 
@@ -54,6 +59,7 @@ class Server:
         self.control = control
         self.pid = os.getpid()
         self.children: dict[int, socket.socket] = {}
+        self.abandoned: dict[int, float] = {}
         self.lasting: set[int] = set()
         self.modules: set[str] = set()
         self.asked = False
@@ -69,51 +75,81 @@ class Server:
         self.files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self.files[1], self.files[1]))  # each step at work has one here
         _LIBC.prctl(_SET_SUBREAPER, 1)
+        self.poll = select.poll()
+        for item in (control, self.signalled):
+            self.poll.register(item, select.POLLIN)
 
     def serve(self) -> None:
-        poll = select.poll()
-        for item in (self.control, self.signalled):
-            poll.register(item, select.POLLIN)
         while True:
-            # A fork holds up the process that was just given a request, so the next one comes a little later.
-            pause = _PAUSE_MS if self.asked and self.spare is None else None
-            readable = {descriptor for descriptor, _ in poll.poll(pause)}
+            readable = {descriptor for descriptor, _ in self.poll.poll(self.pause())}
             if not readable:
-                with contextlib.suppress(OSError):
-                    self.spare = self.fork()
-                continue
+                self.rest()
             if self.signalled.fileno() in readable:
                 with contextlib.suppress(BlockingIOError):
                     self.signalled.recv(4096)
                 self.reap()
+            for pid, answers in [*self.children.items()] if readable else ():
+                if answers.fileno() in readable:  # nobody waits for the step any more
+                    self.poll.unregister(answers)
+                    self.abandoned[pid] = time.monotonic() + _GRACE_S
+            self.end_abandoned()
             if self.control.fileno() in readable:
-                received = receive(self.control)
-                if received is None:
-                    self.close()
-                else:
-                    self.start(*received)
+                self.take()
 
-    def start(self, request: Request, answers: socket.socket) -> None:
+    def pause(self) -> float | None:
+        """Milliseconds to wait for something to do; None: until there is something."""
+        # A fork holds up the process that was just given a request, so the next one comes a little later.
+        if self.asked and self.spare is None:
+            return _PAUSE_MS
+        return _GRACE_S * 1000 if self.abandoned else None
+
+    def rest(self) -> None:
+        """Prepare for the next request, while there is none."""
+        if self.asked and self.spare is None:
+            with contextlib.suppress(OSError):
+                self.spare = self.fork()
+
+    def end_abandoned(self) -> None:
+        """End steps for which nobody waits; those that have told their end themselves are about to."""
+        for pid, deadline in self.abandoned.items():
+            if time.monotonic() > deadline:
+                end_group(pid)
+
+    def take(self) -> None:
+        """Take a request, or the end of them."""
+        received = receive(self.control)
+        if received is None:
+            self.close()
+        else:
+            self.start(*received)
+
+    def start(self, request: Request, answers: socket.socket) -> int | None:
+        """The process that has a request; None when there can be none."""
         self.asked = True
         new = [module for module in request["modules"] if module not in self.modules]
         if new:
-            self.discard()
-            self.modules.update(new)
-            light = dict(LIGHT)
-            for module in new:
-                load(module)
-            for module in self.modules if light != LIGHT else ():
-                load(module)
-            argparse.ArgumentParser().parse_args([])  # its first use loads and compiles for milliseconds
-            gc.collect()
-            gc.freeze()  # a step's collections then leave alone, and unshared, what was loaded here
+            self.load(new)
         try:
-            self.hand_over(request, answers)
+            return self.hand_over(request, answers)
         except OSError as error:  # no more processes, or no memory for one
             answer(answers, {"error": f"a process for the step cannot be started: {error.strerror}"})
             answers.close()
+            return None
 
-    def hand_over(self, request: Request, answers: socket.socket) -> None:
+    def load(self, new: list[str]) -> None:
+        """Import modules, for the processes that are forked from now on."""
+        self.discard()
+        self.modules.update(new)
+        light = dict(LIGHT)
+        for module in new:
+            load(module)
+        for module in self.modules if light != LIGHT else ():
+            load(module)
+        argparse.ArgumentParser().parse_args([])  # its first use loads and compiles for milliseconds
+        gc.collect()
+        gc.freeze()  # a step's collections then leave alone, and unshared, what was loaded here
+
+    def hand_over(self, request: Request, answers: socket.socket) -> int:
         """Give a request to a process that waits for one. One that was lost while it waited has a successor."""
         while True:
             pid, socket_to_it = self.spare or self.fork()
@@ -121,7 +157,8 @@ class Server:
             with socket_to_it, contextlib.suppress(ConnectionError):
                 send(socket_to_it, request, answers)
                 self.children[pid] = answers
-                return
+                self.poll.register(answers, select.POLLRDHUP)
+                return pid
 
     def fork(self) -> tuple[int, socket.socket]:
         ours, theirs = socket.socketpair()
@@ -173,14 +210,18 @@ class Server:
             self.spare = None
         steps = [(pid, status) for pid, status in ended if pid in self.children]
         for pid, _ in steps:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+            end_group(pid)
         if steps:
             self.end_leftovers()
         for pid, status in steps:
-            answers = self.children.pop(pid)
-            answer(answers, {"status": os.waitstatus_to_exitcode(status)})
-            answers.close()
+            self.ended(pid, os.waitstatus_to_exitcode(status))
+
+    def ended(self, pid: int, status: int) -> None:
+        answers = self.children.pop(pid)
+        if not self.abandoned.pop(pid, None):
+            self.poll.unregister(answers)
+        answer(answers, {"status": status})
+        answers.close()
 
     def end_leftovers(self) -> None:
         """End what ended steps have left; as something ends, what it had started comes here."""
@@ -199,26 +240,41 @@ class Server:
     def close(self) -> None:
         self.discard()
         for pid in self.children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+            end_group(pid)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         os._exit(0)
 
 
+def end_group(pid: int) -> None:
+    """End the processes of a step. Its own was not waited for yet, so that its number is still its own."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
 def send(control: socket.socket, request: Request, answers: socket.socket) -> None:
     body = json.dumps(request).encode()
-    socket.send_fds(control, [len(body).to_bytes(8, "big")], [answers.fileno()])
+    socket.send_fds(control, [len(body).to_bytes(HEAD, "big")], [answers.fileno()])
     control.sendall(body)
 
 
 def receive(control: socket.socket) -> tuple[Request, socket.socket] | None:
     """A request and the socket for the answers; None when there will be no more."""
     try:
-        head, descriptors, _, _ = socket.recv_fds(control, 8, 1)
+        head, descriptors, _, _ = socket.recv_fds(control, HEAD, 1)
     except ConnectionError:
         return None
-    if len(head) < 8 or not descriptors:
+    request = receive_body(control, head)
+    return (request, socket.socket(fileno=descriptors[0])) if descriptors and request is not None else None
+
+
+def receive_body(control: socket.socket, head: bytes) -> Request | None:
+    """The rest of a request; None when it breaks off.
+
+    Args:
+        head: its length.
+    """
+    if len(head) < HEAD:
         return None
     length, chunks = int.from_bytes(head, "big"), []
     while length:
@@ -227,7 +283,8 @@ def receive(control: socket.socket) -> tuple[Request, socket.socket] | None:
             return None
         chunks.append(chunk)
         length -= len(chunk)
-    return json.loads(b"".join(chunks)), socket.socket(fileno=descriptors[0])
+    request: Request = json.loads(b"".join(chunks))
+    return request
 
 
 def answer(answers: socket.socket, message: dict[str, Any]) -> None:

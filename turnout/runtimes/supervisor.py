@@ -2,10 +2,10 @@
 
     python -IS supervisor.py PARENT KEEP COMMAND...
 
-PARENT is the id of the process that asks, KEEP a descriptor to hold open meanwhile, or `-`. What the command leaves
-behind comes to this process, also from sessions of its own. SIGTERM is passed on to the command's process group;
-SIGQUIT ends all at once. This process ends as the command did. It is a script with few imports: it starts in
-milliseconds.
+PARENT is the id of the process that asks, or `-`: then this one leaves it, and lasts as long as the command. KEEP is a
+descriptor to hold open meanwhile, or `-`; all others are the command's alone. What the command leaves behind comes to
+this process, also from sessions of its own. SIGTERM is passed on to the command's process group; SIGQUIT ends all at
+once. This process ends as the command did. It is a script with few imports: it starts in milliseconds.
 """
 
 import contextlib
@@ -22,13 +22,18 @@ _HEEDED = (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD)
 _PATIENCE_S = 10.0
 
 
-def main(parent: int, keep: str, command: list[str]) -> NoReturn:
-    try:
-        asking = os.pidfd_open(parent)
-    except ProcessLookupError:
-        os._exit(1)
-    if os.getppid() != parent:  # it ended before, and its number is another's
-        os._exit(1)
+def main(parent: str, keep: str, command: list[str]) -> NoReturn:
+    if parent == "-":
+        if os.fork():
+            os._exit(0)
+        asking = None
+    else:
+        try:
+            asking = os.pidfd_open(int(parent))
+        except ProcessLookupError:
+            os._exit(1)
+        if os.getppid() != int(parent):  # it ended before, and its number is another's
+            os._exit(1)
     if keep != "-":
         os.set_inheritable(int(keep), False)
     libc = ctypes.CDLL(None)
@@ -38,8 +43,13 @@ def main(parent: int, keep: str, command: list[str]) -> NoReturn:
     for number in _HEEDED:
         signal.signal(number, lambda *_: None)
     pid = _start(command, libc)
+    own = {0, 1, 2, asking, signalled, wakeup, int(keep) if keep != "-" else None}
+    for descriptor in sorted({int(name) for name in os.listdir("/proc/self/fd")} - own):  # noqa: PTH208 - as below
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
     poll = select.poll()
-    poll.register(asking, select.POLLIN)
+    if asking is not None:
+        poll.register(asking, select.POLLIN)
     poll.register(signalled, select.POLLIN)
     status = None
     while status is None:
@@ -118,4 +128,4 @@ def _end_as(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

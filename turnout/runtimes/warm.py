@@ -47,7 +47,13 @@ _LIGHTWEIGHT = re.compile(
 _TRIES = 3
 _LOST = "the process that starts steps has ended; perhaps the machine ran out of memory"
 
-_EXECUTOR = ("kfp.dsl.executor", "turnout.execution.executor", "jsonschema")
+MODULES: dict[str, tuple[str, ...]] = {
+    "command": (),
+    "turnout": ("kfp.dsl.executor", "turnout.execution.executor", "jsonschema"),
+    "outside": ("turnout.execution.executor",),
+    "lightweight": ("kfp.dsl.executor_main",),
+}
+"""What each kind of program needs, whatever its component."""
 
 
 SUPPORT = process.SUPPORT
@@ -117,6 +123,15 @@ class Workers:
             lost = server if not message else None
         raise StepError(_LOST)
 
+    def modules(self, program: str, arguments: Sequence[str]) -> list[str]:
+        """The modules that a server loads before it forks a process for a program."""
+        found = list(MODULES[program])
+        if program == "turnout":
+            found += [item for item in _science(arguments[0]) if item not in self.left_out]
+        elif program == "outside":
+            found.append(arguments[0].partition(":")[0])
+        return found
+
     def _server(self, python: Path, warm: bool, lost: _Server | None) -> _Server:
         """The server of an environment: one with imports, another, small one for other commands."""
         with self._lock:
@@ -146,7 +161,7 @@ class WorkerRuntime:
         timeout: float | None = None,
     ) -> int:
         variables = step_environment(self.python, {**os.environ, **environment, **mark(self.workers.keep)})
-        program, arguments, modules = warm_program(command)
+        program, arguments = warm_program(command)
         if program == "command":
             arguments = locate(command, variables["PATH"], self.python)
         request = {
@@ -155,25 +170,27 @@ class WorkerRuntime:
             "environment": variables,
             "directory": self.workers.directory,
             "log": str(log),
-            "modules": [module for module in modules if module not in self.workers.left_out],
+            "modules": self.workers.modules(program, arguments),
         }
         log.touch()
         pid, answers, lines = self.workers.begin(request, self.python)
         with answers, lines:
             self._running = (pid, answers)
+            message: dict[str, Any] = {}
             try:
                 if self._cancelled.is_set():
                     self.cancel()
                 follow(log, answers.fileno(), on_line, timeout)
                 message = json.loads(lines.readline() or "{}")
-                if self._cancelled.is_set():  # however it ended: it may have been in the middle of something
-                    raise StepError("the step was cancelled")
-                if not message:
-                    raise StepError(_LOST)
-                return int(message["status"])
             finally:
                 self._running = None
-                end_group(pid, lambda seconds: readable(answers.fileno(), seconds), grace=0)
+                if not message:  # or else it has told its end, and the server ends what is left
+                    end_group(pid, lambda seconds: readable(answers.fileno(), seconds), grace=0)
+            if self._cancelled.is_set():  # however it ended: it may have been in the middle of something
+                raise StepError("the step was cancelled")
+            if not message:
+                raise StepError(_LOST)
+            return int(message["status"])
 
     def cancel(self, grace: float = 5.0) -> None:
         self._cancelled.set()
@@ -182,15 +199,13 @@ class WorkerRuntime:
             end_group(pid, lambda seconds: readable(answers.fileno(), seconds), grace)
 
 
-def warm_program(command: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """How a server runs a command: the kind of program, its arguments, and the modules to have loaded."""
-    if list(command[:2]) == ["turnout", "exec"]:
-        return "turnout", list(command[2:]), [*_EXECUTOR, *_science(command[2])]
-    if list(command[:2]) == ["turnout", "outside"]:
-        return "outside", list(command[2:]), ["turnout.execution.executor", command[2].partition(":")[0]]
+def warm_program(command: Sequence[str]) -> tuple[str, list[str]]:
+    """How a server runs a command: the kind of program, and its arguments."""
+    if list(command[:2]) in (["turnout", "exec"], ["turnout", "outside"]):
+        return command[1].replace("exec", "turnout"), list(command[2:])
     if is_lightweight(command):
-        return "lightweight", list(command[3:]), ["kfp.dsl.executor_main"]
-    return "command", list(command), []
+        return "lightweight", list(command[3:])
+    return "command", list(command)
 
 
 def is_lightweight(command: Sequence[str]) -> bool:
