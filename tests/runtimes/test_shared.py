@@ -55,7 +55,7 @@ class Project:
 
     def command(self, wait: str = "") -> list[str]:
         contract = {"inputs": {"parameterValues": {"path": str(self.told), "wait": wait}}}
-        contract["outputs"] = {"outputFile": f"{self.directory}/output.json"}
+        contract["outputs"] = {"outputFile": f"{self.directory}/{os.urandom(4).hex()}/output.json"}
         return ["turnout", "exec", "project.mine:told", "--executor-input", json.dumps(contract)]
 
     def runtime(self, seconds: float = 30, worker: int | None = None) -> SharedRuntime:

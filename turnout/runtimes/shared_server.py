@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from turnout.runtimes.forkserver import HEAD, Server, receive_body
+from turnout.runtimes.forkserver import HEAD, Request, Server, receive_body
 
 PROTOCOL = "1"
 """What server and tasks say to each other; they may be of different environments."""
@@ -88,13 +88,16 @@ class SharedServer(Server):
         except OSError:
             request = None
         connection.settimeout(None)
-        if request is None or gone(connection) or self.changed():
-            if request is not None and self.changed():
-                self.retire()  # who asks again finds no server, and starts the next
-            connection.close()
-            return
+        if request is not None and not gone(connection):
+            if not self.changed():
+                self.begin(request, connection)
+                return
+            self.retire()  # who asks again finds no server, and starts the next
+        connection.close()
+
+    def begin(self, request: Request, answers: socket.socket) -> None:
         self.watch(request.pop("worker"))
-        pid = self.start(request, connection)
+        pid = self.start(request, answers)
         if pid is not None and request["program"] == "turnout":
             self.components[pid] = request["arguments"][0].partition(":")[0]
             self.asked_for.append(self.components[pid])
