@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:4151f78818dba111304cd7033778d166417653b30e74e6af70a87d366e93d883",
+        "spec_digest": "sha256:35321fcc855fa15a9c15c6430cfca30de1f83cf2453ddbeb131b0db90ccf61fe",
     },
 ) as dag:
     ingest = Step(

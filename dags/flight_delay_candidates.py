@@ -256,7 +256,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:3dadcc40fc96147a3bdde25c839580f4e53c6f4cf29232c225ec3919dd9279d3",
+        "spec_digest": "sha256:cbaa953ae6cf42d41ff4ddb07facc5667cb1c5c241f95e05f3eec10d04e88d76",
     },
 ) as dag:
     ingest = Step(

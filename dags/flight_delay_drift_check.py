@@ -302,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:ef0dc0ce9fecc642a95529130e0a29ee7ccbc1094191c884117db6a626538219",
+        "spec_digest": "sha256:3bd06626cb169fcd6f635f148f68d20403b8b93ca50b021aaa224b1b503f4637",
     },
 ) as dag:
     ingest = Step(

@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:99a3aaa900a0af31eaf03c7b9ca9ee5fd7ad5de04392c8f960d39b9169d87c48",
+        "spec_digest": "sha256:67f0e4b470c345a8cb7f95a82fdd4f09ddc5441aa1a05827eb5e10ede2d5db8d",
     },
 ) as dag:
     pin_model = Step(

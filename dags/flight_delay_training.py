@@ -100,6 +100,31 @@ with DAG(
             section="Model",
             description="Columns that are not for learning.",
         ),
+        "derive": Param(
+            [],
+            type=["null", "array"],
+            items={
+                "type": "string",
+                "enum": [
+                    "year",
+                    "quarter",
+                    "month",
+                    "day",
+                    "day_of_year",
+                    "weekday",
+                    "hour",
+                    "minute",
+                ],
+            },
+            section="Model",
+            description="Calendar features that the model makes of columns of times that are not ignored.",
+        ),
+        "timezone": Param(
+            "UTC",
+            type=["null", "string"],
+            section="Model",
+            description="IANA name of the zone in which they are counted.",
+        ),
         "timestamp": Param(
             "event_timestamp",
             type=["null", "string"],
@@ -210,7 +235,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:97b9e2b16221d4f000d4ec1b3dd966e4bb764d34d9410701a6faf46216252396",
+        "spec_digest": "sha256:dbf4f7c9aae59d8821767a9044c69c00ff8174f0daa2a94fc957a4b8272469f6",
     },
 ) as dag:
     ingest = Step(
@@ -258,6 +283,7 @@ with DAG(
         task_id="train",
         doc_md="Fit an estimator on a table and log it to MLflow, preprocessing included.",
         inputs={
+            "derive": dag.param("derive"),
             "estimator": dag.param("estimator"),
             "experiment": dag.param("experiment"),
             "hyperparameters": dag.param("hyperparameters"),
@@ -266,6 +292,7 @@ with DAG(
             "target": dag.param("target"),
             "task": dag.param("task"),
             "timestamp": dag.param("timestamp"),
+            "timezone": dag.param("timezone"),
             "data": split.output["train"],
         },
     )

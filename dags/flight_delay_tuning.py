@@ -254,7 +254,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:45628e600fb23d04c7fd641c2ec152ae042bfb8f055906e50348a5e2692aeb53",
+        "spec_digest": "sha256:f3b11abf7d052db1a286964e20e1cb26583f4e926dbf7d4cb10242d248c8aa20",
     },
 ) as dag:
     ingest = Step(

@@ -6,7 +6,8 @@ import mlflow
 import pandas as pd
 from mlflow.models import infer_signature
 
-from turnout.models.estimators import make_estimator, make_model, plain_types
+from turnout.models.estimators import make_estimator, make_model
+from turnout.models.inputs import plain_types
 
 INPUTS = ["carrier", "origin", "dest", "distance", "scheduled_minute", "scheduled_arrival", "weekday"]
 

@@ -25,7 +25,8 @@ from turnout import ComponentError
 from turnout.components.pin_model import pin_model
 from turnout.engines import arrow as arrow_engine
 from turnout.inference import table as tables
-from turnout.models.estimators import make_estimator, make_model, plain_types
+from turnout.models.estimators import make_estimator, make_model
+from turnout.models.inputs import plain_types
 
 
 @pytest.fixture

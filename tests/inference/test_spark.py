@@ -18,7 +18,8 @@ from predictions import INPUTS, ROWS, Ran, make_table, register, rows_of, slow_m
 from spark_cluster import SparkServers
 from waiting import wait
 
-from turnout.models.estimators import make_estimator, make_model, plain_types
+from turnout.models.estimators import make_estimator, make_model
+from turnout.models.inputs import plain_types
 
 SETTINGS = {"spark.executor.memory": "512m", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 pytestmark = pytest.mark.slow

@@ -24,7 +24,8 @@ from turnout import ComponentError
 from turnout.components.predict_stream import predict_stream
 from turnout.inference import table as tables
 from turnout.inference.job import Job, output_schemas
-from turnout.models.estimators import make_estimator, make_model, plain_types
+from turnout.models.estimators import make_estimator, make_model
+from turnout.models.inputs import plain_types
 
 SETTINGS = {"spark.sql.shuffle.partitions": "2", "spark.driver.bindAddress": "127.0.0.1"}
 pytestmark = pytest.mark.slow

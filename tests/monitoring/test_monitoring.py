@@ -200,6 +200,19 @@ def test_what_a_finding_says() -> None:
     assert all(found[key].counts for key in [("n", "distribution"), ("n", "nulls"), ("kind", "unseen")])
 
 
+def test_a_day_without_leading_zeros_or_values_is_no_other_kind() -> None:
+    zips = pa.table({"zip": ["01234", "98765"] * 50, "n": np.arange(100.0)})
+    profile = make_profile(zips)
+    day = pa.table({"zip": [98765] * 100, "n": pa.nulls(100)})
+    assert check_schema(day.schema, profile) == []
+    counted = count(day, profile).columns
+    assert dict(zip(counted["zip"].cells, counted["zip"].counts, strict=False)) == {"01234": 0, "98765": 100}
+    assert counted["n"].nulls == 100
+    assert check_schema(pa.schema({"zip": pa.float64(), "n": pa.string()}), profile) == [
+        "zip: was a category, and is number", "n: was a number, and is category"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("values", [[], [None, None], [1.0], [float("nan")], [float("inf"), -float("inf"), 0.0]])
 def test_columns_with_next_to_nothing_in_them(values: list[float | None]) -> None:
     tables = [pa.table({"x": pa.array(items, pa.float64())}) for items in (values, [1.0, 2.0, None])]

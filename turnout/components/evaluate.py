@@ -106,7 +106,9 @@ def evaluate(
     if judged.refused and require_champion:
         raise ComponentError(judged.refused, where="data", hint="; ".join(judged.reasons))
     table = table[judged.chosen].reset_index(drop=True)
-    inputs, labels = split_columns(table, target, trained.get("ignore", []))
+    inputs, labels = split_columns(
+        table, target, trained.get("ignore", []), trained.get("derive", []), trained.get("timezone", "UTC")
+    )
     found = predictions(load(model.path)[1], inputs, task)
     verdict = compare_with_champion(
         found, inputs, labels, task=task, metric=metric, minimum_improvement=minimum_improvement,

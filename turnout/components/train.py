@@ -5,6 +5,8 @@ from typing import Any, Literal
 from turnout import Dataset, Input, Metrics, Model, Output, component
 from turnout.models import outside
 
+Derived = Literal["year", "quarter", "month", "day", "day_of_year", "weekday", "hour", "minute"]
+
 
 @component(outside=outside.tracking)
 def train(
@@ -18,6 +20,8 @@ def train(
     ignore: list[str] = [],
     timestamp: str = "",
     drop_null_target: bool = False,
+    derive: list[Derived] = [],
+    timezone: str = "UTC",
     seed: int = 0,
     experiment: str = "turnout",
 ) -> None:
@@ -40,6 +44,9 @@ def train(
         timestamp: column with each row's time, where rows of a day have something in common that monitoring has to
             know: a day's weather is not the year's.
         drop_null_target: leave out rows whose target is null, and say how many; else they are refused.
+        derive: calendar features that the model makes of columns of times, as whole numbers: months and days from 1,
+            weekdays from 0, which is Monday. Without any, times are not for learning.
+        timezone: IANA name of the zone in which they are counted.
         seed: of the estimator's random state.
         experiment: MLflow experiment to log to.
     """
@@ -51,8 +58,9 @@ def train(
     from mlflow.models import infer_signature
 
     from turnout.data.tables import lineage, require
-    from turnout.models.estimators import make_estimator, make_model, split_columns
-    from turnout.models.files import requirements, save_copy
+    from turnout.models.estimators import RARE, make_estimator, make_model, split_columns
+    from turnout.models.files import preparation_inside, requirements, save_copy
+    from turnout.models.inputs import leave_out_empty, tell_identifiers
     from turnout.models.learned import keep_learned, learned, row_columns
     from turnout.models.scoring import DEFAULT_METRIC, predictions, score
     from turnout.models.target import check_target, rows_with_target
@@ -62,11 +70,13 @@ def train(
     table = pd.read_parquet(data.path)
     require(table, [timestamp] if timestamp else [], "data")
     table = rows_with_target(table, target, drop_null_target)
-    inputs, labels = split_columns(table, target, ignore)
+    inputs, labels = split_columns(table, target, ignore, derive, timezone)
     check_target(labels, task)
     times = table[timestamp] if timestamp else None
     rows = learned(table, row_columns(data.metadata, table), times)
-    fitted = make_model(inputs, make_estimator(estimator, hyperparameters, seed, task))
+    inputs = leave_out_empty(inputs)
+    tell_identifiers(inputs, RARE)
+    fitted = make_model(inputs, make_estimator(estimator, hyperparameters, seed, task), derive, timezone)
     if "MLFLOW_RUN_ID" not in os.environ:  # set by KFP's MLflow plugin, together with the experiment
         mlflow.set_experiment(experiment)
     came_from = lineage(data.metadata)
@@ -95,14 +105,15 @@ def train(
         keep_training(run.info.run_id, inputs, labels, times, seed)
         keep_learned(run.info.run_id, rows)
         example = inputs.head(5)
-        logged = mlflow.sklearn.log_model(
-            fitted,
-            name="model",
-            signature=infer_signature(example, fitted.predict(example)),
-            input_example=example,
-            serialization_format="cloudpickle",
-            pip_requirements=requirements(fitted),
-        )
+        with preparation_inside():
+            logged = mlflow.sklearn.log_model(
+                fitted,
+                name="model",
+                signature=infer_signature(example, fitted.predict(example)),
+                input_example=example,
+                serialization_format="cloudpickle",
+                pip_requirements=requirements(fitted),
+            )
     save_copy(logged.model_uri, model.path)
     for name, value in measured.items():
         metrics.log_metric(name, value)
@@ -114,6 +125,8 @@ def train(
         target=target,
         ignore=ignore,
         timestamp=timestamp,
+        derive=derive,
+        timezone=timezone,
         code_revision=tags["turnout.code"],
         mlflow_experiment_id=run.info.experiment_id,
         mlflow_run_id=run.info.run_id,

@@ -275,9 +275,9 @@ def _all(column: pa.ChunkedArray, pattern: str) -> bool:
 
 
 def _typed(name: str, column: pa.ChunkedArray, decimal: str, notes: list[str]) -> pa.ChunkedArray:
-    """A column as what all of its values are: whole numbers, numbers, booleans or texts."""
+    """A column as what all of its values are: whole numbers, numbers, booleans or texts; of no type without any."""
     if column.null_count == len(column):
-        return column.cast(pa.float64())
+        return pa.chunked_array([pa.nulls(len(column))])
     if not _all(column[:1000], _PERHAPS):  # most texts, at the first look
         return column.cast(pa.string())
     trimmed = pc.utf8_trim_whitespace(column)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,12 @@ from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from turnout.data.tables import require
 from turnout.errors import ComponentError, did_you_mean
+from turnout.models import preparation
+from turnout.models.inputs import check_inputs, plain_types
 from turnout.models.target import Task, plain_target, rows_with_target
 
 RARE = 0.002
@@ -68,54 +70,57 @@ def _lightgbm_names() -> frozenset[str]:
     return frozenset(name for names in _ConfigAliases._get_all_param_aliases().values() for name in names)
 
 
-def split_columns(table: pd.DataFrame, target: str, ignore: Iterable[str]) -> tuple[pd.DataFrame, pd.Series]:
+def split_columns(
+    table: pd.DataFrame, target: str, ignore: Iterable[str], derive: Sequence[str] = (), timezone: str = "UTC"
+) -> tuple[pd.DataFrame, pd.Series]:
     """The columns to learn from, and the target in the form that models learn.
 
+    Args:
+        derive: calendar features that the model makes of times.
+        timezone: IANA name of the zone in which it counts them.
+
     Raises:
-        ComponentError: a named column is missing, a column is neither number nor category, or a target is null.
+        ComponentError: a named column is missing, one cannot be learned from, or a target is null.
     """
     require(table, [target, *ignore], "data")
     inputs = table.drop(columns=[target, *ignore])
-    times = [str(name) for name in inputs if pd.api.types.is_datetime64_any_dtype(inputs[name])]
-    if times:
-        raise ComponentError(f"a time cannot be learned from: {', '.join(times)}", where="data",
-                             hint="name it in ignore, or derive features from it")  # fmt: skip
+    check_inputs(inputs, derive, timezone)
     rows_with_target(table, target, drop_null=False)
     return plain_types(inputs), plain_target(table[target])
 
 
-def plain_types(inputs: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as float64, everything else as text with None for null: what the model's signature says.
-
-    One form for all numbers, since an integer column that one day has a null arrives as floats.
-    """
-    return pd.DataFrame(
-        {
-            name: column.astype("float64")
-            if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
-            else column.astype(object)
-            .where(column.notna(), None)
-            .map(lambda value: None if value is None else str(value))
-            for name, column in inputs.items()
-        },
-        index=inputs.index,
-    )
-
-
-def make_model(inputs: pd.DataFrame, estimator: Any) -> Pipeline:
+def make_model(inputs: pd.DataFrame, estimator: Any, derive: Sequence[str] = (), timezone: str = "UTC") -> Pipeline:
     """The estimator behind preprocessing for the columns of a table, to be fitted and logged as one model.
 
-    Numbers: missing ones become the median, with a column that says so; scaled. Categories: one column
-    each; a missing one is a category of its own, rare and unseen ones are one category.
+    Numbers: missing and infinite ones become the median, with a column that says so; scaled. Categories: one column
+    each; a missing one is a category of its own, rare and unseen ones are one category. Times: calendar features, as
+    numbers. The estimator gets an array: names that it would refuse, such as LightGBM `a[0]`, are no matter to it, and
+    `model[:-1].get_feature_names_out()` tells them.
+
+    Args:
+        inputs: as `plain_types` gives them.
+        derive: calendar features to make of times.
+        timezone: IANA name of the zone in which they are counted.
     """
     numbers = [name for name in inputs if pd.api.types.is_numeric_dtype(inputs[name])]
-    categories = [name for name in inputs if name not in numbers]
+    times = [name for name in inputs if pd.api.types.is_datetime64_any_dtype(inputs[name])]
+    categories = [name for name in inputs if name not in numbers and name not in times]
     number_steps = [("impute", SimpleImputer(strategy="median", add_indicator=True)), ("scale", StandardScaler())]
+    calendar_step = FunctionTransformer(
+        preparation.calendar,
+        feature_names_out=preparation.calendar_names,
+        kw_args={"derive": tuple(derive), "timezone": timezone},
+    )
+    finite_step = FunctionTransformer(preparation.finite, feature_names_out="one-to-one")
     category_steps = [
         ("impute", SimpleImputer(strategy="constant", fill_value="missing", missing_values=None)),
         ("encode", OneHotEncoder(min_frequency=RARE, handle_unknown="infrequent_if_exist", sparse_output=False,
                                  dtype=np.float32)),
     ]  # fmt: skip
-    parts = [("numbers", Pipeline(number_steps), numbers), ("categories", Pipeline(category_steps), categories)]
-    prepare = ColumnTransformer([part for part in parts if part[2]], verbose_feature_names_out=False)
-    return Pipeline([("prepare", prepare.set_output(transform="pandas")), ("estimator", estimator)])
+    parts = [
+        ("numbers", Pipeline([("finite", finite_step), *number_steps]), numbers),
+        ("times", Pipeline([("calendar", calendar_step), *number_steps]), times),
+        ("categories", Pipeline(category_steps), categories),
+    ]
+    prepare = ColumnTransformer([part for part in parts if part[2]])
+    return Pipeline([("prepare", prepare), ("estimator", estimator)])

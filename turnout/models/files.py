@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from turnout.errors import ComponentError
+from turnout.models import preparation
 from turnout.models.registry import ModelVersion
 
 _NATIVE = ("sklearn", "lightgbm")
@@ -22,6 +25,18 @@ def requirements(model: Any) -> list[str]:
     home = type(model.steps[-1][1]).__module__.partition(".")[0]
     packages = {"scikit-learn", "pandas", "numpy", "cloudpickle", {"sklearn": "scikit-learn"}.get(home, home)}
     return [f"{name}=={importlib.metadata.version(name)}" for name in sorted(packages)]
+
+
+@contextlib.contextmanager
+def preparation_inside() -> Iterator[None]:
+    """Models that are pickled meanwhile hold Turnout's functions for columns, and are loaded without Turnout."""
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(preparation)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(preparation)
 
 
 def save_copy(model_uri: str, path: str) -> None:

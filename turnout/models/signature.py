@@ -31,7 +31,7 @@ _TYPES: dict[str, tuple[pa.DataType, _Test]] = {
     "long": (pa.int64(), _number),
     "integer": (pa.int32(), _number),
     "boolean": (pa.bool_(), kinds.is_boolean),
-    "string": (pa.string(), _text),
+    "string": (pa.string(), lambda kind: _text(kind) or kinds.is_integer(kind)),  # identifiers, on a day without zeros
     "datetime": (pa.timestamp("ns"), lambda kind: kinds.is_timestamp(kind) or kinds.is_date(kind)),
 }
 """Types of a signature (MLflow's `DataType`): as what they are handed over, and what can be read as them."""
@@ -55,7 +55,7 @@ class Column:
 
     def reads(self, kind: pa.DataType) -> bool:
         """Whether values of a type can be read as this column's."""
-        return _TYPES[self.kind][1](kind)
+        return kinds.is_null(kind) or _TYPES[self.kind][1](kind)
 
     def cast(self, array: pa.Array) -> pa.Array:
         """Values as the model takes them; what is no number is null among whole numbers.

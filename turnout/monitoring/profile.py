@@ -147,7 +147,7 @@ def count(table: pa.Table | pa.RecordBatch, like: Profile) -> Profile:
     grids = {
         name: column
         for name, column in like.columns.items()
-        if name in table.schema.names and kind_of(table.schema.field(name).type) == column.kind
+        if name in table.schema.names and counts_as(table.schema.field(name).type, column.kind)
     }
     return _count(table, grids)
 
@@ -172,6 +172,11 @@ def kind_of(kind: pa.DataType) -> Kind | None:
         return "number"
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_boolean)
     return "category" if any(test(kind) for test in texts) else None
+
+
+def counts_as(kind: pa.DataType, like: Kind) -> bool:
+    """Whether a column of a type can be held against one of a kind: identifiers may look like whole numbers one day."""
+    return pa.types.is_null(kind) or kind_of(kind) == like or (like == "category" and pa.types.is_integer(kind))
 
 
 def _grid(values: pa.ChunkedArray, kind: Kind, seed: int) -> Column:

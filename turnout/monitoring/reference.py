@@ -140,7 +140,8 @@ def keep_training(
     known = pa.Table.from_pandas(inputs.assign(**{target: labels}), preserve_index=False)
     profile = make_profile(known, [target], blocks_of(times, seed), seed)
     client.log_text(run_id, profile.to_json(), f"{_DIRECTORY}/{_TRAINING}")
-    rows = inputs.sample(min(len(inputs), joint.MOST_ROWS), random_state=seed)
+    compared = [name for name in inputs if name in profile.columns]  # times are not
+    rows = inputs[compared].sample(min(len(inputs), joint.MOST_ROWS), random_state=seed)
     with tempfile.TemporaryDirectory() as directory:
         rows.to_parquet(Path(directory, _ROWS), index=False)
         client.log_artifact(run_id, str(Path(directory, _ROWS)), _DIRECTORY)

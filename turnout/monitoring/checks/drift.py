@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from turnout.monitoring import statistics
 from turnout.monitoring.findings import DRIFT, QUALITY, Check, Comparison, Finding, judged
-from turnout.monitoring.profile import Column, Profile, aligned, kind_of
+from turnout.monitoring.profile import Column, Profile, aligned, counts_as, kind_of
 
 LEAST_VALUES = 20
 """Values of the reference below which nothing is said of a distribution."""
@@ -28,8 +28,8 @@ def check_schema(schema: pa.Schema, reference: Profile) -> list[str]:
             continue
         if name not in schema.names:
             faults.append(f"{name}: there is no such column any more")
-        elif (kind := kind_of(schema.field(name).type)) != column.kind:
-            faults.append(f"{name}: was a {column.kind}, and is {kind or schema.field(name).type}")
+        elif not counts_as(kind := schema.field(name).type, column.kind):
+            faults.append(f"{name}: was a {column.kind}, and is {kind_of(kind) or kind}")
     return faults
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from turnout.data.tables import require
 from turnout.errors import ComponentError
-from turnout.models.estimators import plain_types
 from turnout.models.files import load_estimator
+from turnout.models.inputs import plain_types
 from turnout.models.metrics import chance_of_truth, said
 from turnout.models.scoring import Predictions, predictions
 from turnout.models.target import plain_target
