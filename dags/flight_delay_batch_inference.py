@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:35321fcc855fa15a9c15c6430cfca30de1f83cf2453ddbeb131b0db90ccf61fe",
+        "spec_digest": "sha256:019eee102f0f6b3cd87879c16e6cb2924fa440d978cbe69d7b8d900a76b9277a",
     },
 ) as dag:
     ingest = Step(

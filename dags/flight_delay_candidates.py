@@ -99,6 +99,31 @@ with DAG(
             section="Model",
             description="Columns that are not for learning.",
         ),
+        "derive": Param(
+            [],
+            type=["null", "array"],
+            items={
+                "type": "string",
+                "enum": [
+                    "year",
+                    "quarter",
+                    "month",
+                    "day",
+                    "day_of_year",
+                    "weekday",
+                    "hour",
+                    "minute",
+                ],
+            },
+            section="Model",
+            description="Calendar features that the model makes of columns of times that are not ignored.",
+        ),
+        "timezone": Param(
+            "UTC",
+            type=["null", "string"],
+            section="Model",
+            description="IANA name of the zone in which they are counted.",
+        ),
         "timestamp": Param(
             "event_timestamp",
             type=["null", "string"],
@@ -256,7 +281,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:cbaa953ae6cf42d41ff4ddb07facc5667cb1c5c241f95e05f3eec10d04e88d76",
+        "spec_digest": "sha256:2c062961961c62d2125421bd6d6474daf2d3c89703848f26cd617276bb7d1868",
     },
 ) as dag:
     ingest = Step(
@@ -306,6 +331,7 @@ with DAG(
             task_id="tune",
             doc_md="Search for an estimator's best hyperparameters, with Optuna, judged by cross-validation.",
             inputs={
+                "derive": dag.param("derive"),
                 "estimator": each_candidate.item["estimator"],
                 "experiment": dag.param("experiment"),
                 "folds": dag.param("folds"),
@@ -320,6 +346,7 @@ with DAG(
                 "target": dag.param("target"),
                 "task": dag.param("task"),
                 "timestamp": dag.param("timestamp"),
+                "timezone": dag.param("timezone"),
                 "trials": dag.param("trials"),
                 "data": split.output["train"],
             },
@@ -337,6 +364,7 @@ with DAG(
         task_id="train",
         doc_md="Fit an estimator on a table and log it to MLflow, preprocessing included.",
         inputs={
+            "derive": dag.param("derive"),
             "estimator": choose.output["estimator"],
             "experiment": dag.param("experiment"),
             "hyperparameters": choose.output["best"],
@@ -345,6 +373,7 @@ with DAG(
             "target": dag.param("target"),
             "task": dag.param("task"),
             "timestamp": dag.param("timestamp"),
+            "timezone": dag.param("timezone"),
             "data": split.output["train"],
         },
     )

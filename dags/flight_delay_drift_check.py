@@ -302,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:3bd06626cb169fcd6f635f148f68d20403b8b93ca50b021aaa224b1b503f4637",
+        "spec_digest": "sha256:69aa93d6d869ad90a88951e435b40390a4de0ad3eaebdeff9ac35a1e3f39515d",
     },
 ) as dag:
     ingest = Step(

@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:67f0e4b470c345a8cb7f95a82fdd4f09ddc5441aa1a05827eb5e10ede2d5db8d",
+        "spec_digest": "sha256:86fe9caacac65b07b5601352275cad08a6618fcb28e7d44e4aba63c9175c15e5",
     },
 ) as dag:
     pin_model = Step(

@@ -235,7 +235,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:dbf4f7c9aae59d8821767a9044c69c00ff8174f0daa2a94fc957a4b8272469f6",
+        "spec_digest": "sha256:a8b7e862eba2a33d5fb1f4d8bd8d482643f3d4903e6e7c157979aced4d007936",
     },
 ) as dag:
     ingest = Step(

@@ -99,6 +99,31 @@ with DAG(
             section="Model",
             description="Columns that are not for learning.",
         ),
+        "derive": Param(
+            [],
+            type=["null", "array"],
+            items={
+                "type": "string",
+                "enum": [
+                    "year",
+                    "quarter",
+                    "month",
+                    "day",
+                    "day_of_year",
+                    "weekday",
+                    "hour",
+                    "minute",
+                ],
+            },
+            section="Model",
+            description="Calendar features that the model makes of columns of times that are not ignored.",
+        ),
+        "timezone": Param(
+            "UTC",
+            type=["null", "string"],
+            section="Model",
+            description="IANA name of the zone in which they are counted.",
+        ),
         "timestamp": Param(
             "event_timestamp",
             type=["null", "string"],
@@ -254,7 +279,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:f3b11abf7d052db1a286964e20e1cb26583f4e926dbf7d4cb10242d248c8aa20",
+        "spec_digest": "sha256:1550146d5549e90937da8f27e3ab0c2ff00a224e5fe4627595c64afca8311487",
     },
 ) as dag:
     ingest = Step(
@@ -302,6 +327,7 @@ with DAG(
         task_id="tune",
         doc_md="Search for an estimator's best hyperparameters, with Optuna, judged by cross-validation.",
         inputs={
+            "derive": dag.param("derive"),
             "estimator": dag.param("estimator"),
             "experiment": dag.param("experiment"),
             "folds": dag.param("folds"),
@@ -317,6 +343,7 @@ with DAG(
             "target": dag.param("target"),
             "task": dag.param("task"),
             "timestamp": dag.param("timestamp"),
+            "timezone": dag.param("timezone"),
             "trials": dag.param("trials"),
             "data": split.output["train"],
         },
@@ -325,6 +352,7 @@ with DAG(
         task_id="train",
         doc_md="Fit an estimator on a table and log it to MLflow, preprocessing included.",
         inputs={
+            "derive": dag.param("derive"),
             "estimator": dag.param("estimator"),
             "experiment": dag.param("experiment"),
             "hyperparameters": tune.output["best"],
@@ -333,6 +361,7 @@ with DAG(
             "target": dag.param("target"),
             "task": dag.param("task"),
             "timestamp": dag.param("timestamp"),
+            "timezone": dag.param("timezone"),
             "data": split.output["train"],
         },
     )

@@ -23,7 +23,8 @@ ALLOWED: dict[str, set[str]] = {
     "airflow": {"errors", "task_ids", "spec", "plan", "execution", "runtimes", "tracks", "reports"},
     "authoring": {"", "errors", "spec", "execution"},  # of execution, the digest of a component's code
     "verbs": {"errors", "spec", "plan", "execution", "tracks", "authoring"},
-    "cli": {"", "errors", "spec", "plan", "execution", "runtimes", "verbs", "tracks", "monitoring"},
+    "reproduction": {"errors", "data", "models", "trackers"},
+    "cli": {"", "errors", "spec", "plan", "execution", "runtimes", "verbs", "tracks", "monitoring", "reproduction"},
     **{name: {"errors", *DOMAIN} for name in DOMAIN},
     "reports": {"errors", "spec", "plan"},  # a run's page draws its plan
     "monitoring": {"errors", "spec", *DOMAIN} - {"inference"},

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from turnout import ComponentError
-from turnout.models.folds import check_classes, random_folds, time_folds
+from turnout.models.folds import check_classes, keyed_folds, time_folds
 from turnout.models.search_space import read_space
 from turnout.models.tuning import best_of, search
 from turnout.trackers.study import Study
@@ -47,16 +47,22 @@ def test_a_table_with_too_few_moments_for_its_folds_is_told(moments, count, gap,
         time_folds(pd.Series(pd.to_datetime(moments), name="when"), count, gap)
 
 
-def test_random_folds_judge_by_every_row_once_and_are_the_same_for_the_same_seed() -> None:
-    labels = pd.Series(["a"] * 30 + ["b"] * 10, name="kind")
-    folds = random_folds(labels, 5, 1, "classification")
-    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(40))
-    assert {int((labels[fold.test] == "b").sum()) for fold in folds} == {2}
-    same, other = (random_folds(labels, 5, seed, "classification") for seed in (1, 2))
-    assert [fold.test.tolist() for fold in folds] == [fold.test.tolist() for fold in same]
+def test_folds_by_keys_judge_by_every_row_once_and_do_not_move_as_rows_come_and_go() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"key": rng.integers(0, 300, 1000), "value": rng.normal(size=1000)})
+    folds = keyed_folds(table, ["key"], 5, seed=1)
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(1000))
+    assert all(set(fold.train) == set(range(1000)) - set(fold.test) for fold in folds)
+    keys = [set(table["key"].iloc[fold.test]) for fold in folds]
+    assert sum(map(len, keys)) == len(set().union(*keys))
+    assert min(map(len, keys)) > 30
+    fewer = keyed_folds(table.sample(frac=0.5, random_state=0), ["key"], 5, seed=1)
+    half = table.sample(frac=0.5, random_state=0)
+    assert all(set(half["key"].iloc[fold.test]) <= before for fold, before in zip(fewer, keys, strict=True))
+    other = keyed_folds(table, ["key"], 5, seed=2)
     assert [fold.test.tolist() for fold in folds] != [fold.test.tolist() for fold in other]
-    with pytest.raises(ComponentError, match="11 folds need as many rows of each class, not 10"):
-        random_folds(labels, 11, 0, "classification")
+    with pytest.raises(ComponentError, match="of 11 has no rows; there are 4"):
+        keyed_folds(table.head(4), ["key"], 11, seed=0)
 
 
 def test_a_fold_with_a_single_class_is_told() -> None:

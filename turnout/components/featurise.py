@@ -39,6 +39,7 @@ def featurise(
         master: Spark's master URL; $SPARK_MASTER, or this machine, when empty.
         spark_conf: further settings of the Spark session.
     """
+    given = dict(locals())
     import os
     import tempfile
 
@@ -47,9 +48,12 @@ def featurise(
 
     from turnout.data.digest import content_digest
     from turnout.data.fetching import fetch
+    from turnout.data.recipe import MADE_BY, made_by
     from turnout.data.tables import lineage, write_table
 
     features.metadata.update(lineage(entities.metadata))
+    target, inputs = "turnout.components.featurise:featurise", {"entities": entities.metadata}
+    features.metadata[MADE_BY] = made_by(target, given, output="features", inputs=inputs)
     rows = ds.dataset(entities.path, format="parquet").count_rows()
     if not feature_service or not rows:
         features.metadata.update(write_table(pd.read_parquet(entities.path), features.path))
@@ -65,6 +69,8 @@ def featurise(
             fetched = fetch(sources, revision, Path(directory))
             os.environ["TURNOUT_FEATURE_SOURCES"] = str(fetched.path.absolute())
             digests.append(content_digest(fetched.path))
+            read = {"sources": {"digest": digests[-1], "revision": fetched.revision}}
+            features.metadata[MADE_BY] = made_by(target, given, output="features", inputs=inputs, read=read)
         before = ds.dataset(entities.path, format="parquet").schema.names
         if offline_store == "spark":
             rows, names = _on_spark(entities.path, features.path, place, feature_service, master, spark_conf)

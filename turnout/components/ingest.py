@@ -46,6 +46,7 @@ def ingest(
         decimal: what stands before the fraction of a CSV source's numbers; found from its columns when auto.
         encoding: of a CSV source, such as latin-1 or cp1252; UTF-8, or what the file's mark says, when empty.
     """
+    given = dict(locals())
     import tempfile
     from pathlib import Path
 
@@ -53,6 +54,7 @@ def ingest(
     from turnout.data.delimited import Dialect
     from turnout.data.digest import content_digest
     from turnout.data.fetching import fetch
+    from turnout.data.recipe import MADE_BY, made_by
     from turnout.data.tables import read_table, within, write_table
     from turnout.data.times import ALWAYS, interval
 
@@ -72,6 +74,8 @@ def ingest(
         digest = content_digest(fetched.path)
     data.metadata.update(write_table(table, data.path))
     data.metadata.update(chosen.to_metadata())
+    read = {"source": {"digest": digest, "revision": fetched.revision}}
+    data.metadata[MADE_BY] = made_by("turnout.components.ingest:ingest", given, output="data", read=read)
     data.metadata.update(source=source, source_format=found, revision=fetched.revision, data_digest=digest)
     print(f"{len(table):,} rows and {table.num_columns} columns from {source} ({found}, {digest[:19]})")
     print(*notes, sep="\n", end="\n" if notes else "")

@@ -35,12 +35,14 @@ def split(
             `featurise` joined, so that a row with a corrected value is another row.
         seed: of the split by keys.
     """
+    given = dict(locals())
     from typing import Any
 
     import numpy as np
     import pandas as pd
 
     from turnout import ComponentError
+    from turnout.data.recipe import MADE_BY, made_by
     from turnout.data.rows import SCHEME, identify, in_test
     from turnout.data.tables import lineage, require, write_table
 
@@ -75,4 +77,6 @@ def split(
             raise ComponentError(f"nothing is left to {artifact.name}", where="data", hint=hint)
         artifact.metadata.update(lineage(data.metadata) | write_table(table[rows], artifact.path))
         artifact.metadata.update(split=rule, row_columns=columns)
+        output, inputs = "train" if artifact is train else "test", {"data": data.metadata}
+        artifact.metadata[MADE_BY] = made_by("turnout.components.split:split", given, output=output, inputs=inputs)
     print(f"{before.sum():,} rows to train, {later.sum():,} to test ({rule})")

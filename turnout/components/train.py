@@ -30,7 +30,8 @@ def train(
     The MLflow run holds parameters, training metrics, the model with signature and input example, counts of the rows
     and 2,000 of them to compare later ones with (`monitor`), fingerprints of all rows, so that no model is judged by
     rows that it has learned (`evaluate`), and tags for the lineage: code (git commit), data (digest and DVC revision)
-    and features (digests).
+    and features (digests); and what `turnout reproduce` needs: how the rows were made, the installed packages, and
+    changes of the code that are in no commit.
 
     Args:
         data: the rows to learn from.
@@ -50,6 +51,7 @@ def train(
         seed: of the estimator's random state.
         experiment: MLflow experiment to log to.
     """
+    given = dict(locals())
     import os
     import time
 
@@ -57,6 +59,7 @@ def train(
     import pandas as pd
     from mlflow.models import infer_signature
 
+    from turnout.data.recipe import made_by
     from turnout.data.tables import lineage, require
     from turnout.models.estimators import RARE, make_estimator, make_model, split_columns
     from turnout.models.files import preparation_inside, requirements, save_copy
@@ -66,6 +69,7 @@ def train(
     from turnout.models.target import check_target, rows_with_target
     from turnout.monitoring.reference import keep_training
     from turnout.trackers.mlflow import code_revision
+    from turnout.trackers.reproducible import keep_recipe
 
     table = pd.read_parquet(data.path)
     require(table, [timestamp] if timestamp else [], "data")
@@ -104,6 +108,8 @@ def train(
         mlflow.log_metrics(measured)
         keep_training(run.info.run_id, inputs, labels, times, seed)
         keep_learned(run.info.run_id, rows)
+        recipe = made_by("turnout.components.train:train", given, inputs={"data": data.metadata})
+        keep_recipe(run.info.run_id, recipe, found.values)
         example = inputs.head(5)
         with preparation_inside():
             logged = mlflow.sklearn.log_model(

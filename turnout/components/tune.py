@@ -6,6 +6,7 @@ from annotated_types import Ge
 
 from turnout import HTML, Dataset, Input, Metrics, Output, component
 from turnout.components.evaluate import Metric
+from turnout.components.train import Derived
 from turnout.models import outside
 
 
@@ -29,6 +30,9 @@ def tune(
     hyperparameters: dict[str, Any] = {},
     ignore: list[str] = [],
     timestamp: str = "",
+    drop_null_target: bool = False,
+    derive: list[Derived] = [],
+    timezone: str = "UTC",
     gap_hours: Annotated[float, Ge(0)] = 0.0,
     folds: Annotated[int, Ge(2)] = 4,
     metric: Metric = "roc_auc",
@@ -58,7 +62,10 @@ def tune(
         hyperparameters: its arguments that are not searched. Those that are in the space are what the first trial
             tries, so that the result is never worse than they are, by these folds.
         ignore: columns that are not for learning.
-        timestamp: column with each row's time; empty for folds at random.
+        timestamp: column with each row's time; empty for folds by a hash of the rows' keys, as `split` does it.
+        drop_null_target: leave out rows whose target is null, and say how many; else they are refused.
+        derive: calendar features that the model makes of columns of times, as `train` does.
+        timezone: IANA name of the zone in which they are counted.
         gap_hours: hours before the rows of a fold that are left out of its training.
         folds: how often each trial is fitted and judged.
         metric: what decides; by scikit-learn's names, higher is better.
@@ -79,10 +86,12 @@ def tune(
     from turnout.data.digest import content_digest
     from turnout.data.tables import lineage, require, write_table
     from turnout.models.estimators import make_estimator, split_columns
-    from turnout.models.folds import check_classes, random_folds, time_folds
+    from turnout.models.folds import check_classes, keyed_folds, time_folds
+    from turnout.models.inputs import leave_out_empty
+    from turnout.models.learned import row_columns
     from turnout.models.metrics import METRICS
     from turnout.models.search_space import read_space
-    from turnout.models.target import check_target
+    from turnout.models.target import check_target, rows_with_target
     from turnout.models.tuning import best_of, cross_validation, search
     from turnout.models.tuning_report import trials_table, tuning_page
     from turnout.trackers.mlflow import code_revision
@@ -98,20 +107,36 @@ def tune(
     make_estimator(estimator, {**fixed, **searched.example}, seed, task)
     rows = pd.read_parquet(data.path)
     require(rows, [timestamp] if timestamp else [], "data")
-    inputs, labels = split_columns(rows, target, ignore)
+    rows = rows_with_target(rows, target, drop_null_target)
+    inputs, labels = split_columns(rows, target, ignore, derive, timezone)
     check_target(labels, task)
-    parts = time_folds(rows[timestamp], folds, gap_hours) if timestamp else random_folds(labels, folds, seed, task)
+    inputs = leave_out_empty(inputs)
+    parts = (
+        time_folds(rows[timestamp], folds, gap_hours)
+        if timestamp
+        else keyed_folds(rows, row_columns(data.metadata, rows), folds, seed)
+    )
     if task == "classification":
         check_classes(parts, labels)
     facts = {
         "estimator": estimator, "hyperparameters": hyperparameters, "space": space, "task": task, "target": target,
-        "ignore": ignore, "timestamp": timestamp, "gap_hours": gap_hours, "folds": folds, "metric": metric,
-        "pruner": pruner, "seed": seed, "data": content_digest(Path(data.path)),
+        "drop_null_target": drop_null_target, "ignore": ignore, "derive": derive, "timezone": timezone,
+        "timestamp": timestamp, "gap_hours": gap_hours, "folds": folds, "metric": metric, "pruner": pruner,
+        "seed": seed, "data": content_digest(Path(data.path)),
     }  # fmt: skip
     run = os.environ.get("TURNOUT_RUN_ID", "")
     kept = Study(experiment, study, facts, {"turnout.run_id": run, "turnout.code": code_revision()}, run)
     objective = cross_validation(
-        inputs, labels, parts, estimator=estimator, hyperparameters=fixed, seed=seed, task=task, metric=metric
+        inputs,
+        labels,
+        parts,
+        estimator=estimator,
+        hyperparameters=fixed,
+        seed=seed,
+        task=task,
+        metric=metric,
+        derive=derive,
+        timezone=timezone,
     )
     try:
         found = search(

@@ -79,6 +79,12 @@ def in_test(digests: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     return chosen
 
 
+def part_of(digests: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Which of `count` parts each row is in, drawn as by `in_test`, and independent of it; shape (rows,), int64."""
+    drawn = mixed(digests + _text_code(f"part {seed}")) >> np.uint64(11)
+    return (drawn.astype(np.float64) / 2.0**53 * count).astype(np.int64)
+
+
 def mixed(values: np.ndarray) -> np.ndarray:
     """The finaliser of SplitMix64: one to one, and each bit of the result depends on all bits; uint64."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -21,9 +21,13 @@ _NATIVE = ("sklearn", "lightgbm")
 
 
 def requirements(model: Any) -> list[str]:
-    """The packages that a scikit-learn pipeline needs to be loaded, at the versions here."""
+    """The packages that a scikit-learn pipeline needs to be loaded, at the versions here.
+
+    An estimator of no package, such as one of the user's own code, adds none.
+    """
     home = type(model.steps[-1][1]).__module__.partition(".")[0]
-    packages = {"scikit-learn", "pandas", "numpy", "cloudpickle", {"sklearn": "scikit-learn"}.get(home, home)}
+    own = () if home == "sklearn" else importlib.metadata.packages_distributions().get(home, ())
+    packages = {"scikit-learn", "pandas", "numpy", "cloudpickle", *own}
     return [f"{name}=={importlib.metadata.version(name)}" for name in sorted(packages)]
 
 

@@ -1,15 +1,16 @@
-"""Rows to learn from and rows to judge by, several times over: cross-validation, over time or at random."""
+"""Rows to learn from and rows to judge by, several times over: cross-validation, over time or by keys."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from turnout.data.rows import identify, part_of
 from turnout.errors import ComponentError
-from turnout.models.target import Task
 
 
 @dataclass(frozen=True)
@@ -61,25 +62,27 @@ def time_folds(times: pd.Series, count: int, gap_hours: float = 0.0) -> list[Fol
     return found
 
 
-def random_folds(labels: pd.Series, count: int, seed: int, task: Task) -> list[Fold]:
-    """Each row is judged by once, and learned from in all other folds; the same folds for the same seed.
+def keyed_folds(table: pd.DataFrame, columns: Sequence[str], count: int, seed: int) -> list[Fold]:
+    """Each row is judged by once, and learned from in all other folds; by a hash of its keys.
 
-    The classes of a classification have the same share of each fold.
+    So rows with the same keys are never on both sides, and a row stays in its fold whatever other rows come and go.
+
+    Args:
+        columns: what identifies a row.
 
     Raises:
-        ComponentError: there are fewer rows, or rows of a class, than folds.
+        ComponentError: a fold would have no rows.
     """
-    from sklearn.model_selection import KFold, StratifiedKFold
-
-    least = int(labels.value_counts().min()) if task == "classification" else len(labels)
-    if least < count:
-        what = f"{count} folds need as many rows{' of each class' if task == 'classification' else ''}, not {least}"
-        raise ComponentError(what, where=f"data.{labels.name}", hint="ask for fewer folds")
-    kind = StratifiedKFold if task == "classification" else KFold
-    parts = kind(count, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels)
-    return [
-        Fold(train, test, f"part {number} of {count}, seed {seed}") for number, (train, test) in enumerate(parts, 1)
-    ]
+    parts = part_of(identify(table, columns).digests, count, seed)
+    found = []
+    for number in range(count):
+        tested = parts == number
+        if not tested.any():
+            what = f"fold {number + 1} of {count} has no rows; there are {len(table):,}"
+            raise ComponentError(what, where="data", hint="ask for fewer folds, or for another seed")
+        rule = f"part {number + 1} of {count}, by keys and seed {seed}"
+        found.append(Fold(np.flatnonzero(~tested), np.flatnonzero(tested), rule))
+    return found
 
 
 def check_classes(found: list[Fold], labels: pd.Series) -> None:
@@ -88,5 +91,5 @@ def check_classes(found: list[Fold], labels: pd.Series) -> None:
         for rows, purpose in ((fold.train, "learn from"), (fold.test, "judge by")):
             if labels.iloc[rows].nunique() < 2:
                 what = f"fold {number} of {len(found)} has a single class to {purpose}"
-                hint = "ask for fewer folds, or look at how the target changes over time"
+                hint = "ask for fewer folds or another seed, or look at how the target changes over time"
                 raise ComponentError(what, where=f"data.{labels.name}", hint=hint)

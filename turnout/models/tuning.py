@@ -96,17 +96,21 @@ def cross_validation(
     seed: int,
     task: Task,
     metric: str,
+    derive: Sequence[str] = (),
+    timezone: str = "UTC",
 ) -> Objective:
     """What judges hyperparameters: the score of each fold of a model that is made as `train` makes it.
 
     Args:
         hyperparameters: those that are not searched.
+        derive, timezone: as `make_model` takes them.
     """
 
     def objective(tried: Mapping[str, Any]) -> Iterator[float]:
         for fold in folds:
             learned = inputs.iloc[fold.train]
-            model = make_model(learned, make_estimator(estimator, {**hyperparameters, **tried}, seed, task))
+            made = make_estimator(estimator, {**hyperparameters, **tried}, seed, task)
+            model = make_model(learned, made, derive, timezone)
             model.fit(learned, labels.iloc[fold.train])
             yield score(metric, labels.iloc[fold.test], predictions(model, inputs.iloc[fold.test], task))
 

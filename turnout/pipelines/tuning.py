@@ -12,7 +12,7 @@ from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
 from turnout.components.register import register
 from turnout.components.split import split
-from turnout.components.train import train
+from turnout.components.train import Derived, train
 from turnout.components.tune import tune
 from turnout.components.validate import validate
 from turnout.pipelines.training import HYPERPARAMETERS
@@ -34,7 +34,7 @@ SPACE = {
         "Data": ["source", "revision", "timestamps", "separator", "decimal", "encoding", "suite"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
         "Test": ["timestamp", "keys", "test_fraction", "gap_hours"],
-        "Model": ["target", "task", "ignore", "estimator", "hyperparameters", "seed"],
+        "Model": ["target", "task", "ignore", "derive", "timezone", "estimator", "hyperparameters", "seed"],
         "Search": ["space", "trials", "seconds", "folds", "pruner", "study"],
         "Judgement": ["metric", "minimum_improvement", "slices", "minimum_rows", "require_champion"],
         "Records": ["registered_model", "experiment"],
@@ -54,6 +54,8 @@ def tuning(
     target: str = "late",
     task: Literal["classification", "regression"] = "classification",
     ignore: list[str] = ["flight_id", "event_timestamp"],
+    derive: list[Derived] = [],
+    timezone: str = "UTC",
     timestamp: str = "event_timestamp",
     keys: list[str] = [],
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
@@ -96,6 +98,8 @@ def tuning(
         ignore: Columns that are not for learning.
         timestamp: Column with each row's time, to test on the last part; empty to split by a hash of the keys.
         keys: Columns that tell rows apart; empty for all columns.
+        derive: Calendar features that the model makes of columns of times that are not ignored.
+        timezone: IANA name of the zone in which they are counted.
         test_fraction: Share of the rows to test on.
         gap_hours: Hours before the test rows that are left out of training.
         estimator: Dotted path of an estimator with scikit-learn's API.
@@ -147,6 +151,8 @@ def tuning(
         estimator=estimator,
         hyperparameters=hyperparameters,
         ignore=ignore,
+        derive=derive,
+        timezone=timezone,
         timestamp=timestamp,
         gap_hours=gap_hours,
         folds=folds,
@@ -165,6 +171,8 @@ def tuning(
         estimator=estimator,
         hyperparameters=tuned.outputs["best"],
         ignore=ignore,
+        derive=derive,
+        timezone=timezone,
         timestamp=timestamp,
         seed=seed,
         experiment=experiment,
