@@ -11,7 +11,7 @@ keys      `split` by a hash of the row's key; rows that either model has learned
 changed   the same with another seed in each training, so that the fingerprints alone keep it fair
 
 An oracle scores all models on fresh rows. It says which candidates were better than the champion of their time, and
-which were worse; differences below 0.002 count as neither. `flattery` is by how much the champion's score on the test
+which were worse; differences below 0.002 count as neither, from 0.01 on they are clear. `flattery` is by how much the champion's score on the test
 rows is above the oracle's, `champion` the oracle's mean score of the models in service, and `best` that of the best
 model until then.
 """
@@ -41,7 +41,8 @@ from turnout.models.learned import Learned, learned
 from turnout.models.registry import ModelVersion
 
 warnings.simplefilter("ignore")
-TEST_FRACTION, MINIMUM_ROWS, NEITHER = 0.2, 50, 0.002
+TEST_FRACTION, MINIMUM_ROWS = 0.2, 50
+NEITHER, CLEARLY = 0.002, 0.01
 FRESH_ROWS, TREES = 10_000, 25
 NUMBERS = [f"x{index}" for index in range(8)]
 CANDIDATES: list[Callable[[np.random.Generator], Any]] = [
@@ -108,7 +109,7 @@ class Way:
         theirs, better = score(self.champion, test), oracle - self.oracle
         promoted = not refused and score(model, test) > theirs
         self.done.append({
-            "better": better > NEITHER, "worse": better < -NEITHER, "promoted": promoted, "refused": bool(refused),
+            "better": better, "promoted": promoted, "refused": bool(refused),
             "rows": len(test), "flattery": theirs - self.oracle,
         })  # fmt: skip
         if promoted:
@@ -150,12 +151,14 @@ def main() -> None:
         ran = list(pool.map(simulate, *given))
     done, best = pd.concat([of for of, _ in ran]), np.mean([until for _, until in ran])
     print(f"{options.tables} tables of {options.rows:,} rows at first, {options.trainings} trainings each")
-    print(f"{'':<10}{'better':>8}{'refused':>9}{'worse':>8}{'promoted':>10}{'not judged':>12}{'test rows':>11}", end="")
-    print(f"{'flattery':>10}{'champion':>10}{'best':>8}")
+    print(f"{'':<10}{'better':>8}{'refused':>9}{'clearly':>9}{'refused':>9}{'worse':>8}{'promoted':>10}", end="")
+    print(f"{'not judged':>12}{'test rows':>11}{'flattery':>10}{'champion':>10}{'best':>8}")
     for name, way in done.groupby("way", sort=False):
-        better, worse = way[way["better"]], way[way["worse"]]
-        print(f"{name:<10}{len(better):>8}{1 - better['promoted'].mean():>9.0%}{len(worse):>8}", end="")
-        print(f"{worse['promoted'].mean():>10.0%}{way['refused'].sum():>12}{way['rows'].mean():>11,.0f}", end="")
+        better, clearly = way[way["better"] > NEITHER], way[way["better"] > CLEARLY]
+        worse = way[way["better"] < -NEITHER]
+        print(f"{name:<10}{len(better):>8}{1 - better['promoted'].mean():>9.0%}{len(clearly):>9}", end="")
+        print(f"{1 - clearly['promoted'].mean():>9.0%}{len(worse):>8}{worse['promoted'].mean():>10.0%}", end="")
+        print(f"{way['refused'].sum():>12}{way['rows'].mean():>11,.0f}", end="")
         print(f"{way['flattery'].mean():>+10.4f}{way['champion'].mean():>10.4f}{best:>8.4f}")
     print(f"{time.monotonic() - started:.0f} s")
 

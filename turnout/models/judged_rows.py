@@ -13,6 +13,9 @@ from turnout.models.learned import Learned
 from turnout.models.registry import ModelVersion
 from turnout.models.target import Task
 
+_MISTAKES = 1e-4
+"""Share of rows in common that is none: it may be the fingerprints' error."""
+
 
 @dataclass(frozen=True)
 class JudgedRows:
@@ -51,7 +54,7 @@ def judged_rows(
         timestamp: column with each row's time; may be empty.
 
     Raises:
-        ComponentError: the model has learned all of the rows.
+        ComponentError: the model has learned all of the rows, or those that it has not learned have one class only.
     """
     known, reasons = _learned("this model", ours, table)
     unseen = ~known
@@ -59,12 +62,16 @@ def judged_rows(
         hint = "give evaluate rows that train did not get, such as the test rows of split"
         raise ComponentError(f"this model has learned all {len(table):,} rows that it should be judged by",
                              where="data", hint=hint)  # fmt: skip
+    if task == "classification" and table[target][unseen].nunique() < 2:
+        raise ComponentError(f"the {int(unseen.sum()):,} rows to judge by have one class only", where=f"data.{target}",
+                             hint="test on more rows: a larger test_fraction")  # fmt: skip
     if not known.any():
         reasons = []  # as everybody takes for granted
     if champion is None:
         return JudgedRows(unseen, "", reasons)
     name = f"the champion (version {champion.version})"
     known, told = _learned(name, theirs, table)
+    told += _strangers(name, ours, theirs)
     common = unseen & ~known
     refused = ""
     if common.sum() < minimum_rows:
@@ -90,9 +97,20 @@ def _learned(name: str, record: Learned | None, table: pd.DataFrame) -> tuple[np
         else:
             if not found.any():
                 return found, [f"{name} has learned none of the {len(table):,} rows"]
-            told = f"{name} has learned {int(found.sum()):,} of the {len(table):,} rows, which are left out for both"
-            return found, [f"{told} (each other row by mistake with a chance of {record.false_positive_rate:.2g})"]
+            told = f"{name} has learned {int(found.sum()):,} of the {len(table):,} rows, which are left out"
+            return found, [f"{told} (and each other row by mistake, with a chance of {record.false_positive_rate:.1g})"]
     return nothing, [f"whether {name} has learned some of the rows could not be checked: {why}"]
+
+
+def _strangers(name: str, ours: Learned | None, theirs: Learned | None) -> list[str]:
+    """Two models of one table have most rows in common, unless rows cannot be told again."""
+    share = ours.share_of(theirs) if ours and theirs else None
+    if share is None or share > _MISTAKES:
+        return []
+    return [
+        f"this model and {name} have learned no row in common. If their tables are not different, rows are told by a "
+        "column that changes from one export to the next: give split the keys"
+    ]
 
 
 def _way_out(record: Learned | None, known: np.ndarray) -> list[str]:

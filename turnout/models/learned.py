@@ -1,6 +1,6 @@
 """Which rows a model has learned, kept with its MLflow run, so that no model is judged by what it knows.
 
-The record is a set of fingerprints: the first bits of each row's digest, sorted, about two bytes a row. It has
+The record is a set of fingerprints: the first bits of each row's digest, sorted, about three bytes a row. It has
 no false negatives. A row that was not learned is taken for one that was with a probability of at most
 `FALSE_POSITIVE_RATE`; what that costs is the row.
 
@@ -28,7 +28,7 @@ from turnout.data.rows import SCHEME, identify
 from turnout.data.times import series_in_utc
 from turnout.errors import ComponentError
 
-FALSE_POSITIVE_RATE = 1e-4
+FALSE_POSITIVE_RATE = 1e-6
 _DIRECTORY, _FILE, _COLUMN = "rows", "learned.parquet", "fingerprint"
 _KEY = b"turnout.learned"
 
@@ -73,6 +73,14 @@ class Learned:
                 what = f"column '{name}' was learned as {kind}, and is {now.kinds[name]} now"
                 raise ComponentError(what, where="data", hint="convert it at the source")
         return np.isin(_fingerprints(now.digests, self.bits), self.fingerprints)
+
+    def share_of(self, other: Learned) -> float | None:
+        """The share of another record's rows that are in this one too; None when they tell rows by other columns."""
+        if (self.columns, self.scheme) != (other.columns, other.scheme):
+            return None
+        bits = min(self.bits, other.bits)
+        ours, theirs = (of.fingerprints >> np.uint64(of.bits - bits) for of in (self, other))
+        return float(np.isin(theirs, ours).mean())
 
     def write(self, path: Path) -> None:
         """Write it as Parquet, which says the rest in its metadata."""
