@@ -11,9 +11,9 @@ keys      `split` by a hash of the row's key; rows that either model has learned
 changed   the same with another seed in each training, so that the fingerprints alone keep it fair
 
 An oracle scores all models on fresh rows. It says which candidates were better than the champion of their time, and
-which were worse; differences below 0.002 count as neither, from 0.01 on they are clear. `flattery` is by how much the champion's score on the test
-rows is above the oracle's, `champion` the oracle's mean score of the models in service, and `best` that of the best
-model until then.
+which were worse; differences below 0.002 count as neither, from 0.01 on they are clear. `flattery` is by how much the
+champion's score on the test rows is above the oracle's, `champion` the oracle's mean score of the models in service,
+and `best` that of the best model until then.
 """
 
 from __future__ import annotations

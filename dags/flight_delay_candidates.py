@@ -281,7 +281,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:2c062961961c62d2125421bd6d6474daf2d3c89703848f26cd617276bb7d1868",
+        "spec_digest": "sha256:4293e444cc78cc2e04445e27d91e6322ac86a839b08a5ce9471b9bb45ca78477",
     },
 ) as dag:
     ingest = Step(

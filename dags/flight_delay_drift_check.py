@@ -302,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:69aa93d6d869ad90a88951e435b40390a4de0ad3eaebdeff9ac35a1e3f39515d",
+        "spec_digest": "sha256:6e214d233225f4a4f169354410249b49bbd84181909ed40a06d8999f2f9e341d",
     },
 ) as dag:
     ingest = Step(

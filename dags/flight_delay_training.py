@@ -235,7 +235,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:a8b7e862eba2a33d5fb1f4d8bd8d482643f3d4903e6e7c157979aced4d007936",
+        "spec_digest": "sha256:5a67ef5a930ad6c6fd0dcadda05cffda2db3a42af593ccb95fc0d2a39335dfaa",
     },
 ) as dag:
     ingest = Step(

@@ -279,7 +279,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:1550146d5549e90937da8f27e3ab0c2ff00a224e5fe4627595c64afca8311487",
+        "spec_digest": "sha256:5b975a451258140e04301e9b1e6660b612e321278b96de9c33a784a70d041e98",
     },
 ) as dag:
     ingest = Step(

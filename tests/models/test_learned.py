@@ -78,7 +78,7 @@ def test_too_few_rows_or_classes_are_not_compared() -> None:
 def test_a_model_is_not_judged_by_its_own_rows_alone() -> None:
     with pytest.raises(ComponentError, match="this model has learned all 200 rows"):
         judge(people(0, 200), learned(people(0, 200), ["id"]), None)
-    with pytest.raises(ComponentError, match="the 100 rows to judge by have one class only @ data.target"):
+    with pytest.raises(ComponentError, match=r"the 100 rows to judge by have one class only @ data\.target"):
         judge(people(0, 200).query("target == 1"), None, None)
 
 
