@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:019eee102f0f6b3cd87879c16e6cb2924fa440d978cbe69d7b8d900a76b9277a",
+        "spec_digest": "sha256:f29af78bd2ae9bf09debdfc85465cf307379ec5117931a35baafd42e26508d1f",
     },
 ) as dag:
     ingest = Step(

@@ -281,7 +281,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:4293e444cc78cc2e04445e27d91e6322ac86a839b08a5ce9471b9bb45ca78477",
+        "spec_digest": "sha256:02ead240335bd01f6fe11e682684157027eedf1b2e57e91f6f0d609709c88cf0",
     },
 ) as dag:
     ingest = Step(

@@ -302,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:6e214d233225f4a4f169354410249b49bbd84181909ed40a06d8999f2f9e341d",
+        "spec_digest": "sha256:93c204637a429d74bfe3cea920ca4b09fa4c1bf0a849dbecd0188a7c26418cae",
     },
 ) as dag:
     ingest = Step(

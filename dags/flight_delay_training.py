@@ -235,7 +235,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:5a67ef5a930ad6c6fd0dcadda05cffda2db3a42af593ccb95fc0d2a39335dfaa",
+        "spec_digest": "sha256:1c26a4a78db902aff7358ddc62f50aade1ab5b661ca7cc151d0426890a774233",
     },
 ) as dag:
     ingest = Step(

@@ -279,7 +279,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:5b975a451258140e04301e9b1e6660b612e321278b96de9c33a784a70d041e98",
+        "spec_digest": "sha256:372c2399fbdf0426096e45b310937f3fc97746765b5306474fb9f80e5c9940b0",
     },
 ) as dag:
     ingest = Step(

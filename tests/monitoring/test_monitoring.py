@@ -30,6 +30,7 @@ from turnout.monitoring.alerts.notices import Notice, send
 from turnout.monitoring.checked_table import current
 from turnout.monitoring.checks.drift import check_schema, compare
 from turnout.monitoring.profile import Profile, add, count, make_profile
+from turnout.monitoring.report import comparison_page
 
 FLIGHTS = PROJECT / "data/flights/flights.parquet"
 
@@ -198,6 +199,23 @@ def test_what_a_finding_says() -> None:
     assert found["n", "nulls"].text == "missing values went from 0.00% to 20.00% of the rows"
     assert found["kind", "unseen"].current == pytest.approx(1 / 3, abs=0.03)
     assert all(found[key].counts for key in [("n", "distribution"), ("n", "nulls"), ("kind", "unseen")])
+
+
+def test_a_wide_table_makes_a_small_page_with_the_worst_first() -> None:
+    rng = np.random.default_rng(0)
+    reference, now = (
+        pa.table({f"c{index}": rng.normal(size=60) + shift for index in range(1_000)}) for shift in (0, 3)
+    )
+    profile = make_profile(reference)
+    counts = count(now, profile)
+    comparison = compare(profile, counts)
+    reasons = [str(item) for item in comparison.drifted]
+    page = comparison_page(comparison, profile, counts, "drifted", False, reasons)
+    assert len(comparison.drifted) == 1_000
+    assert "and 980 more" in page
+    assert "the first 200 of 2,000" in page
+    assert len(page.partition("<svg")[0]) < 100_000
+    assert comparison.findings[0].column in page
 
 
 def test_a_day_without_leading_zeros_or_values_is_no_other_kind() -> None:

@@ -114,7 +114,7 @@ def monitor(
     from turnout.monitoring.judgement import judge
     from turnout.monitoring.profile import count
     from turnout.monitoring.reference import find_reference
-    from turnout.monitoring.report import comparison_page, findings_json, log_metrics, publish_metrics
+    from turnout.monitoring.report import comparison_page, findings_json, first_reasons, log_metrics, publish_metrics
 
     settings = Settings(
         rate=rate, least_distance=least_distance, metric=metric, target=target, least_loss=least_loss, concept=concept,
@@ -136,7 +136,7 @@ def monitor(
     judgement = judge(comparison, rate, null_limit, least_rows)
     verdict = f"{known.name}: {judgement}" if known.profile.columns else f"{known.name} has no reference"
     reasons = list(judgement.reasons)
-    summary = "\n".join([f"{verdict}; {counts.rows:,} rows", *reasons])
+    summary = "\n".join([f"{verdict}; {counts.rows:,} rows", *first_reasons(reasons)])
     print(*(item.text for item in comparison.findings if item.check == "performance"), summary, sep="\n")
 
     shown = comparison_page(comparison, known.profile, counts, verdict, not judgement.alert, reasons)

@@ -17,13 +17,17 @@ from turnout.monitoring.prometheus import Gauges
 from turnout.reports.page import Section, page, svg
 
 _PLOTS = 8
+_MOST_ROWS = 200
+_MOST_REASONS = 20
+"""Of tables with thousands of columns, what a person reads; the artifact `findings` has all."""
+
 _COLORS = ("#9db8d2", "#d9822b")
 
 
 def comparison_page(
     comparison: Comparison, reference: Profile, current: Profile, verdict: str, good: bool, reasons: Sequence[str]
 ) -> str:
-    """The page; the columns that drifted are drawn."""
+    """The page, of a size that does not grow with the table's columns; those that drifted most are drawn."""
     meaning = "p: how likely a difference as large is where nothing has changed, for so many rows and findings."
     data = (
         f"{comparison.rows:,} rows, held against {comparison.reference_rows:,} of the reference. "
@@ -39,21 +43,36 @@ def comparison_page(
     sections = [_table("The model", model, of_model)] if of_model else []
     sections.append(_table("The data", data, of_data))
     if comparison.faults:
-        sections.insert(0, Section("Broken", "", ["fault"], [[fault] for fault in comparison.faults]))
+        faults = [[fault] for fault in comparison.faults[:_MOST_ROWS]]
+        sections.insert(0, Section("Broken", _shown(comparison.faults), ["fault"], faults))
     drawn = [item.column for item in comparison.drifted if item.check == "distribution"][:_PLOTS]
     figures = [(_draw(reference.columns[name], current.columns[name]), name) for name in drawn]
     if figures:
         sections.append(Section("Columns that drifted", "Blue the reference, orange now.", figures=figures))
-    return page("Monitoring", sections, verdict=verdict, good=good, reasons=reasons)
+    return page("Monitoring", sections, verdict=verdict, good=good, reasons=first_reasons(reasons))
+
+
+def first_reasons(reasons: Sequence[str]) -> list[str]:
+    """The first of many reasons, and how many there are more."""
+    more = len(reasons) - _MOST_REASONS
+    return [*reasons[:_MOST_REASONS], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def _table(title: str, text: str, findings: Sequence[Finding]) -> Section:
+    shown = findings[:_MOST_ROWS]
     rows = [
         [item.column, item.check, item.text, round(item.distance, 3), _p_value(item.adjusted), "yes" * item.counts]
-        for item in findings
+        for item in shown
     ]
-    bad = frozenset(index for index, item in enumerate(findings) if item.counts)
-    return Section(title, text, ["", "of", "", "distance", "p", "counts"], rows, bad)
+    bad = frozenset(index for index, item in enumerate(shown) if item.counts)
+    return Section(title, f"{text} {_shown(findings)}".strip(), ["", "of", "", "distance", "p", "counts"], rows, bad)
+
+
+def _shown(items: Sequence[Any]) -> str:
+    """What is said of a list of which not all is shown."""
+    if len(items) <= _MOST_ROWS:
+        return ""
+    return f"Shown are the first {_MOST_ROWS} of {len(items):,}, those that count and are largest; `findings` has all."
 
 
 def _p_value(value: float) -> str:

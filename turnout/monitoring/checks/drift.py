@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from turnout.engines.arrow import cores
 from turnout.monitoring import statistics
 from turnout.monitoring.findings import DRIFT, QUALITY, Check, Comparison, Finding, judged
 from turnout.monitoring.profile import Column, Profile, aligned, counts_as, kind_of
@@ -56,13 +59,14 @@ def compare(
 
 def column_findings(reference: Profile, current: Profile, blocks: float = 1) -> list[Finding]:
     """What differs between counts, column by column; not judged yet. The rows come in so many blocks."""
-    with threadpool_limits(1, user_api="blas"):  # matrices of a few hundred: threads only wait for each other
-        return [
-            finding
-            for name, column in current.columns.items()
-            if name in reference.columns
-            for finding in _findings(name, reference.columns[name], column, blocks)
-        ]
+    names = [name for name in current.columns if name in reference.columns]
+
+    def of(name: str) -> list[Finding]:
+        return list(_findings(name, reference.columns[name], current.columns[name], blocks))
+
+    # Matrices of a few hundred: threads in each only wait for each other, and columns need not.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores()) as threads:
+        return list(itertools.chain.from_iterable(threads.map(of, names)))
 
 
 def _findings(name: str, reference: Column, current: Column, blocks: float) -> Iterator[Finding]:
