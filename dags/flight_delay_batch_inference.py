@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:f29af78bd2ae9bf09debdfc85465cf307379ec5117931a35baafd42e26508d1f",
+        "spec_digest": "sha256:cf484e36417dac7ff90017d94523cae151349aae78c2f2c65a03a24b18a14be4",
     },
 ) as dag:
     ingest = Step(

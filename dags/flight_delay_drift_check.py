@@ -302,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:93c204637a429d74bfe3cea920ca4b09fa4c1bf0a849dbecd0188a7c26418cae",
+        "spec_digest": "sha256:fd17db42b539de9c71589c2ce755182f46d1403a2a63ad28ee3433c89f78c40e",
     },
 ) as dag:
     ingest = Step(

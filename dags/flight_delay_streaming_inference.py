@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:86fe9caacac65b07b5601352275cad08a6618fcb28e7d44e4aba63c9175c15e5",
+        "spec_digest": "sha256:1eb9399822ee20d6b595a834f08a4145cf6e07f92a8c854fae2ffd1d22715e54",
     },
 ) as dag:
     pin_model = Step(

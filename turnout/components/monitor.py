@@ -77,8 +77,8 @@ def monitor(
         reference: path or URI of Parquet to compare with, in the place of a model.
         ignore: columns of the reference not to compare.
         predictions: path or URI of a table of predictions, as `predict` writes it; those of the interval are compared
-            with the model's predictions of rows that it had not seen. Without `timestamp` and an interval, those of its
-            last day.
+            with the model's predictions of rows that it had not seen. Without `timestamp`, where there are none of the
+            interval, those of the last day before.
         prefix: that `predict` put before the names of its columns.
         since: start of the interval, ISO 8601; needed with `predictions` and `timestamp`, as a midnight in `timezone`.
         until: its end, which is not part of it.
@@ -129,7 +129,8 @@ def monitor(
     if predictions:
         columns = {own: prefix + name for own, name in known.predicted.items() if own in known.profile.columns}
         if columns:
-            rows_predicted = table.read(predictions, dates or table.last_date(predictions), list(columns.values()))
+            kept = dates if timestamp else table.latest(predictions, dates)
+            rows_predicted = table.read(predictions, kept, list(columns.values()))
             predicted = count(rows_predicted.rename_columns(list(columns)), known.profile)
     with current(data.path, engine, master, spark_conf) as rows:
         comparison, counts = check(known, rows, settings, predicted, chosen.until)

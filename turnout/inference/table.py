@@ -196,12 +196,14 @@ def read(table: str, dates: Sequence[str] = (), columns: Sequence[str] | None = 
     return found.to_pyarrow_table(partitions=chosen, columns=list(columns) if columns else None)
 
 
-def last_date(table: str) -> list[str]:
-    """The last date of which a table has rows; none when it has no rows."""
+def latest(table: str, dates: Sequence[str] = ()) -> list[str]:
+    """Those of some dates of which a table has rows; where there is none, the last before them, or of all."""
     from deltalake import DeltaTable
 
     found = DeltaTable(table)
-    return sorted(str(item[_date_column(found)]) for item in found.partitions())[-1:]
+    known = sorted(str(item[_date_column(found)]) for item in found.partitions())
+    before = [date for date in known if not dates or date < min(dates)]
+    return [date for date in known if date in dates] or before[-1:]
 
 
 def _date_column(found: Any) -> str:
