@@ -281,7 +281,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:02ead240335bd01f6fe11e682684157027eedf1b2e57e91f6f0d609709c88cf0",
+        "spec_digest": "sha256:af00ffbedbb942e213dd2ead30176e56da500c9bde3bf6a592bd98651426ec72",
     },
 ) as dag:
     ingest = Step(

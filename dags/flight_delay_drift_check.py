@@ -302,7 +302,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:fd17db42b539de9c71589c2ce755182f46d1403a2a63ad28ee3433c89f78c40e",
+        "spec_digest": "sha256:5f994ef57f7e091008ce208f9c2956eb9e667b64b2a6d9e8111bac894486483b",
     },
 ) as dag:
     ingest = Step(

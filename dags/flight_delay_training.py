@@ -235,7 +235,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:1c26a4a78db902aff7358ddc62f50aade1ab5b661ca7cc151d0426890a774233",
+        "spec_digest": "sha256:5244e877b19c732a7b97ba4d512f4074104827222207dab237e2b63e68cd37d6",
     },
 ) as dag:
     ingest = Step(

@@ -279,7 +279,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:372c2399fbdf0426096e45b310937f3fc97746765b5306474fb9f80e5c9940b0",
+        "spec_digest": "sha256:6bbbdd8ef5abf9bc92128fbdbc9be0d9207406993d3e239f8833a29b41f9b8b7",
     },
 ) as dag:
     ingest = Step(

@@ -35,6 +35,7 @@ ENVIRONMENT = {
     "Default: `turnout/environments` in the user's cache directory.",
     "TURNOUT_OTHER_CODE": "`error`: a step fails whose code is not that which its pipeline was compiled with. "
     "Airflow's steps have it from `[turnout] other_code`.",
+    "TURNOUT_TRACKERS": "Trackers that MLflow's runs are mirrored in, separated by commas: `wandb`, or `module:Class`.",
     "TURNOUT_CODE_REVISION": "Revision of the code, recorded in MLflow where steps run outside of a git checkout.",
 }
 """The variables that a user may set. Only variables of Turnout's own; a test finds those in the code."""

@@ -85,6 +85,7 @@ def evaluate(
     from turnout.models.target import rows_with_target
     from turnout.models.verdict import compare_with_champion
     from turnout.monitoring.reference import keep_scores
+    from turnout.trackers.mirror import mirror
 
     trained = model.metadata
     task, target = trained["task"], trained["target"]
@@ -131,5 +132,6 @@ def evaluate(
     client.log_artifact(run_id, report.path, "evaluation")
     times = table[trained["timestamp"]] if trained.get("timestamp") else None
     keep_scores(run_id, metric, found, labels, times)
+    mirror(run_id)
     print("\n".join([f"promote: {verdict.promote}", *verdict.reasons]))
     return Verdict(verdict.promote, verdict.reasons, float(verdict.scores[metric]))

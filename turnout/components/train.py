@@ -68,6 +68,7 @@ def train(
     from turnout.models.scoring import DEFAULT_METRIC, predictions, score
     from turnout.models.target import check_target, rows_with_target
     from turnout.monitoring.reference import keep_training
+    from turnout.trackers.mirror import mirror
     from turnout.trackers.mlflow import code_revision
     from turnout.trackers.reproducible import keep_recipe
 
@@ -139,4 +140,5 @@ def train(
         mlflow_model_uri=logged.model_uri,
         mlflow_tracking_uri=mlflow.get_tracking_uri(),
     )
+    mirror(run.info.run_id)
     print(f"fitted {estimator} on {len(inputs):,} rows in {seconds:.1f} s; MLflow run {run.info.run_id}")

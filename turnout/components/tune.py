@@ -94,6 +94,7 @@ def tune(
     from turnout.models.target import check_target, rows_with_target
     from turnout.models.tuning import best_of, cross_validation, search
     from turnout.models.tuning_report import trials_table, tuning_page
+    from turnout.trackers.mirror import mirror
     from turnout.trackers.mlflow import code_revision
     from turnout.trackers.study import Study
 
@@ -153,6 +154,7 @@ def tune(
     for name, value in measured.items():
         metrics.log_metric(name, value)
     kept.close(measured, best, report.path)
+    mirror(kept.run_id)
     table.metadata.update(lineage(data.metadata) | write_table(trials_table(searched, found, folds), table.path))
     table.metadata.update(
         estimator=estimator, hyperparameters=best, metric=metric, score=chosen.score, scores=list(chosen.folds),

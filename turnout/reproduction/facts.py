@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def read_run(version: ModelVersion, tracking_uri: str | None = None) -> Training
 
 def _files(client: Any, run_id: str) -> dict[str, bytes]:
     """The artifacts that are for reproduction, by name."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     if not any(item.path == DIRECTORY for item in client.list_artifacts(run_id)):
         return {}
     with tempfile.TemporaryDirectory() as directory:
