@@ -16,6 +16,8 @@ def split(
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
     gap_hours: Annotated[float, Ge(0)] = 0.0,
     keys: list[str] = [],
+    target: str = "",
+    drop_null_target: bool = False,
     seed: int = 0,
 ) -> None:
     """Keep the last part of the time for testing, so that nothing of the future leaks into training.
@@ -33,6 +35,8 @@ def split(
         gap_hours: hours before the boundary that are left out of training, for labels known only later.
         keys: columns that tell rows apart, together with the time; all columns when empty, but for features that
             `featurise` joined, so that a row with a corrected value is another row.
+        target: column to predict, for rows that have none; empty to leave them to `train` and `evaluate`.
+        drop_null_target: leave out rows whose target is null before the split, and say how many; else they are refused.
         seed: of the split by keys.
     """
     given = dict(locals())
@@ -45,8 +49,11 @@ def split(
     from turnout.data.recipe import MADE_BY, made_by
     from turnout.data.rows import SCHEME, identify, in_test
     from turnout.data.tables import lineage, require, write_table
+    from turnout.models.target import rows_with_target
 
     table = pd.read_parquet(data.path)
+    if target:
+        table = rows_with_target(table, target, drop_null_target)
     require(table, [timestamp] if timestamp else [], "data")
     require(table, keys, "keys")
     joined = data.metadata.get("features", [])

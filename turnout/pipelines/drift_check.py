@@ -37,6 +37,7 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
             "training_source",
             "suite",
             "target",
+            "drop_null_target",
             "task",
             "not_learned",
             "estimator",
@@ -80,6 +81,7 @@ def drift_check(
     training_source: str = "data/flights/flights.parquet",
     suite: str = "expectations/flights.json",
     target: str = "late",
+    drop_null_target: bool = False,
     task: Literal["classification", "regression"] = "classification",
     not_learned: list[str] = ["flight_id", "event_timestamp"],
     estimator: str = "lightgbm.LGBMClassifier",
@@ -127,6 +129,7 @@ def drift_check(
         training_source: Path or URI of the table to train on.
         suite: Path or URI of the expectations that it must pass; empty for none.
         target: Column to predict.
+        drop_null_target: Leave out rows whose target is null; else they are refused.
         task: What kind of prediction it is.
         not_learned: Columns that are not for learning.
         estimator: Dotted path of an estimator with scikit-learn's API.
@@ -207,6 +210,7 @@ def drift_check(
                 feature_repository=feature_repository,
                 feature_sources=feature_sources,
                 target=target,
+                drop_null_target=drop_null_target,
                 task=task,
                 ignore=not_learned,
                 estimator=estimator,

@@ -27,7 +27,17 @@ HYPERPARAMETERS = {"n_estimators": 300, "learning_rate": 0.05, "colsample_bytree
         "Data": ["source", "revision", "timestamps", "separator", "decimal", "encoding", "suite"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
         "Test": ["timestamp", "keys", "test_fraction", "gap_hours"],
-        "Model": ["target", "task", "ignore", "derive", "timezone", "estimator", "hyperparameters", "seed"],
+        "Model": [
+            "target",
+            "drop_null_target",
+            "task",
+            "ignore",
+            "derive",
+            "timezone",
+            "estimator",
+            "hyperparameters",
+            "seed",
+        ],
         "Judgement": ["metric", "minimum_improvement", "slices", "minimum_rows", "require_champion"],
         "Records": ["registered_model", "experiment"],
     },
@@ -44,6 +54,7 @@ def training(
     feature_repository: str = "feature_repo",
     feature_sources: str = "data/flights",
     target: str = "late",
+    drop_null_target: bool = False,
     task: Literal["classification", "regression"] = "classification",
     ignore: list[str] = ["flight_id", "event_timestamp"],
     derive: list[Derived] = [],
@@ -81,6 +92,7 @@ def training(
         feature_repository: Path of the Feast repository.
         feature_sources: Path, URI or DVC path of the features' source tables.
         target: Column to predict.
+        drop_null_target: Leave out rows whose target is null; else they are refused.
         task: What kind of prediction it is.
         ignore: Columns that are not for learning.
         timestamp: Column with each row's time, to test on the last part; empty to split by a hash of the keys.
@@ -122,6 +134,8 @@ def training(
         test_fraction=test_fraction,
         gap_hours=gap_hours,
         keys=keys,
+        target=target,
+        drop_null_target=drop_null_target,
         seed=seed,
     )
     trained = train(

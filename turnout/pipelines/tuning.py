@@ -34,7 +34,17 @@ SPACE = {
         "Data": ["source", "revision", "timestamps", "separator", "decimal", "encoding", "suite"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
         "Test": ["timestamp", "keys", "test_fraction", "gap_hours"],
-        "Model": ["target", "task", "ignore", "derive", "timezone", "estimator", "hyperparameters", "seed"],
+        "Model": [
+            "target",
+            "drop_null_target",
+            "task",
+            "ignore",
+            "derive",
+            "timezone",
+            "estimator",
+            "hyperparameters",
+            "seed",
+        ],
         "Search": ["space", "trials", "seconds", "folds", "pruner", "study"],
         "Judgement": ["metric", "minimum_improvement", "slices", "minimum_rows", "require_champion"],
         "Records": ["registered_model", "experiment"],
@@ -52,6 +62,7 @@ def tuning(
     feature_repository: str = "feature_repo",
     feature_sources: str = "data/flights",
     target: str = "late",
+    drop_null_target: bool = False,
     task: Literal["classification", "regression"] = "classification",
     ignore: list[str] = ["flight_id", "event_timestamp"],
     derive: list[Derived] = [],
@@ -94,6 +105,7 @@ def tuning(
         feature_repository: Path of the Feast repository.
         feature_sources: Path, URI or DVC path of the features' source tables.
         target: Column to predict.
+        drop_null_target: Leave out rows whose target is null; else they are refused.
         task: What kind of prediction it is.
         ignore: Columns that are not for learning.
         timestamp: Column with each row's time, to test on the last part; empty to split by a hash of the keys.
@@ -141,6 +153,8 @@ def tuning(
         test_fraction=test_fraction,
         gap_hours=gap_hours,
         keys=keys,
+        target=target,
+        drop_null_target=drop_null_target,
         seed=seed,
     )
     tuned = tune(
