@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:cf484e36417dac7ff90017d94523cae151349aae78c2f2c65a03a24b18a14be4",
+        "spec_digest": "sha256:9d477a4da9ecea8a28ea916bb7a79b15fdcb2a6607e6524f5320b56b502a6e21",
     },
 ) as dag:
     ingest = Step(

@@ -85,6 +85,12 @@ with DAG(
             section="Model",
             description="Column to predict.",
         ),
+        "drop_null_target": Param(
+            False,
+            type="boolean",
+            section="Model",
+            description="Leave out rows whose target is null; else they are refused.",
+        ),
         "task": Param(
             "classification",
             type="string",
@@ -281,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:af00ffbedbb942e213dd2ead30176e56da500c9bde3bf6a592bd98651426ec72",
+        "spec_digest": "sha256:98e93346b7fc1139a8d8ff4407a36eeca8ed05bd444ac14ee6f6051d5a37a753",
     },
 ) as dag:
     ingest = Step(
@@ -317,9 +323,11 @@ with DAG(
         task_id="split",
         doc_md="Keep the last part of the time for testing, so that nothing of the future leaks into training.",
         inputs={
+            "drop_null_target": dag.param("drop_null_target"),
             "gap_hours": dag.param("gap_hours"),
             "keys": dag.param("keys"),
             "seed": dag.param("seed"),
+            "target": dag.param("target"),
             "test_fraction": dag.param("test_fraction"),
             "timestamp": dag.param("timestamp"),
             "data": featurise.output["features"],

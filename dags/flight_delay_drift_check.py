@@ -231,6 +231,12 @@ with DAG(
             section="Training",
             description="Column to predict.",
         ),
+        "drop_null_target": Param(
+            False,
+            type="boolean",
+            section="Training",
+            description="Leave out rows whose target is null; else they are refused.",
+        ),
         "task": Param(
             "classification",
             type="string",
@@ -302,7 +308,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:5f994ef57f7e091008ce208f9c2956eb9e667b64b2a6d9e8111bac894486483b",
+        "spec_digest": "sha256:6830ddec6ee94be7180729b32fbffa5f4f8f33e4b848a97cad4fe04c15e00e5d",
     },
 ) as dag:
     ingest = Step(
@@ -451,8 +457,10 @@ with DAG(
                     task_id="split",
                     doc_md="Keep the last part of the time for testing, so that nothing of the future leaks into training.",
                     inputs={
+                        "drop_null_target": dag.param("drop_null_target"),
                         "gap_hours": 24,
                         "keys": dag.param("keys"),
+                        "target": dag.param("target"),
                         "timestamp": dag.param("timestamp"),
                         "data": train_again_cooled_flight_delay_training_featurise.output["features"],
                     },

@@ -11,7 +11,7 @@ with DAG(
         "Train a model on a table, judge it, and if it is better than the champion put it into service.\n"
         "The defaults train on the flights that left New York in 2013: will a flight arrive more than 15\n"
         "minutes late, judged at the start of the hour in which it should depart? Other parameters make it\n"
-        "the training of any other table with two classes or a number to predict."
+        "the training of any other table with classes or a number to predict."
     ),
     schedule=None,
     catchup=False,
@@ -85,6 +85,12 @@ with DAG(
             type=["null", "string"],
             section="Model",
             description="Column to predict.",
+        ),
+        "drop_null_target": Param(
+            False,
+            type="boolean",
+            section="Model",
+            description="Leave out rows whose target is null; else they are refused.",
         ),
         "task": Param(
             "classification",
@@ -235,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:5244e877b19c732a7b97ba4d512f4074104827222207dab237e2b63e68cd37d6",
+        "spec_digest": "sha256:edaaf4712ebcf2e6941e7a4df873e23ebf8740d7be66afab6cd3fbd18996a233",
     },
 ) as dag:
     ingest = Step(
@@ -271,9 +277,11 @@ with DAG(
         task_id="split",
         doc_md="Keep the last part of the time for testing, so that nothing of the future leaks into training.",
         inputs={
+            "drop_null_target": dag.param("drop_null_target"),
             "gap_hours": dag.param("gap_hours"),
             "keys": dag.param("keys"),
             "seed": dag.param("seed"),
+            "target": dag.param("target"),
             "test_fraction": dag.param("test_fraction"),
             "timestamp": dag.param("timestamp"),
             "data": featurise.output["features"],

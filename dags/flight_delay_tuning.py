@@ -85,6 +85,12 @@ with DAG(
             section="Model",
             description="Column to predict.",
         ),
+        "drop_null_target": Param(
+            False,
+            type="boolean",
+            section="Model",
+            description="Leave out rows whose target is null; else they are refused.",
+        ),
         "task": Param(
             "classification",
             type="string",
@@ -279,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:6bbbdd8ef5abf9bc92128fbdbc9be0d9207406993d3e239f8833a29b41f9b8b7",
+        "spec_digest": "sha256:99f281ed2c4c5aa466d320a1f304c2f95206db1683830667c45268d3b3fac6a9",
     },
 ) as dag:
     ingest = Step(
@@ -315,9 +321,11 @@ with DAG(
         task_id="split",
         doc_md="Keep the last part of the time for testing, so that nothing of the future leaks into training.",
         inputs={
+            "drop_null_target": dag.param("drop_null_target"),
             "gap_hours": dag.param("gap_hours"),
             "keys": dag.param("keys"),
             "seed": dag.param("seed"),
+            "target": dag.param("target"),
             "test_fraction": dag.param("test_fraction"),
             "timestamp": dag.param("timestamp"),
             "data": featurise.output["features"],

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from kfp.dsl import Dataset, Metrics
 from paths import PROJECT, TESTS
-from predictions import INPUTS, make_table, register, rows_of, slow_model
+from predictions import INPUTS, Ran, make_table, register, rows_of, slow_model
 from waiting import wait
 
 from turnout import ComponentError
@@ -87,6 +87,22 @@ def test_each_run_takes_what_came_since_the_last(model: Any, tmp_path: Path) -> 
     assert found["date"].astype(str).value_counts().to_dict() == dict.fromkeys(
         ["2024-01-01", "2024-01-02", "2024-01-03"], 1000
     )
+
+
+def test_several_classes_are_probable_by_name(tracking: str, tmp_path: Path) -> None:
+    table = make_table(300)
+    inputs = plain_types(table[["number", "size"]])
+    model = make_model(inputs, make_estimator("sklearn.linear_model.LogisticRegression", {}, 0, "classification"))
+    register("m", model.fit(inputs, table["kind"]), inputs, serialization_format="cloudpickle")
+    put(tmp_path, table, "a.parquet")
+    assert take(tmp_path)[:3] == (1, 300, 300)
+    Ran(tmp_path, table, table=str(tmp_path / "batch"), engine="spark", master="local[2]", spark_conf=SETTINGS)
+    for place in ("out", "batch"):
+        found = rows_of(tmp_path / place)
+        chances = pd.DataFrame([dict(row) for row in found["probabilities"]])
+        assert list(chances) == ["a", "b", "c"]
+        np.testing.assert_allclose(chances, model.predict_proba(inputs))
+        assert found["prediction"].tolist() == model.predict(inputs).tolist()
 
 
 PROGRAM = """

@@ -67,6 +67,20 @@ def test_metrics_of_classes_are_scikit_learn_s(name: str) -> None:
         assert found(truth, values, weights) == pytest.approx(expected(truth, values, sample_weight=weights), abs=1e-12)
 
 
+def test_metrics_of_numbers_are_scikit_learn_s() -> None:
+    rng = np.random.default_rng(0)
+    truth, weights = rng.normal(3, 2, 500), rng.random(500)
+    values = truth + rng.normal(size=500)
+    theirs = (metrics.r2_score, metrics.mean_absolute_error, metrics.root_mean_squared_error)
+    for (name, metric), expected in zip(METRICS["regression"].items(), theirs, strict=True):
+        sign = -1 if name.startswith("neg_") else 1
+        assert metric(truth, values) == pytest.approx(sign * expected(truth, values), abs=1e-12)
+        found = expected(truth, values, sample_weight=weights)
+        assert metric(truth, values, weights) == pytest.approx(sign * found, abs=1e-12)
+    for constant in (np.ones(5), np.arange(5.0)):
+        assert METRICS["regression"]["r2"](np.ones(5), constant) == metrics.r2_score(np.ones(5), constant)
+
+
 def test_a_row_of_a_class_that_the_model_does_not_know_is_wrong() -> None:
     truth, values = three(400, np.random.default_rng(0))
     strange = truth.copy()

@@ -5,9 +5,9 @@ Each is a function of the truth, the values and, where rows do not count alike, 
     truth   of two classes 0 and 1; of more the class's index, or -1 for one that the model does not know; or numbers
     values  of two classes the probabilities of 1, shape (rows,); of more those of each, (rows, classes); or numbers
 
-Those of classes are scikit-learn's to rounding, without its checks of each call: in a bootstrap these take several
-times as long as the sums. With more than two classes ROC AUC, average precision and F1 are the mean over the classes
-that occur, each of them against the rest (`macro`).
+They are scikit-learn's to rounding, without its checks of each call, which in a bootstrap take several times as long as
+the sums. With more than two classes ROC AUC, average precision and F1 are the mean over the classes that occur, each of
+them against the rest (`macro`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from sklearn import metrics
 
 from turnout.errors import ComponentError, did_you_mean
 
@@ -92,15 +91,17 @@ def f1(truth: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None)
 
 
 def r2(truth: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None) -> float:
-    return float(metrics.r2_score(truth, values, sample_weight=weights))
+    error = float(np.average((truth - values) ** 2, weights=weights))
+    variance = float(np.average((truth - np.average(truth, weights=weights)) ** 2, weights=weights))
+    return 1 - error / variance if variance else float(not error)
 
 
 def neg_mean_absolute_error(truth: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None) -> float:
-    return -float(metrics.mean_absolute_error(truth, values, sample_weight=weights))
+    return -float(np.average(abs(truth - values), weights=weights))
 
 
 def neg_root_mean_squared_error(truth: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None) -> float:
-    return -float(metrics.root_mean_squared_error(truth, values, sample_weight=weights))
+    return -float(np.sqrt(np.average((truth - values) ** 2, weights=weights)))
 
 
 METRICS: dict[str, dict[str, Metric]] = {

@@ -78,7 +78,7 @@ def training(
 
     The defaults train on the flights that left New York in 2013: will a flight arrive more than 15
     minutes late, judged at the start of the hour in which it should depart? Other parameters make it
-    the training of any other table with two classes or a number to predict.
+    the training of any other table with classes or a number to predict.
 
     Args:
         source: Path or URI of the table; with a revision, its path in the DVC repository.
