@@ -292,6 +292,13 @@ with DAG(
             section="Training",
             description="Columns by whose values the score is shown.",
         ),
+        "minimum_rows": Param(
+            50,
+            type="integer",
+            minimum=1,
+            section="Training",
+            description="Rows that neither model has learned, below which the champion stays.",
+        ),
         "experiment": Param(
             "flight-delay",
             type=["null", "string"],
@@ -308,7 +315,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:6830ddec6ee94be7180729b32fbffa5f4f8f33e4b848a97cad4fe04c15e00e5d",
+        "spec_digest": "sha256:cfc6dc397ea285c1fc3f2bc945d93249fcc866ecdb86088c63ffd8779a4b39c5",
     },
 ) as dag:
     ingest = Step(
@@ -484,6 +491,7 @@ with DAG(
                     doc_md="Score a model on held-out rows and compare it with the champion on the same rows.",
                     inputs={
                         "metric": dag.param("metric"),
+                        "minimum_rows": dag.param("minimum_rows"),
                         "registered_model": dag.param("registered_model"),
                         "slices": dag.param("slices"),
                         "data": split.output["test"],

@@ -44,6 +44,7 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
             "hyperparameters",
             "metric",
             "slices",
+            "minimum_rows",
             "experiment",
         ],
     },
@@ -88,6 +89,7 @@ def drift_check(
     hyperparameters: dict[str, Any] = HYPERPARAMETERS,
     metric: Metric = "roc_auc",
     slices: list[str] = ["carrier", "origin"],
+    minimum_rows: Annotated[int, Ge(1)] = 50,
     experiment: str = "flight-delay",
     cool_down_days: Annotated[float, Ge(0)] = 7.0,
 ) -> None:
@@ -136,6 +138,7 @@ def drift_check(
         hyperparameters: Arguments of the estimator.
         metric: What decides whether the new model is better, and whether the champion is worse; higher is better.
         slices: Columns by whose values the score is shown.
+        minimum_rows: Rows that neither model has learned, below which the champion stays.
         experiment: MLflow experiment to log to.
         cool_down_days: How long after a training no other is started.
     """
@@ -217,6 +220,7 @@ def drift_check(
                 hyperparameters=hyperparameters,
                 metric=metric,
                 slices=slices,
+                minimum_rows=minimum_rows,
                 registered_model=registered_model,
                 experiment=experiment,
             )
