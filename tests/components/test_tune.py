@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from kfp.dsl import HTML, Dataset, Metrics, Model
@@ -74,6 +75,26 @@ def test_a_regression_without_time_and_other_estimators_choices(artifact, table,
     assert found.best["fit_intercept"] is True
     scores = pd.read_parquet(outputs["table"].path)["score"]
     assert scores.max() - scores.min() > 0.1
+
+
+def test_three_classes_of_text_and_times_to_derive_from(artifact, table, tracking) -> None:
+    classes = pd.qcut(table["number"].fillna(0).rank(method="first"), 3, labels=["low", "middle", "high"])
+    rows = table.assign(target=classes.astype(str), shop=np.arange(len(table)) // 3)
+    found, outputs = tuned(artifact, rows, ignore=["shop"], derive=["hour"], folds=3, trials=2, metric="accuracy")
+    assert found.score > 0.8
+    assert len(outputs["table"].metadata["scores"]) == 3
+
+
+def test_on_kfp_the_search_is_below_the_run_that_kfp_has_begun(artifact, table, tracking, monkeypatch) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    above = client.create_run(client.create_experiment("kfp")).info
+    monkeypatch.setenv("MLFLOW_RUN_ID", above.run_id)
+    _, outputs = tuned(artifact, table, trials=1)
+    parent = client.get_run(outputs["table"].metadata["mlflow_run_id"])
+    assert parent.data.tags["mlflow.parentRunId"] == above.run_id
+    assert parent.info.experiment_id == above.experiment_id
 
 
 def test_one_setting_without_a_space_is_judged_once(artifact, table, tracking) -> None:

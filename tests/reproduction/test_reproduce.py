@@ -21,6 +21,7 @@ from turnout.components.register import register
 from turnout.components.split import split
 from turnout.components.train import train
 from turnout.reproduction.compare import compare
+from turnout.reproduction.data import bring_back
 from turnout.reproduction.facts import read_training
 from turnout.reproduction.program import write_program
 from turnout.reproduction.repeat import reproduce
@@ -93,7 +94,9 @@ def count() -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_a_training_is_repeated_to_the_bit_though_code_and_data_went_on(artifact, repository, table) -> None:
+def test_a_training_is_repeated_to_the_bit_though_code_and_data_went_on(
+    artifact, repository, table, tmp_path: Path
+) -> None:
     commit(table, "v1")
     # A change that is in no commit; the data by its revision.
     code = repository / "estimators_here.py"
@@ -113,6 +116,18 @@ def test_a_training_is_repeated_to_the_bit_though_code_and_data_went_on(artifact
     assert count() == before
     assert do("git", "worktree", "list").count("\n") == 1
     assert do("git", "status", "--porcelain", "--untracked-files=no") == ""
+    # Had no revision been named, DVC would be asked for the code's commit, and the content says whether it is that.
+    known = read_training("m/1").recipe["inputs"]["data"]["inputs"]["data"]
+    digest = known["read"]["source"]["digest"]
+    for number, (recorded, how) in enumerate(((digest, "the code's commit"), ("sha256:0", "as it is now"))):
+        node = {**known, "read": {"source": {"digest": recorded, "revision": ""}}}
+        local, (found,) = bring_back({"inputs": {"data": node}}, "v1", Path.cwd(), tmp_path / str(number))
+        assert found.how.startswith(how)
+        assert found.same is (recorded == digest)
+        assert len(pd.read_parquet(local["inputs"]["data"]["parameters"]["source"])) == (600 if found.same else 300)
+    Path("table.parquet").unlink()
+    with pytest.raises(ComponentError, match="data of the training is not to be had"):
+        bring_back({"inputs": {"data": node}}, "no-such-commit", Path.cwd(), tmp_path / "nowhere")
 
 
 @pytest.mark.slow
@@ -134,7 +149,8 @@ def test_data_that_changed_and_packages_that_differ_are_told(artifact, repositor
     assert result["says"].startswith("not the same model: training_roc_auc")
     data, environment = result["differences"]
     assert data.startswith("data: table.csv (as it is now) is sha256:")
-    assert environment.startswith("environment: gone 1.0 → (absent), lightgbm 4.0.0 → ")
+    assert environment.startswith("environment: lightgbm 4.0.0 → ")
+    assert environment.endswith(", gone 1.0 → (absent)")
 
 
 def test_the_program_has_each_step_once_and_values_that_cannot_become_code() -> None:

@@ -11,6 +11,8 @@ from turnout.reproduction.data import Found
 from turnout.reproduction.facts import Training
 
 _SHOWN = 12
+_FIRST = {"python", "turnout", "lightgbm", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "xgboost", "feast"}
+"""Packages that are told first, since models are made of them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def compare(before: Training, after: Training, data: Sequence[Found], tolerance:
         return Reproduction(before.version.uri, "bit", says, differences)
     moved = list(_scores(before, after))
     shown = ", ".join(f"{name} {old:.10g} then, {new:.10g} now" for name, old, new in moved)
-    if moved and all(abs(new - old) <= tolerance for _, old, new in moved):
+    if moved and all(abs(new - old) <= tolerance or (math.isnan(old) and math.isnan(new)) for _, old, new in moved):
         says = f"the same model by its score, not to the bit: {shown} (tolerance {tolerance:g})"
         return Reproduction(before.version.uri, "metric", says, differences)
     if not differences:
@@ -62,7 +64,7 @@ def packages_differ(before: Sequence[str], after: Sequence[str]) -> Iterator[str
     old, new = ({_name(line): line for line in lines} for lines in (before, after))
     changed = [
         f"{name} {_version(old.get(name))} → {_version(new.get(name))}"
-        for name in sorted({*old, *new})
+        for name in sorted({*old, *new}, key=lambda name: (name.lower() not in _FIRST, name.lower()))
         if old.get(name) != new.get(name)
     ]
     if changed:
