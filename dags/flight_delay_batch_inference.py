@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:9d477a4da9ecea8a28ea916bb7a79b15fdcb2a6607e6524f5320b56b502a6e21",
+        "spec_digest": "sha256:f6163edac36f44895d94a4ca2d7e5caf24a32687cc0c286a78833cf76c4d406b",
     },
 ) as dag:
     ingest = Step(

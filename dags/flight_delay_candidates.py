@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:98e93346b7fc1139a8d8ff4407a36eeca8ed05bd444ac14ee6f6051d5a37a753",
+        "spec_digest": "sha256:3d96af157907a8801fa5710397a868306eac3c8a590b5bd1ccaf019feb317a63",
     },
 ) as dag:
     ingest = Step(

@@ -315,7 +315,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:cfc6dc397ea285c1fc3f2bc945d93249fcc866ecdb86088c63ffd8779a4b39c5",
+        "spec_digest": "sha256:a752ad97fdcf44f9ca43843a7d97e2045817ced2c9faa8728a9456c706d46114",
     },
 ) as dag:
     ingest = Step(

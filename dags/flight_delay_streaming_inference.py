@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:1eb9399822ee20d6b595a834f08a4145cf6e07f92a8c854fae2ffd1d22715e54",
+        "spec_digest": "sha256:2165a214bb68e47d613b08961f390f39316da4c0c89dd99957abc882cfdcfd5e",
     },
 ) as dag:
     pin_model = Step(

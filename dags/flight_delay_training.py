@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:edaaf4712ebcf2e6941e7a4df873e23ebf8740d7be66afab6cd3fbd18996a233",
+        "spec_digest": "sha256:d3968469cb3b5fc9c71ccfa59e5873cf524e9f14f6353c4280b5d5e73c4df4e2",
     },
 ) as dag:
     ingest = Step(

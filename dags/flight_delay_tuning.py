@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:99f281ed2c4c5aa466d320a1f304c2f95206db1683830667c45268d3b3fac6a9",
+        "spec_digest": "sha256:e9b55812c5a402e4a09d8e12968fea8608293ac9e41d4d12829ee79fc8fc2bd8",
     },
 ) as dag:
     ingest = Step(

@@ -29,6 +29,7 @@ from turnout.monitoring import statistics
 from turnout.monitoring.alerts.notices import Notice, send
 from turnout.monitoring.checked_table import current
 from turnout.monitoring.checks.drift import check_schema, compare
+from turnout.monitoring.checks.joint import told_apart
 from turnout.monitoring.profile import Profile, add, count, make_profile
 from turnout.monitoring.report import comparison_page
 
@@ -219,16 +220,20 @@ def test_a_wide_table_makes_a_small_page_with_the_worst_first() -> None:
 
 
 def test_a_day_without_leading_zeros_or_values_is_no_other_kind() -> None:
-    zips = pa.table({"zip": ["01234", "98765"] * 50, "n": np.arange(100.0)})
+    zips = pa.table({"zip": ["01234", "98765"] * 50, "n": np.arange(100.0), "flag": [0.0, 1.0] * 50})
     profile = make_profile(zips)
-    day = pa.table({"zip": [98765] * 100, "n": pa.nulls(100)})
+    day = pa.table({"zip": [98765] * 100, "n": pa.nulls(100), "flag": [True, False] * 50})
     assert check_schema(day.schema, profile) == []
     counted = count(day, profile).columns
     assert dict(zip(counted["zip"].cells, counted["zip"].counts, strict=False)) == {"01234": 0, "98765": 100}
     assert counted["n"].nulls == 100
-    assert check_schema(pa.schema({"zip": pa.float64(), "n": pa.string()}), profile) == [
+    assert counted["flag"].counts == profile.columns["flag"].counts
+    assert check_schema(pa.schema({"zip": pa.float64(), "n": pa.string(), "flag": pa.bool_()}), profile) == [
         "zip: was a category, and is number", "n: was a number, and is category"
     ]  # fmt: skip
+    same = [pd.DataFrame({"zip": zips, "flag": flags}) for zips, flags in
+            ((["98765", "1"] * 50, [0.0, 1.0] * 50), ([98765, 1] * 50, [False, True] * 50))]  # fmt: skip
+    assert told_apart(*same).distance < 0.1
 
 
 @pytest.mark.parametrize("values", [[], [None, None], [1.0], [float("nan")], [float("inf"), -float("inf"), 0.0]])

@@ -74,7 +74,7 @@ def evaluate(
 
     from turnout import ComponentError
     from turnout.data.tables import require
-    from turnout.models.estimators import split_columns
+    from turnout.models.contract import check_estimator, contract_of
     from turnout.models.evaluation import evaluation_page, log_classification
     from turnout.models.files import load
     from turnout.models.judged_rows import judged_rows
@@ -82,13 +82,14 @@ def evaluate(
     from turnout.models.metrics import METRICS
     from turnout.models.promotion import champion
     from turnout.models.scoring import predictions
-    from turnout.models.target import rows_with_target
+    from turnout.models.signature import columns_of, signature_of
+    from turnout.models.target import plain_target, rows_with_target
     from turnout.models.verdict import compare_with_champion
     from turnout.monitoring.reference import keep_scores
     from turnout.trackers.mirror import mirror
 
-    trained = model.metadata
-    task, target = trained["task"], trained["target"]
+    trained = contract_of(model)
+    task, target = trained.task, trained.target
     if metric not in METRICS[task]:
         raise ComponentError(f"'{metric}' does not judge a {task}", where="metric", available=METRICS[task],
                              hint="choose one of these, or train for the other task")  # fmt: skip
@@ -99,20 +100,20 @@ def evaluate(
     table = pd.read_parquet(data.path)
     require(table, slices, "data")
     table = rows_with_target(table, target, drop_null_target)
-    ours, theirs = load_learned(trained["mlflow_run_id"]), load_learned(current.run_id) if current else None
+    ours, theirs = load_learned(trained.run_id), load_learned(current.run_id) if current else None
     judged = judged_rows(
         table, ours, current, theirs,
-        target=target, task=task, minimum_rows=minimum_rows, timestamp=trained.get("timestamp", ""),
+        target=target, task=task, minimum_rows=minimum_rows, timestamp=trained.timestamp,
     )  # fmt: skip
     if judged.refused and require_champion:
         raise ComponentError(judged.refused, where="data", hint="; ".join(judged.reasons))
     table = table[judged.chosen].reset_index(drop=True)
-    inputs, labels = split_columns(
-        table, target, trained.get("ignore", []), trained.get("derive", []), trained.get("timezone", "UTC")
-    )
-    found = predictions(load(model.path)[1], inputs, task)
+    labels = plain_target(table[target])
+    fitted = load(model.path)[1]
+    check_estimator(fitted, task, model.path)
+    found = predictions(fitted, columns_of(table, signature_of(model.path)), task)
     verdict = compare_with_champion(
-        found, inputs, labels, task=task, metric=metric, minimum_improvement=minimum_improvement,
+        found, table, labels, task=task, metric=metric, minimum_improvement=minimum_improvement,
         registered_model=registered_model, champion=current, judged=judged,
     )  # fmt: skip
     for name, value in verdict.scores.items():
@@ -126,11 +127,11 @@ def evaluate(
                         scores=verdict.scores, champion_scores=verdict.champion_scores, baseline=verdict.baseline,
                         promote=verdict.promote, reasons=verdict.reasons)
     )  # fmt: skip
-    client, run_id = mlflow.MlflowClient(), trained["mlflow_run_id"]
+    client, run_id = mlflow.MlflowClient(), trained.run_id
     for name, value in verdict.scores.items():
         client.log_metric(run_id, f"test_{name}", value)
     client.log_artifact(run_id, report.path, "evaluation")
-    times = table[trained["timestamp"]] if trained.get("timestamp") else None
+    times = table[trained.timestamp] if trained.timestamp else None
     keep_scores(run_id, metric, found, labels, times)
     mirror(run_id)
     print("\n".join([f"promote: {verdict.promote}", *verdict.reasons]))

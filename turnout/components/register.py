@@ -20,18 +20,17 @@ def register(model: Input[Model], registered_model: str, alias: str = "challenge
         registered_model: name in the registry; made when it does not exist.
         alias: alias that is moved to the version.
     """
+    from turnout.models.contract import contract_of
     from turnout.models.registry import register_version
 
-    metadata = model.metadata
+    trained, metadata = contract_of(model), model.metadata
     tags = {
         "turnout.code": metadata.get("code_revision"),
         "turnout.data": metadata.get("data_digest"),
         "turnout.data_revision": metadata.get("revision"),
         "turnout.features": metadata.get("features_digest"),
     }
-    version, known = register_version(
-        registered_model, metadata["mlflow_model_uri"], metadata["mlflow_run_id"], alias, tags
-    )
+    version, known = register_version(registered_model, trained.model_uri, trained.run_id, alias, tags)
     print(
         f"{registered_model} version {version.version} is the {alias}"
         + (" (it was registered before)" if known else "")

@@ -52,24 +52,21 @@ def train(
         experiment: MLflow experiment to log to.
     """
     given = dict(locals())
-    import os
     import time
 
     import mlflow
     import pandas as pd
-    from mlflow.models import infer_signature
 
     from turnout.data.recipe import made_by
     from turnout.data.tables import lineage, require
+    from turnout.models.contract import keep_model, training_run
     from turnout.models.estimators import RARE, make_estimator, make_model, split_columns
-    from turnout.models.files import preparation_inside, requirements, save_copy
     from turnout.models.inputs import leave_out_empty, tell_identifiers
-    from turnout.models.learned import keep_learned, learned, row_columns
+    from turnout.models.learned import learned, row_columns
     from turnout.models.scoring import DEFAULT_METRIC, predictions, score
     from turnout.models.target import check_target, rows_with_target
     from turnout.monitoring.reference import keep_training
     from turnout.trackers.mirror import mirror
-    from turnout.trackers.mlflow import code_revision
     from turnout.trackers.reproducible import keep_recipe
 
     table = pd.read_parquet(data.path)
@@ -82,18 +79,8 @@ def train(
     inputs = leave_out_empty(inputs)
     tell_identifiers(inputs, RARE)
     fitted = make_model(inputs, make_estimator(estimator, hyperparameters, seed, task), derive, timezone)
-    if "MLFLOW_RUN_ID" not in os.environ:  # set by KFP's MLflow plugin, together with the experiment
-        mlflow.set_experiment(experiment)
     came_from = lineage(data.metadata)
-    tags = {
-        "turnout.run_id": os.environ.get("TURNOUT_RUN_ID", ""),
-        "turnout.code": code_revision(),
-        "turnout.data": came_from.get("data_digest", ""),
-        "turnout.data_source": came_from.get("source", ""),
-        "turnout.data_revision": came_from.get("revision", ""),
-        "turnout.features": came_from.get("features_digest", ""),
-    }
-    with mlflow.start_run(tags={key: value for key, value in tags.items() if value}) as run:
+    with training_run(experiment, came_from) as run:
         mlflow.log_params({"estimator": estimator, "task": task, "target": target, "seed": seed, "ignore": ignore})
         mlflow.log_params(fitted["estimator"].get_params())
         started = time.monotonic()
@@ -108,37 +95,14 @@ def train(
         }
         mlflow.log_metrics(measured)
         keep_training(run.info.run_id, inputs, labels, times, seed)
-        keep_learned(run.info.run_id, rows)
         recipe = made_by("turnout.components.train:train", given, inputs={"data": data.metadata})
         keep_recipe(run.info.run_id, recipe, found.values)
-        example = inputs.head(5)
-        with preparation_inside():
-            logged = mlflow.sklearn.log_model(
-                fitted,
-                name="model",
-                signature=infer_signature(example, fitted.predict(example)),
-                input_example=example,
-                serialization_format="cloudpickle",
-                pip_requirements=requirements(fitted),
-            )
-    save_copy(logged.model_uri, model.path)
+        keep_model(
+            run, fitted, model, inputs, rows, came_from=came_from,
+            estimator=estimator, task=task, target=target, ignore=ignore, timestamp=timestamp, derive=derive,
+            timezone=timezone,
+        )  # fmt: skip
     for name, value in measured.items():
         metrics.log_metric(name, value)
-    model.metadata.update(came_from)
-    model.metadata.update(
-        framework="sklearn",
-        estimator=estimator,
-        task=task,
-        target=target,
-        ignore=ignore,
-        timestamp=timestamp,
-        derive=derive,
-        timezone=timezone,
-        code_revision=tags["turnout.code"],
-        mlflow_experiment_id=run.info.experiment_id,
-        mlflow_run_id=run.info.run_id,
-        mlflow_model_uri=logged.model_uri,
-        mlflow_tracking_uri=mlflow.get_tracking_uri(),
-    )
     mirror(run.info.run_id)
     print(f"fitted {estimator} on {len(inputs):,} rows in {seconds:.1f} s; MLflow run {run.info.run_id}")

@@ -15,17 +15,19 @@ from typing import Any
 from turnout.errors import ComponentError
 from turnout.models import preparation
 from turnout.models.registry import ModelVersion
+from turnout.models.signature import Column, signature_of
 
 _NATIVE = ("sklearn", "lightgbm")
 """Flavours that are loaded by their own library, since that is faster than MLflow's common interface, `pyfunc`."""
 
 
 def requirements(model: Any) -> list[str]:
-    """The packages that a scikit-learn pipeline needs to be loaded, at the versions here.
+    """The packages that a scikit-learn estimator needs to be loaded, at the versions here.
 
     An estimator of no package, such as one of the user's own code, adds none.
     """
-    home = type(model.steps[-1][1]).__module__.partition(".")[0]
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    home = type(last).__module__.partition(".")[0]
     own = () if home == "sklearn" else importlib.metadata.packages_distributions().get(home, ())
     packages = {"scikit-learn", "pandas", "numpy", "cloudpickle", *own}
     return [f"{name}=={importlib.metadata.version(name)}" for name in sorted(packages)]
@@ -93,16 +95,18 @@ def load(directory: str | Path, version: ModelVersion | None = None) -> tuple[st
         raise ComponentError(what, where=version.uri if version else str(directory), hint=hint) from error
 
 
-def load_estimator(version: ModelVersion) -> Any:
-    """The scikit-learn estimator of a model version.
+def load_estimator(version: ModelVersion) -> tuple[Any, tuple[Column, ...]]:
+    """The scikit-learn estimator of a model version, and the columns that it takes.
 
     Raises:
         ComponentError: it cannot be had, or is something else.
     """
     with tempfile.TemporaryDirectory() as directory:
-        flavor, model = load(download(version, directory), version)
+        place = download(version, directory)
+        flavor, model = load(place, version)
+        columns = signature_of(place)
     if flavor != "sklearn":
-        hint = "train and register a model with the catalogue's train"
+        hint = "train a model with the catalogue's train, or log one with turnout.models.log"
         raise ComponentError("the registered model is no scikit-learn estimator", where=version.uri,
                              available=[flavor], hint=hint)  # fmt: skip
-    return model
+    return model, columns

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kinds
 
+from turnout.data.tables import require
 from turnout.errors import ComponentError, Fault, did_you_mean
 
 _Test = Callable[[pa.DataType], bool]
@@ -85,7 +88,7 @@ def signature_columns(model: Any) -> tuple[Column, ...]:
     Raises:
         ComponentError: it has none, or takes something else than columns of plain types.
     """
-    where, hint = str(model.model_uuid), "log the model with a signature: infer_signature(inputs, predictions)"
+    where, hint = str(model.model_uuid), "log it with turnout.models.log, or with infer_signature(inputs, predictions)"
     schema = model.get_input_schema()
     if schema is None:
         raise ComponentError("the model has no signature", where=where, hint=hint)
@@ -97,6 +100,32 @@ def signature_columns(model: Any) -> tuple[Column, ...]:
             hint = "train the model on columns of these types"
             raise ComponentError(f"column '{column.name}' is {column.kind}", where=where, available=_TYPES, hint=hint)
     return found
+
+
+def signature_of(directory: str | Path) -> tuple[Column, ...]:
+    """The columns that a model takes, by its files; as `signature_columns`."""
+    from mlflow.models import Model
+
+    return signature_columns(Model.load(str(directory)))
+
+
+def columns_of(table: pd.DataFrame, columns: Sequence[Column], where: str = "data") -> pd.DataFrame:
+    """The columns of a table that a model takes, in the types of its signature.
+
+    Raises:
+        ComponentError: one is missing, or its values cannot be read as the model's.
+    """
+    names = [column.name for column in columns]
+    require(table, names, where)
+    try:
+        rows = pa.Table.from_pandas(table[names], preserve_index=False)
+        check_columns(rows.schema, columns, [])
+        arrays = [column.cast(rows[column.name]) for column in columns]
+    except pa.ArrowException as error:
+        hint = "give the columns the types that they had when the model was trained"
+        raise ComponentError(f"not what the model takes: {error}", where=where, hint=hint) from error
+    taken: pd.DataFrame = pa.table(arrays, names=names).to_pandas()
+    return taken.set_index(table.index)
 
 
 def check_columns(schema: pa.Schema, columns: Sequence[Column], others: Iterable[str]) -> list[str]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from turnout.data.tables import require
 from turnout.models.files import load_estimator
 from turnout.models.judged_rows import JudgedRows
 from turnout.models.registry import ModelVersion
 from turnout.models.scoring import Predictions, all_scores, difference, on_the_same_classes, predictions, score
+from turnout.models.signature import columns_of
 from turnout.models.target import Task
 
 
@@ -33,7 +33,7 @@ class Verdict:
 
 def compare_with_champion(
     found: Predictions,
-    inputs: pd.DataFrame,
+    table: pd.DataFrame,
     labels: pd.Series,
     *,
     task: Task,
@@ -47,7 +47,7 @@ def compare_with_champion(
 
     Args:
         found: the model's predictions for the rows.
-        inputs: the rows' columns for learning.
+        table: the rows.
         metric: what decides; higher is better.
         minimum_improvement: how much better than the champion, in the metric's own unit.
         registered_model: whose champion it is, for the reasons.
@@ -68,10 +68,9 @@ def compare_with_champion(
         return Verdict(bool(promote), [*reasons, *judged.reasons], scores, baseline)
     if judged.refused:
         return Verdict(False, [judged.refused, *judged.reasons], scores, baseline)
-    estimator = load_estimator(champion)
-    names = list(estimator.feature_names_in_)
-    require(inputs, names, f"data, for the champion (version {champion.version})")
-    found, theirs = on_the_same_classes(found, predictions(estimator, inputs[names], task))
+    estimator, columns = load_estimator(champion)
+    given = columns_of(table, columns, f"data, for the champion (version {champion.version})")
+    found, theirs = on_the_same_classes(found, predictions(estimator, given, task))
     champion_scores = all_scores(task, labels, theirs)
     compared = difference(metric, labels, found, theirs)
     promote = compared.value > minimum_improvement

@@ -175,8 +175,12 @@ def kind_of(kind: pa.DataType) -> Kind | None:
 
 
 def counts_as(kind: pa.DataType, like: Kind) -> bool:
-    """Whether a column of a type can be held against one of a kind: identifiers may look like whole numbers one day."""
-    return pa.types.is_null(kind) or kind_of(kind) == like or (like == "category" and pa.types.is_integer(kind))
+    """Whether a column of a type can be held against one of a kind.
+
+    Identifiers may look like whole numbers one day, and truth values are numbers to the catalogue's models.
+    """
+    other = pa.types.is_integer if like == "category" else pa.types.is_boolean
+    return pa.types.is_null(kind) or kind_of(kind) == like or other(kind)
 
 
 def _grid(values: pa.ChunkedArray, kind: Kind, seed: int) -> Column:

@@ -107,7 +107,7 @@ def find_reference(model: str, table: str, timestamp: str, required: bool) -> Re
     version = look_up(model)
     known = load_reference(version)
     if known is None and required:
-        hint = "train it again with the catalogue's train, or give a reference table"
+        hint = "train it with the catalogue's train, log it with turnout.models.log, or give a reference table"
         raise ComponentError("the model version has no reference to compare with", where=version.uri, hint=hint)
     return known or nothing(version)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
+from turnout.models.inputs import kind_of, plain_types
 from turnout.monitoring.findings import Finding
 
 LEAST_ROWS = 40
@@ -40,7 +41,13 @@ def told_apart(reference: pd.DataFrame, current: pd.DataFrame, seed: int = 0) ->
     names = [str(name) for name in reference if name in current]
     if min(len(reference), len(current)) < LEAST_ROWS or not names:
         return None
-    parts = [table[names].sample(min(len(table), MOST_ROWS), random_state=seed) for table in (reference, current)]
+    # In one form: what is a truth value or a whole number here may be a number or a text there.
+    texts = [name for name in names if kind_of(reference[name]) == "text" and kind_of(current[name]) == "number"]
+    current = current.astype(dict.fromkeys(texts, "string"))
+    parts = [
+        plain_types(table[names].sample(min(len(table), MOST_ROWS), random_state=seed))
+        for table in (reference, current)
+    ]
     rows, names, categories = _encoded(pd.concat(parts, ignore_index=True))
     side = np.repeat([0, 1], [len(part) for part in parts])
     half = np.concatenate([np.arange(len(part)) % 2 for part in parts])  # of rows in random order

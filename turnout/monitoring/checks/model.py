@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from turnout.data.tables import require
 from turnout.errors import ComponentError
 from turnout.models.files import load_estimator
-from turnout.models.inputs import plain_types
 from turnout.models.metrics import chance_of_truth, said
 from turnout.models.scoring import Predictions, predictions
+from turnout.models.signature import columns_of
 from turnout.models.target import plain_target
 from turnout.monitoring.checks.calibration import calibration_drift, reliability
 from turnout.monitoring.checks.concept import BINARY, Detector, concept_drift
@@ -61,12 +61,10 @@ def model_findings(
     if concept and has_labels:
         require(rows, [timestamp], "timestamp")
         rows = rows.sort_values(timestamp, kind="stable")
-    model = load_estimator(reference.version)
+    model, columns = load_estimator(reference.version)
     classes = len(getattr(model, "classes_", ()))
     task: Literal["classification", "regression"] = "classification" if classes else "regression"
-    inputs = list(model.feature_names_in_)
-    require(rows, inputs, "data")
-    found = predictions(model, plain_types(rows[inputs]), task)
+    found = predictions(model, columns_of(rows, columns), task)
     truth = found.truth(plain_target(rows[target])) if has_labels else None
     result = []
     if was := reference.scores.of(metric, estimated=truth is None):
