@@ -86,6 +86,7 @@ def test_another_table_by_parameters_alone(turnout, tmp_path: Path) -> None:
         "feature_service": "",
         "target": "income",
         "timestamp": "",
+        "keys": '["age", "weight"]',
         "ignore": '["weight"]',
         "slices": '["sex", "race"]',
         "estimator": "sklearn.ensemble.HistGradientBoostingClassifier",
@@ -95,6 +96,7 @@ def test_another_table_by_parameters_alone(turnout, tmp_path: Path) -> None:
     }
     ran = turnout("run", TRAINING, "--json", *words(parameters))
     assert ran.status == 0, ran.err + ran.out[-3000:]
+    assert ran.step("split")["outputs"]["test"]["metadata"]["row_columns"] == ["age", "weight"]
     assert ran.step("evaluate")["outputs"]["score"] > 0.8
     assert ran.step("promote.deploy")["outputs"]["version"] == "1"
 
