@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:f6163edac36f44895d94a4ca2d7e5caf24a32687cc0c286a78833cf76c4d406b",
+        "spec_digest": "sha256:24b4bcd0ed07bea93669f3c42a4966c37b357f7125daf13ef1112f495221bf4f",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:3d96af157907a8801fa5710397a868306eac3c8a590b5bd1ccaf019feb317a63",
+        "spec_digest": "sha256:01be278e39770fbcb9539778a6b5173ccac42495ea456a73464ad110dad1a113",
     },
 ) as dag:
     ingest = Step(

@@ -315,7 +315,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:a752ad97fdcf44f9ca43843a7d97e2045817ced2c9faa8728a9456c706d46114",
+        "spec_digest": "sha256:cfd410d9c5d7ac89f17c5b0f29f3ee6848b83acdaa32d47cd15a082133371964",
     },
 ) as dag:
     ingest = Step(

@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:2165a214bb68e47d613b08961f390f39316da4c0c89dd99957abc882cfdcfd5e",
+        "spec_digest": "sha256:72484ad3d43b298b78e8136f7b2df37ac77d6939778871196ad5cf84a912c08b",
     },
 ) as dag:
     pin_model = Step(

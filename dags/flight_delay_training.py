@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:d3968469cb3b5fc9c71ccfa59e5873cf524e9f14f6353c4280b5d5e73c4df4e2",
+        "spec_digest": "sha256:dd220cc381527d62e5f7564f1774a9bf93294930e15ab9e5fc249348efd4826d",
     },
 ) as dag:
     ingest = Step(

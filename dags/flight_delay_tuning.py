@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:e9b55812c5a402e4a09d8e12968fea8608293ac9e41d4d12829ee79fc8fc2bd8",
+        "spec_digest": "sha256:1b7334f2f9c3fcc108e029f4f7558073103f875b6c47485d1c38407bafa25521",
     },
 ) as dag:
     ingest = Step(

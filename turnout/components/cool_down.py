@@ -31,7 +31,9 @@ def cool_down(registered_model: str, days: Annotated[float, Ge(0)] = 7.0) -> Coo
     from mlflow.exceptions import MlflowException
 
     from turnout import ComponentError
+    from turnout.trackers.mlflow import require_answer
 
+    require_answer()
     tag = "turnout.training_started"
     client, now = mlflow.MlflowClient(), datetime.datetime.now(datetime.UTC)
     run_id = os.environ.get("TURNOUT_RUN_ID", "")

@@ -67,8 +67,10 @@ def train(
     from turnout.models.target import check_target, rows_with_target
     from turnout.monitoring.reference import keep_training
     from turnout.trackers.mirror import mirror
+    from turnout.trackers.mlflow import require_answer
     from turnout.trackers.reproducible import keep_recipe
 
+    require_answer()
     table = pd.read_parquet(data.path)
     require(table, [timestamp] if timestamp else [], "data")
     table = rows_with_target(table, target, drop_null_target)

@@ -17,7 +17,7 @@ from turnout.models.learned import Learned, keep_learned, learned, row_columns
 from turnout.models.target import Task, check_target, plain_target, rows_with_target
 from turnout.monitoring.reference import keep_training
 from turnout.trackers.mirror import mirror
-from turnout.trackers.mlflow import code_revision
+from turnout.trackers.mlflow import code_revision, require_answer
 
 _HINT = "log it with turnout.models.log(fitted, model, table, target=..., task=...) in the step that trains it"
 
@@ -144,6 +144,7 @@ def training_run(experiment: str, came_from: Mapping[str, Any]) -> Iterator[Any]
     """An MLflow run with tags that say from which code and data a model comes."""
     import mlflow
 
+    require_answer()
     if "MLFLOW_RUN_ID" not in os.environ:  # set by KFP's MLflow plugin, together with the experiment
         mlflow.set_experiment(experiment)
     tags = {

@@ -16,6 +16,7 @@ from turnout.errors import ComponentError
 from turnout.models import preparation
 from turnout.models.registry import ModelVersion
 from turnout.models.signature import Column, signature_of
+from turnout.trackers.mlflow import require_answer
 
 _NATIVE = ("sklearn", "lightgbm")
 """Flavours that are loaded by their own library, since that is faster than MLflow's common interface, `pyfunc`."""
@@ -61,6 +62,7 @@ def download(version: ModelVersion, directory: str) -> Path:
     """
     import mlflow.artifacts
 
+    require_answer()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     target = tempfile.mkdtemp(prefix="turnout-model-", dir=directory)
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnout.errors import ComponentError, did_you_mean
+from turnout.trackers.mlflow import require_answer
 
 CHAMPION = "champion"
 PREVIOUS = "previous_champion"
@@ -91,6 +92,7 @@ def register_version(
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    require_answer()
     client = mlflow.MlflowClient()
     try:
         client.create_registered_model(name)
@@ -108,6 +110,7 @@ def _version(model: str) -> ModelVersion:
     """The version that a URI means, as MLflow says."""
     import mlflow
 
+    require_answer()
     client = mlflow.MlflowClient()
     name, alias, version = _parts(model)
     found = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, version)

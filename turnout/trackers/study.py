@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from turnout.errors import ComponentError
+from turnout.trackers.mlflow import require_answer
 
 _STUDY, _KEY, _FACTS, _TRIAL = "turnout.study", "turnout.study_key", "turnout.study_facts", "turnout.trial"
 _PARENT = "mlflow.parentRunId"
@@ -67,6 +68,7 @@ class Study:
     def __init__(self, experiment: str, name: str, facts: Mapping[str, Any], tags: Mapping[str, str], run: str):
         import mlflow
 
+        require_answer()
         self.client = mlflow.MlflowClient()
         above = os.environ.get("MLFLOW_RUN_ID", "")  # set by KFP's MLflow plugin, together with the experiment
         self.experiment = (
