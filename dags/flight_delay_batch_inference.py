@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:24b4bcd0ed07bea93669f3c42a4966c37b357f7125daf13ef1112f495221bf4f",
+        "spec_digest": "sha256:e6766253b1a96285d31a0b49eed39a2b6c512767aa40d8c2fe91e1ee5fda651a",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:01be278e39770fbcb9539778a6b5173ccac42495ea456a73464ad110dad1a113",
+        "spec_digest": "sha256:b37874414d6c034e4e711e796b242d82a131b2903b985abb866407183df4ae67",
     },
 ) as dag:
     ingest = Step(

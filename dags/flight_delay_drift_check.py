@@ -315,7 +315,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:cfd410d9c5d7ac89f17c5b0f29f3ee6848b83acdaa32d47cd15a082133371964",
+        "spec_digest": "sha256:be6aaede8cfc5e054d7ec7ec7d437962423ce746906b9b9b7693a15c44ad3a3f",
     },
 ) as dag:
     ingest = Step(

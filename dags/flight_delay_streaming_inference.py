@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:72484ad3d43b298b78e8136f7b2df37ac77d6939778871196ad5cf84a912c08b",
+        "spec_digest": "sha256:fb9ee517ea483d3b711b7c42036fe67c89db8da1b9c5cdffdd7d67b8c42e6b7c",
     },
 ) as dag:
     pin_model = Step(

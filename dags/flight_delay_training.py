@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:dd220cc381527d62e5f7564f1774a9bf93294930e15ab9e5fc249348efd4826d",
+        "spec_digest": "sha256:fe54eaebce0cebbd4e41e4a5d6b11e6d18b4f7425dbaa8d141d784e480676192",
     },
 ) as dag:
     ingest = Step(

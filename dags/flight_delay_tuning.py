@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:1b7334f2f9c3fcc108e029f4f7558073103f875b6c47485d1c38407bafa25521",
+        "spec_digest": "sha256:78fc3740910628a1a3c28702dae4f635d302d2856d12ed79699c601162d5bc5b",
     },
 ) as dag:
     ingest = Step(

@@ -114,6 +114,112 @@ def test_a_model_that_is_worse_on_some_days_is_not_worse_each_day() -> None:
     assert held_against(known, measure("roc_auc", *sample(7, flipped=0.6), known), blocks=7).p_value < 0.01
 
 
+def year(rng: np.random.Generator, days: np.ndarray, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """The hours of some days: a target with a season, and what a model that knows it predicts."""
+    known = 20 + 8 * np.sin(2 * np.pi * np.repeat(days, 24) / 364) + rng.normal(size=24 * len(days))
+    return known + noise * rng.normal(size=len(known)), known
+
+
+def test_a_month_is_not_held_against_the_variance_of_a_year() -> None:
+    rng, times = np.random.default_rng(0), 40
+    before = measure("r2", *year(rng, np.arange(364)))
+    alarms = 0
+    for _ in range(times):
+        month = measure("r2", *year(rng, rng.integers(0, 364) + np.arange(28)), before)
+        alarms += held_against(before, month).p_value <= 0.05
+    assert rare(alarms, times), alarms
+    summer = measure("r2", *year(rng, 91 + np.arange(-14, 14)), before)
+    assert before.value > 0.96
+    assert summer.alone < 0.75  # by which it would be worse
+    assert summer.value == pytest.approx(before.value, abs=0.01)
+    assert f"r2 of these rows alone is {summer.alone:.4f}" in held_against(before, summer).text
+    worse = held_against(before, measure("r2", *year(rng, 91 + np.arange(-14, 14), noise=1.4), before))
+    assert worse.p_value < 0.001
+    assert worse.distance == pytest.approx((1.4**2 - 1) * (1 - before.value), rel=0.3)
+
+
+@pytest.mark.parametrize("metric", ["r2", "neg_mean_absolute_error", "neg_root_mean_squared_error"])
+def test_errors_that_grow_with_the_amount_are_no_worse_model(metric: str) -> None:
+    rng = np.random.default_rng(0)
+
+    def sales(rows: int, level: float, noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+        amount = level * rng.lognormal(0, 0.3, rows)
+        return amount * (1 + noise * rng.normal(size=rows)), amount
+
+    before = measure(metric, *(np.concatenate(part) for part in zip(sales(5_000, 10), sales(1_000, 20), strict=True)))
+    high = held_against(before, measure(metric, *sales(1_000, 20), before))
+    assert high.reference - high.current > 0.01
+    assert high.p_value > 0.05
+    assert "on such rows" in high.text
+    assert held_against(before, measure(metric, *sales(1_000, 20, noise=0.15), before)).p_value < 0.01
+
+
+def chances_of(odds: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-odds))
+
+
+def by_odds(rng: np.random.Generator, rows: int, middle: float = -1.2, wide: float = 1.5) -> tuple[Any, Any]:
+    chances = chances_of(rng.normal(middle, wide, rows))
+    return (rng.random(rows) < chances).astype(int), chances
+
+
+def by_share(rng: np.random.Generator, rows: int, share: float) -> tuple[Any, Any]:
+    truth, chances = by_odds(rng, 10 * rows)
+    wanted = int(share * rows)
+    rows_of = np.concatenate([np.flatnonzero(truth)[:wanted], np.flatnonzero(truth == 0)[: rows - wanted]])
+    return truth[rows_of], chances[rows_of]
+
+
+OTHER_ROWS: dict[str, Callable[[np.random.Generator, int], tuple[Any, Any]]] = {
+    "fewer are positive": lambda rng, rows: by_share(rng, rows, 0.15),
+    "more are positive": lambda rng, rows: by_share(rng, rows, 0.45),
+    "more alike": lambda rng, rows: by_odds(rng, rows, wide=0.8),
+    "harder": lambda rng, rows: by_odds(rng, rows, middle=0.0),
+}
+PLAINLY_WORSE = {
+    "fewer are positive": ("average_precision", "f1"),
+    "more are positive": ("neg_brier_score", "neg_log_loss", "accuracy"),
+    "more alike": ("roc_auc", "average_precision", "f1"),
+    "harder": ("neg_brier_score", "neg_log_loss", "accuracy"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_ROWS)
+def test_other_rows_are_no_worse_classifier(kind: str) -> None:
+    rng, times = np.random.default_rng(1), 20
+    reference = by_odds(rng, 10_000)
+    for metric in ("roc_auc", "average_precision", "neg_brier_score", "neg_log_loss", "accuracy", "f1"):
+        before = measure(metric, *reference)
+        found = [held_against(before, measure(metric, *OTHER_ROWS[kind](rng, 1_500), before)) for _ in range(times)]
+        assert rare(sum(item.p_value <= 0.05 for item in found), times), metric
+        if metric in PLAINLY_WORSE[kind]:
+            assert np.mean([item.reference - item.current for item in found]) > 3 * before.error, metric
+        truth, chances = OTHER_ROWS[kind](rng, 4_000)
+        dealt = np.where(rng.random(4_000) < 0.4, rng.permutation(truth), truth)
+        assert held_against(before, measure(metric, dealt, chances, before)).p_value < 0.01, metric
+
+
+def test_a_model_of_several_classes_that_is_worse_is_told() -> None:
+    rng = np.random.default_rng(0)
+
+    def sample(rows: int, wide: float = 1.5, dealt: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        odds = np.exp(wide * rng.normal(size=(rows, 4)))
+        chances = odds / odds.sum(axis=1, keepdims=True)
+        truth = (chances.cumsum(axis=1) < rng.random((rows, 1))).sum(axis=1)
+        return np.where(rng.random(rows) < dealt, rng.integers(0, 4, rows), truth), chances
+
+    reference = sample(10_000)
+    for metric in ("roc_auc", "average_precision", "neg_brier_score", "neg_log_loss", "accuracy", "f1"):
+        before = measure(metric, *reference)
+        alike = held_against(before, measure(metric, *sample(2_000, wide=0.8), before))
+        assert alike.reference - alike.current > 0.03, metric
+        assert alike.p_value > 0.01, metric
+        worse = held_against(before, measure(metric, *sample(2_000, dealt=0.3), before))
+        assert worse.p_value < 0.001, metric
+        unlabelled = estimate(metric, sample(10_000)[1])
+        assert unlabelled.value == pytest.approx(before.value, abs=4 * np.hypot(before.error, unlabelled.error)), metric
+
+
 # --- calibration
 
 

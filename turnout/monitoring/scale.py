@@ -8,8 +8,8 @@ of which the reference has its own:
     scale   of `r2`: the squared errors over the variance of the reference's target; other errors have a unit already
     mix     of a classifier: the metric with as large a share of each class as the reference has, by weights
     rows    how much better the metric is than what can be expected on these very rows: of a classifier by its own
-            probabilities, as sharp as they were right at the reference; of a regression by the errors that predictions
-            of that size had there
+            probabilities, as sharp as they were right at the reference, and with the shares of classes that follow;
+            of a regression by the errors that predictions of that size had there
 
 `mix` is right where classes become more or less frequent and are otherwise as they were, `rows` where the rows are
 others and what follows from them is not. Which of both it is cannot be told, so a loss has to show in both.
@@ -17,6 +17,7 @@ others and what follows from them is not. Which of both it is cannot be told, so
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,12 +88,20 @@ def comparable(metric: str, scale: Scale, truth: Array, values: Array) -> tuple[
         value = _on_scale(metric, scale, truth, values)
         return value, {"scale": value, "rows": value - expected(metric, scale, values)}
     function = metric_function(metric)
-    value, weights = function(truth, values), _weights(scale, truth)
-    if metric == "roc_auc" and values.ndim == 1:
-        mixed = value  # it is about pairs of one row of each class
-    else:
-        mixed = float("nan") if weights is None else function(truth, values, weights)
-    return value, {"mix": mixed, "rows": value - expected(metric, scale, values, np.unique(truth))}
+    value = function(truth, values)
+
+    def with_shares(shares: Sequence[float], otherwise: float) -> float:
+        if metric == "roc_auc" and values.ndim == 1:
+            return value  # it is about pairs of one row of each class
+        weights = _weights(shares, truth)
+        return otherwise if weights is None else function(truth, values, weights)
+
+    # What is more frequent than expected is no merit: without weights it would hide that the ranking is worse.
+    here = with_shares(_expected_shares(scale, values), value)
+    return value, {
+        "mix": with_shares(scale.shares, float("nan")),
+        "rows": here - expected(metric, scale, values, np.unique(truth)),
+    }
 
 
 def expected(metric: str, scale: Scale, values: Array, occurring: Array | None = None) -> float:
@@ -111,7 +120,7 @@ def expected(metric: str, scale: Scale, values: Array, occurring: Array | None =
             return 1 - squared / scale.variance if scale.variance else float("nan")
         return -absolute if metric == "neg_mean_absolute_error" else -float(np.sqrt(squared))
     binary = values.ndim == 1
-    given = np.column_stack([1 - values, values]) if binary else values
+    given = _of_each(values)
     chances = _sharpened(given, scale.sharpness)
     chosen = said(values)
     if metric == "accuracy":
@@ -143,12 +152,22 @@ def _on_scale(metric: str, scale: OfNumbers, truth: Array, values: Array) -> flo
     return metric_function(metric)(truth, values)
 
 
-def _weights(scale: OfClasses, truth: Array) -> Array | None:
-    """Weights that give the classes the shares they have at the reference; None where one has too few rows.
+def _of_each(values: Array) -> Array:
+    """The probabilities of each class, of two too; shape (rows, classes)."""
+    return np.column_stack([1 - values, values]) if values.ndim == 1 else values
 
-    Rows of classes that the reference has not keep their own share.
+
+def _expected_shares(scale: OfClasses, values: Array) -> Sequence[float]:
+    shares: list[float] = _sharpened(_of_each(values), scale.sharpness).mean(axis=0).tolist()
+    return shares
+
+
+def _weights(wanted_shares: Sequence[float], truth: Array) -> Array | None:
+    """Weights that give the classes such shares of the rows; None where one has too few rows.
+
+    Rows of classes that should have no share keep their own.
     """
-    shares, known = np.array(scale.shares), truth[truth >= 0].astype(int)
+    shares, known = np.array(wanted_shares), truth[truth >= 0].astype(int)
     counts = np.bincount(known, minlength=len(shares))
     wanted = shares > 0
     if (counts[wanted] < LEAST_OF_CLASS).any():
@@ -161,7 +180,7 @@ def _weights(scale: OfClasses, truth: Array) -> Array | None:
 
 def _sharpness(truth: Array, values: Array) -> float:
     """The power of the probabilities under which the truth is most likely."""
-    given = np.column_stack([1 - values, values]) if values.ndim == 1 else values
+    given = _of_each(values)
     known = truth >= 0
     given, truth = given[known], truth[known].astype(int)
     if not len(truth):
