@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:b37874414d6c034e4e711e796b242d82a131b2903b985abb866407183df4ae67",
+        "spec_digest": "sha256:5e40551d7ccd28f58b9b198522b60d055891519e8a041b3ba141ab2cea25a053",
     },
 ) as dag:
     ingest = Step(

@@ -315,7 +315,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:be6aaede8cfc5e054d7ec7ec7d437962423ce746906b9b9b7693a15c44ad3a3f",
+        "spec_digest": "sha256:792cff83b522035ea4092b7f793bdcad4c709ea5f5002ae540c9b2033b8ffc58",
     },
 ) as dag:
     ingest = Step(

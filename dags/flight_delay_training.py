@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:fe54eaebce0cebbd4e41e4a5d6b11e6d18b4f7425dbaa8d141d784e480676192",
+        "spec_digest": "sha256:cf1ffacb272c64dc5b52e9fae4453e8f18bee12bef4ba152d9fc71224f81b66d",
     },
 ) as dag:
     ingest = Step(

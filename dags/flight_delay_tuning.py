@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:78fc3740910628a1a3c28702dae4f635d302d2856d12ed79699c601162d5bc5b",
+        "spec_digest": "sha256:f2f022a85f467da93d359d95820f60c42f8c9f6d5aa40e3ff99481a2d11ee408",
     },
 ) as dag:
     ingest = Step(

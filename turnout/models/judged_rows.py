@@ -56,7 +56,7 @@ def judged_rows(
     Raises:
         ComponentError: the model has learned all of the rows, or those that it has not learned have one class only.
     """
-    known, reasons = _learned("this model", ours, table)
+    known, unchecked = _learned(ours, table)
     unseen = ~known
     if not unseen.any():
         hint = "give evaluate rows that train did not get, such as the test rows of split"
@@ -65,13 +65,12 @@ def judged_rows(
     if task == "classification" and table[target][unseen].nunique() < 2:
         raise ComponentError(f"the {int(unseen.sum()):,} rows to judge by have one class only", where=f"data.{target}",
                              hint="test on more rows: a larger test_fraction")  # fmt: skip
-    if not known.any():
-        reasons = []  # as everybody takes for granted
+    reasons = [_told("this model", ours, known, unchecked)] if unchecked or known.any() else []
     if champion is None:
         return JudgedRows(unseen, "", reasons)
     name = f"the champion (version {champion.version})"
-    known, told = _learned(name, theirs, table)
-    told += _strangers(name, ours, theirs)
+    known, unchecked = _learned(theirs, table)
+    told = [_told(name, theirs, known, unchecked), *_strangers(name, ours, theirs)]
     common = unseen & ~known
     refused = ""
     if common.sum() < minimum_rows:
@@ -84,22 +83,24 @@ def judged_rows(
     return JudgedRows(common, "", [*reasons, *told, *_later(name, theirs, table[common], timestamp)])
 
 
-def _learned(name: str, record: Learned | None, table: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
-    """Which rows a model has learned, none where it is not known; and what there is to say of it."""
+def _learned(record: Learned | None, table: pd.DataFrame) -> tuple[np.ndarray, str]:
+    """Which rows a model has learned; or none, and why that is not known."""
     nothing = np.zeros(len(table), dtype=bool)
     if record is None:
-        why = "it was trained without a record of its rows"
-    else:
-        try:
-            found = record.knows(table)
-        except ComponentError as error:
-            why = error.faults[0].what
-        else:
-            if not found.any():
-                return found, [f"{name} has learned none of the {len(table):,} rows"]
-            told = f"{name} has learned {int(found.sum()):,} of the {len(table):,} rows, which are left out"
-            return found, [f"{told} (and each other row by mistake, with a chance of {record.false_positive_rate:.1g})"]
-    return nothing, [f"whether {name} has learned some of the rows could not be checked: {why}"]
+        return nothing, "it was trained without a record of its rows"
+    try:
+        return record.knows(table), ""
+    except ComponentError as error:
+        return nothing, error.faults[0].what
+
+
+def _told(name: str, record: Learned | None, known: np.ndarray, unchecked: str) -> str:
+    if record is None or unchecked:
+        return f"whether {name} has learned some of the rows could not be checked: {unchecked}"
+    if not known.any():
+        return f"{name} has learned none of the {len(known):,} rows"
+    chance = f"and each other row by mistake, with a chance of {record.false_positive_rate:.1g}"
+    return f"{name} has learned {int(known.sum()):,} of the {len(known):,} rows, which are left out ({chance})"
 
 
 def _strangers(name: str, ours: Learned | None, theirs: Learned | None) -> list[str]:
