@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -195,6 +196,29 @@ def test_training_reaches_the_metrics_of_the_local_run(bag: Any) -> None:
     assert pulled(run, "evaluate", "score") == evaluated["outputs"]["score"]
     assert pulled(run, "promote.deploy", "version") == "1"
     assert Path(pulled(run, "evaluate", "report")["uri"]).is_file()
+
+
+@pytest.mark.slow
+def test_candidates_are_tuned_in_mapped_tasks_and_the_best_is_trained(bag: Any) -> None:
+    rng = random.Random(0)
+    lines = ["number,target"]
+    for _ in range(400):
+        number = rng.gauss(0, 1)
+        lines.append(f"{number},{int(number + rng.gauss(0, 1) > 0)}")
+    (HOME / "candidates.csv").write_text("\n".join(lines))
+    logistic = {"estimator": "sklearn.linear_model.LogisticRegression", "hyperparameters": {},
+                "space": {"C": {"type": "float", "low": 0.01, "high": 1, "log": True}}}  # fmt: skip
+    nothing = {"estimator": "sklearn.dummy.DummyClassifier", "hyperparameters": {}, "space": {}}
+    state, tasks, run = ended(bag, "flight-delay-candidates", {
+        "source": str(HOME / "candidates.csv"), "suite": "", "feature_service": "", "target": "target", "ignore": [],
+        "timestamp": "", "slices": [], "trials": 2, "folds": 2, "candidates": [nothing, logistic],
+        "registered_model": "candidates",
+    })  # fmt: skip
+    assert state == "success", tasks
+    scores = [pulled(run, "each-candidate.tune", "score", index) for index in (0, 1)]
+    assert pulled(run, "choose", "score") == max(scores) == scores[1] > 0.7
+    assert pulled(run, "train", "model")["metadata"]["estimator"] == logistic["estimator"]
+    assert pulled(run, "promote.deploy", "version") == "1"
 
 
 def test_results_are_shared_with_later_runs(bag: Any) -> None:
