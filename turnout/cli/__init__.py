@@ -1,7 +1,7 @@
 """`turnout`: run, compile and check pipelines; and the executor of steps.
 
-Results go to standard output, everything else to standard error. Exit status: 0 done, 1 the pipeline,
-its run or its check failed, 2 the command was not understood, 3 compiled files are not up to date,
+Results go to standard output, everything else to standard error. Exit status: 0 done, 1 the pipeline, its run or its
+check failed, or a model was not reproduced, 2 the command was not understood, 3 compiled files are not up to date,
 70 Turnout itself failed, 130 interrupted.
 """
 
