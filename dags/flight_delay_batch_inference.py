@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:e6766253b1a96285d31a0b49eed39a2b6c512767aa40d8c2fe91e1ee5fda651a",
+        "spec_digest": "sha256:b178e365474889b24aabe62dda4226e93255ee1600651b6c26f1e0b4d0b13ae4",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:5e40551d7ccd28f58b9b198522b60d055891519e8a041b3ba141ab2cea25a053",
+        "spec_digest": "sha256:3cc6925fe4c68d1ac21b40a50fd88be08a7fc22f4d6ab5dd9abef7040b3fc5ee",
     },
 ) as dag:
     ingest = Step(

@@ -315,7 +315,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:792cff83b522035ea4092b7f793bdcad4c709ea5f5002ae540c9b2033b8ffc58",
+        "spec_digest": "sha256:6d61113576988ebdd73d102d75cb889d37f697d2a2830158d1e47cadce7944b1",
     },
 ) as dag:
     ingest = Step(

@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:fb9ee517ea483d3b711b7c42036fe67c89db8da1b9c5cdffdd7d67b8c42e6b7c",
+        "spec_digest": "sha256:3aff79cf0c764d96145255ab347d759c0f4ee1cd7d1c85029f38e0ad578fc2ea",
     },
 ) as dag:
     pin_model = Step(

@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:cf1ffacb272c64dc5b52e9fae4453e8f18bee12bef4ba152d9fc71224f81b66d",
+        "spec_digest": "sha256:ebe36ec6cdf9984957ec673ecf64a8c6b50959c4210a27fefd13bfdcecc18d38",
     },
 ) as dag:
     ingest = Step(

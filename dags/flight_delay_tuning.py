@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:f2f022a85f467da93d359d95820f60c42f8c9f6d5aa40e3ff99481a2d11ee408",
+        "spec_digest": "sha256:90eb4b5f3857a3fda3ff33fd35f55ca6ccd7641a02bcfe8f9107489f8788a25b",
     },
 ) as dag:
     ingest = Step(

@@ -130,6 +130,51 @@ def test_a_training_is_repeated_to_the_bit_though_code_and_data_went_on(
         bring_back({"inputs": {"data": node}}, "no-such-commit", Path.cwd(), tmp_path / "nowhere")
 
 
+STEP = '''"""A train step of the repository's own."""
+
+from turnout import Dataset, Input, Model, Output, component
+
+
+@component
+def fit(data: Input[Dataset], model: Output[Model], trees: int) -> None:
+    """Fit a model.
+
+    Args:
+        data: the rows.
+        model: the model.
+        trees: how many.
+    """
+    import pandas as pd
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    from turnout.data.recipe import made_by
+    from turnout.models import log
+
+    table = pd.read_parquet(data.path)
+    fitted = HistGradientBoostingClassifier(max_iter=trees, random_state=0).fit(table[["number"]], table["target"])
+    recipe = made_by("steps_here:fit", {"trees": trees}, inputs={"data": data.metadata})
+    log(fitted, model, table, target="target", task="classification", ignore=["when", "kind"], data=data, recipe=recipe)
+'''
+
+
+@pytest.mark.slow
+def test_a_train_step_of_ones_own_is_repeated_too(artifact, repository) -> None:
+    import importlib
+
+    Path("steps_here.py").write_text(STEP)
+    do("git", "add", "-A")
+    do("git", "commit", "-qm", "step")
+    data, model = artifact(Dataset, "data"), artifact(Model, "model")
+    ingest.python_func(source="table.csv", data=data, timestamps=["when"])
+    importlib.import_module("steps_here").fit.python_func(data=data, model=model, trees=7)
+    register.python_func(model=model, registered_model="m")
+    Path("steps_here.py").unlink()
+    said: list[str] = []
+    result = reproduce("m/1", repository=Path(), say=said.append)
+    assert (result.same, result.differences) == ("bit", [])
+    assert said[-1] == "running ingest, fit"
+
+
 @pytest.mark.slow
 def test_data_that_changed_and_packages_that_differ_are_told(artifact, repository, table) -> None:
     import mlflow

@@ -14,10 +14,12 @@ from turnout.data.tables import lineage, require
 from turnout.errors import ComponentError
 from turnout.models.files import preparation_inside, requirements, save_copy
 from turnout.models.learned import Learned, keep_learned, learned, row_columns
+from turnout.models.scoring import predictions
 from turnout.models.target import Task, check_target, plain_target, rows_with_target
 from turnout.monitoring.reference import keep_training
 from turnout.trackers.mirror import mirror
 from turnout.trackers.mlflow import code_revision, require_answer
+from turnout.trackers.reproducible import keep_recipe
 
 _HINT = "log it with turnout.models.log(fitted, model, table, target=..., task=...) in the step that trains it"
 
@@ -79,6 +81,7 @@ def log(
     pip_requirements: Sequence[str] = (),
     experiment: str = "turnout",
     seed: int = 0,
+    recipe: Mapping[str, Any] = {},
 ) -> str:
     """Log a model that a step of yours has fitted, so that the catalogue judges, deploys, uses and watches it.
 
@@ -99,6 +102,7 @@ def log(
         pip_requirements: what it needs to be loaded; found from its class when empty.
         experiment: MLflow experiment to log to, where there is no run yet.
         seed: of the rows that are kept.
+        recipe: how the step makes its model, as `turnout.data.recipe.made_by` says it, for `turnout reproduce`.
 
     Returns:
         The MLflow run's id.
@@ -128,6 +132,8 @@ def log(
         known = mlflow.get_run(run.info.run_id).data.params  # which cannot change
         mlflow.log_params({name: value for name, value in said.items() if name not in known})
         keep_training(run.info.run_id, inputs, labels, times, seed)
+        if recipe:
+            keep_recipe(run.info.run_id, recipe, predictions(fitted, inputs, task).values)
         keep_model(
             run, fitted, model, inputs, rows, pip_requirements=pip_requirements, came_from=lineage(metadata),
             task=task, target=target, ignore=list(ignore), timestamp=timestamp,
