@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:b178e365474889b24aabe62dda4226e93255ee1600651b6c26f1e0b4d0b13ae4",
+        "spec_digest": "sha256:79b2e37e6e5b6b3ac97c20612adaa71e2db993f3f2f6edb1c9b3bdc5e5346d55",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:3cc6925fe4c68d1ac21b40a50fd88be08a7fc22f4d6ab5dd9abef7040b3fc5ee",
+        "spec_digest": "sha256:f87e8ffa61138d6979e473472bdf043d650a2f00368866e29263d7f0e793d016",
     },
 ) as dag:
     ingest = Step(

@@ -315,7 +315,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:6d61113576988ebdd73d102d75cb889d37f697d2a2830158d1e47cadce7944b1",
+        "spec_digest": "sha256:b620d651f79c229dab52a874a7f95078eccb1f546739203dd21abd4df51943d9",
     },
 ) as dag:
     ingest = Step(

@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:3aff79cf0c764d96145255ab347d759c0f4ee1cd7d1c85029f38e0ad578fc2ea",
+        "spec_digest": "sha256:2f1ed305b57f4bb525b1c54911cf74f58be2fc82ed4bc9404c6362573986a116",
     },
 ) as dag:
     pin_model = Step(

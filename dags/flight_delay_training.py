@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:ebe36ec6cdf9984957ec673ecf64a8c6b50959c4210a27fefd13bfdcecc18d38",
+        "spec_digest": "sha256:9e56f28a82c27280d0034fb9a6f5227f8a128c464c6bf99d57497ed770a909eb",
     },
 ) as dag:
     ingest = Step(

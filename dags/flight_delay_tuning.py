@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:90eb4b5f3857a3fda3ff33fd35f55ca6ccd7641a02bcfe8f9107489f8788a25b",
+        "spec_digest": "sha256:9c1d89c709b5cd9442e9cbddcb4b866c16db48826ba0d06271e2bbada7fc3d23",
     },
 ) as dag:
     ingest = Step(

@@ -18,6 +18,9 @@ LEAST_ROWS = 40
 
 MOST_ROWS = 2_000
 _CATEGORIES = 50
+_BINS = 255
+"""Of a number, as scikit-learn has it."""
+
 _ASKED = 32
 """Columns of which it is asked whether rows are told by them; each costs a look at all rows."""
 
@@ -55,13 +58,14 @@ def told_apart(reference: pd.DataFrame, current: pd.DataFrame, seed: int = 0) ->
     with threadpool_limits(1):  # so few rows that threads only wait for each other
         for asked in (0, 1):
             learned, held = half != asked, half == asked
-            model = _fit(rows[learned], side[learned], categories, seed)
-            area, p_value = _told(model, rows[held], side[held])
+            binned = _binned(rows, categories, learned, side)
+            model = _fit(binned[learned], side[learned], categories, seed)
+            area, p_value = _told(model, binned[held], side[held])
             areas.append(area)
             p_values.append(p_value)
             if p_value < 0.05:
                 for index in _used(model, len(names)):
-                    drops[index] += area - _told(model, _shuffled(rows[held], index, seed), side[held])[0]
+                    drops[index] += area - _told(model, _shuffled(binned[held], index, seed), side[held])[0]
     area = float(np.mean(areas))
     distance = max(0.0, 2 * area - 1)
     by = [names[index] for index in np.argsort(-drops, kind="stable")[:3] if drops[index] > 0.01]
@@ -87,6 +91,28 @@ def _encoded(rows: pd.DataFrame) -> tuple[Rows, list[str], int]:
         categories[name] = codes.to_numpy(float, na_value=np.nan)
     ordered = categories | numbers
     return np.column_stack(list(ordered.values())), list(ordered), len(categories)
+
+
+def _binned(rows: Rows, categories: int, learned: NDArray[np.bool_], side: NDArray[np.int64]) -> Rows:
+    """Numbers of many values by the number of their quantile among the learned rows, where both tables weigh as much.
+
+    It is what scikit-learn does with them, in a hundredth of the time: with weights it takes each quantile by itself.
+    """
+    binned = rows.copy(order="F")
+    weights = 1 / np.bincount(side[learned])[side[learned]]
+    for index in range(categories, rows.shape[1]):
+        values = rows[learned, index]
+        known = ~np.isnan(values)
+        if len(np.unique(values[known])) <= _BINS:
+            continue
+        order = np.argsort(values[known], kind="stable")
+        ordered, below = values[known][order], np.cumsum(weights[known][order])
+        wanted = np.arange(1, _BINS) / _BINS * below[-1]
+        at = np.searchsorted(below, wanted * (1 - 1e-12))
+        after = np.minimum(at + np.isclose(below[at], wanted, rtol=1e-12, atol=0), len(ordered) - 1)
+        marks = np.unique((ordered[at] + ordered[after]) / 2)
+        binned[:, index] = np.where(np.isnan(rows[:, index]), np.nan, np.searchsorted(marks, rows[:, index]))
+    return binned
 
 
 def _fit(rows: Rows, side: NDArray[np.int64], categories: int, seed: int) -> Any:
