@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:79b2e37e6e5b6b3ac97c20612adaa71e2db993f3f2f6edb1c9b3bdc5e5346d55",
+        "spec_digest": "sha256:1939518465bca1f7b056811da8e242dc019e7aed9fcd969395281f8c3c605327",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:f87e8ffa61138d6979e473472bdf043d650a2f00368866e29263d7f0e793d016",
+        "spec_digest": "sha256:54b1ff275167762467d753d7a091591c7fdafcaee8ac7e43a578e667a39ede44",
     },
 ) as dag:
     ingest = Step(

@@ -251,6 +251,25 @@ with DAG(
             section="Training",
             description="Columns that are not for learning.",
         ),
+        "derive": Param(
+            [],
+            type=["null", "array"],
+            items={
+                "type": "string",
+                "enum": [
+                    "year",
+                    "quarter",
+                    "month",
+                    "day",
+                    "day_of_year",
+                    "weekday",
+                    "hour",
+                    "minute",
+                ],
+            },
+            section="Training",
+            description="Calendar features that the new model makes of columns of times, counted in the time zone.",
+        ),
         "estimator": Param(
             "lightgbm.LGBMClassifier",
             type=["null", "string"],
@@ -315,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:b620d651f79c229dab52a874a7f95078eccb1f546739203dd21abd4df51943d9",
+        "spec_digest": "sha256:82b8f61d476d9cf891d7ae9c0edb390f4806131b15b8282b4a56e46617981351",
     },
 ) as dag:
     ingest = Step(
@@ -476,6 +495,7 @@ with DAG(
                     task_id="train",
                     doc_md="Fit an estimator on a table and log it to MLflow, preprocessing included.",
                     inputs={
+                        "derive": dag.param("derive"),
                         "estimator": dag.param("estimator"),
                         "experiment": dag.param("experiment"),
                         "hyperparameters": dag.param("hyperparameters"),
@@ -483,6 +503,7 @@ with DAG(
                         "target": dag.param("target"),
                         "task": dag.param("task"),
                         "timestamp": dag.param("timestamp"),
+                        "timezone": dag.param("timezone"),
                         "data": split.output["train"],
                     },
                 )

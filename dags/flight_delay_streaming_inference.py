@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:2f1ed305b57f4bb525b1c54911cf74f58be2fc82ed4bc9404c6362573986a116",
+        "spec_digest": "sha256:839c0da4bc48353e42dcce0f88375eedde933a611006cfbdd44e462316d8db59",
     },
 ) as dag:
     pin_model = Step(

@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:9e56f28a82c27280d0034fb9a6f5227f8a128c464c6bf99d57497ed770a909eb",
+        "spec_digest": "sha256:a5072104f76949c4ca3224a7bb2f0bd4537e3b59264856e94587ac2feb63c264",
     },
 ) as dag:
     ingest = Step(

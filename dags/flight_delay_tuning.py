@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:9c1d89c709b5cd9442e9cbddcb4b866c16db48826ba0d06271e2bbada7fc3d23",
+        "spec_digest": "sha256:d27d3ff80e14255e30cf4a6945adb47f838b080a9519b333ea0bf5d5f008dbb7",
     },
 ) as dag:
     ingest = Step(

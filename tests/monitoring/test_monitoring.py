@@ -202,6 +202,43 @@ def test_what_a_finding_says() -> None:
     assert all(found[key].counts for key in [("n", "distribution"), ("n", "nulls"), ("kind", "unseen")])
 
 
+def test_the_shortcuts_give_the_numbers_of_the_definitions_on_the_flights() -> None:
+    """The quadratic form and its weights, as the products of matrices that they are; blocks, one by one."""
+    flights = pq.read_table(FLIGHTS)
+    flights = flights.filter(np.random.default_rng(0).random(len(flights)) < 0.1)
+    profile = make_profile(flights.slice(0, 20_000))
+    now = count(flights.slice(20_000), profile)
+    for name in ("distance", "scheduled_minute", "weekday"):
+        reference, current = (np.array(of.columns[name].counts) for of in (profile, now))
+        reference, current = (of[reference + current > 0] for of in (reference, current))
+        both, m = (reference + current).astype(float), float(current.sum())
+        rows = both.sum()
+        _, weight = statistics._midranks(both)
+        half = np.tril(np.ones((len(both), len(both))), -1) + np.eye(len(both)) / 2
+        starts = statistics._starts(both, statistics.GROUPS)
+        same = np.repeat(np.arange(len(starts)), np.diff([*starts, len(both)]))
+        of_groups = rows**2 / (m * (rows - m)) / np.add.reduceat(both, starts)
+        form = half.T @ np.diag(weight * statistics._scale(rows, m)) @ half
+        form += statistics.BESIDE * np.where(same[:, None] == same, of_groups[same], 0)
+        np.testing.assert_allclose(statistics._form(reference, current)[0], form, rtol=1e-9, atol=1e-12)
+        covariance = m * (rows - m) / (rows - 1) * (np.diag(both / rows) - np.outer(both, both) / rows**2)
+        weights = statistics._eigenvalues(form, reference + current, int(m))
+        defined = np.sort(np.linalg.eigvals(form @ covariance).real)[-len(weights) :]
+        np.testing.assert_allclose(np.sort(weights), defined, rtol=1e-6)
+        parts = np.stack([current, reference])
+        batch = statistics.ordered_statistics(reference + current, parts)
+        assert batch.tolist() == [statistics.ordered_statistic(reference + current - part, part) for part in parts]
+
+
+def test_more_categories_than_are_kept_are_counted_in_blocks_too() -> None:
+    rng = np.random.default_rng(0)
+    table = pa.table({"key": [f"k{index}" for index in rng.permutation(12_000)]})
+    blocks = [np.arange(start, start + 500) for start in range(0, 12_000, 500)]
+    dependence = make_profile(table, blocks=blocks).columns["key"].dependence
+    assert dependence is not None
+    assert dependence.rows == 500
+
+
 def test_a_wide_table_makes_a_small_page_with_the_worst_first() -> None:
     rng = np.random.default_rng(0)
     reference, now = (

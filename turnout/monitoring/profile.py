@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from turnout.monitoring import statistics
-from turnout.monitoring.dependence import LEAST_ROWS, Blocks, Dependence, learn
+from turnout.monitoring.dependence import LEAST_ROWS, Blocks, Dependence, learn, learn_from
 
 CELLS = 128
 """Quantiles that mark off a number's cells; more would not find more (`benchmarks/drift_power.py`)."""
@@ -120,26 +120,53 @@ def make_profile(table: pa.Table, optional: Iterable[str] = (), blocks: Blocks =
 
 def _with_dependence(values: pa.ChunkedArray, column: Column, blocks: Blocks) -> Column:
     """A column with how much its values, and whether they are missing, differ from block to block."""
-    whole, values = np.array(column.counts), values.combine_chunks()
-    parts = [_counted(values.take(pa.array(rows)), column) for rows in blocks]
-    pairs = []
-    for part in parts:
-        counts = aligned(column, part)[2]
-        if counts.sum() >= LEAST_ROWS and counts.sum() < column.rows:
-            pairs.append((whole - counts, counts))
-    dependence = learn(_statistic(column.kind), pairs)
+    whole, parts = np.array(column.counts), _counted_in_blocks(values, column, blocks)
+    counts = np.array([_in_cells_of(column, part) for part in parts])
+    counts = counts[(counts.sum(axis=1) >= LEAST_ROWS) & (counts.sum(axis=1) < column.rows)]
+    dependence = None
+    if len(counts) and column.kind == "number":
+        found = statistics.ordered_statistics(whole, counts)
+        dependence = learn_from(found, counts.sum(axis=1).astype(float), float(column.rows))
+    elif len(counts):
+        dependence = learn(statistics.unordered_statistic, [(whole - of, of) for of in counts])
     if not column.nulls:
         return dataclasses.replace(column, dependence=dependence)
     pairs = [
         (np.array([column.nulls - part.nulls, column.rows - part.rows]), np.array([part.nulls, part.rows]))
         for part in parts
     ]
-    missing = learn(_statistic("category"), pairs)
+    missing = learn(statistics.unordered_statistic, pairs)
     return dataclasses.replace(column, dependence=dependence, null_correlation=missing.correlation if missing else 0.0)
 
 
-def _statistic(kind: Kind) -> Callable[[Any, Any], float]:
-    return statistics.ordered_statistic if kind == "number" else statistics.unordered_statistic
+def _counted_in_blocks(values: pa.ChunkedArray, like: Column, blocks: Blocks) -> list[Column]:
+    """Counts of each block's rows; a number's cell is found once for all of them."""
+    if like.kind == "category":
+        array = values.combine_chunks()
+        return [_counted(array.take(pa.array(rows)), like) for rows in blocks]
+    cells = np.full(len(values), -1)
+    numbers = values.cast(pa.float64()).to_numpy()  # nan where there is none
+    known = np.isfinite(numbers)
+    cells[known] = _cells(numbers[known], like)
+    counts = [np.bincount(cells[rows][cells[rows] >= 0], minlength=2 * len(like.cells) + 1) for rows in blocks]
+    return [
+        Column("number", like.cells, tuple(of.tolist()), len(rows) - int(of.sum()))
+        for rows, of in zip(blocks, counts, strict=True)
+    ]
+
+
+def _cells(numbers: np.ndarray[Any, Any], like: Column) -> np.ndarray[Any, Any]:
+    """The cell of each number, by its place."""
+    marks = np.asarray(like.cells, float)
+    left = np.searchsorted(marks, numbers, "left")
+    cells: np.ndarray[Any, Any] = 2 * left + (np.concatenate([marks, [np.nan]])[left] == numbers)
+    return cells
+
+
+def _in_cells_of(column: Column, part: Column) -> list[int]:
+    """The counts of a part of a table in the table's own cells: of rare categories, which have none, in the last."""
+    cells = len(column.counts) - 1
+    return [*part.counts[:cells], sum(part.counts[cells:])]
 
 
 def count(table: pa.Table | pa.RecordBatch, like: Profile) -> Profile:
@@ -219,10 +246,7 @@ def _count(table: pa.Table | pa.RecordBatch, grids: dict[str, Column]) -> Profil
 def _counted(values: Any, like: Column) -> Column:
     if like.kind == "number":
         numbers = _numbers(values)
-        marks = np.asarray(like.cells, float)
-        left = np.searchsorted(marks, numbers, "left")
-        at = np.concatenate([marks, [np.nan]])[left] == numbers
-        counts = np.bincount(2 * left + at, minlength=2 * len(marks) + 1)
+        counts = np.bincount(_cells(numbers, like), minlength=2 * len(like.cells) + 1)
         low, high = (float(numbers.min()), float(numbers.max())) if len(numbers) else (None, None)
         return Column("number", like.cells, tuple(counts.tolist()), len(values) - len(numbers), low, high)
     found = pc.value_counts(_texts(values))

@@ -76,19 +76,33 @@ def ordered(
 
 def ordered_statistic(reference: Counts, current: Counts) -> float:
     """The statistic of `ordered`; 1 on average for independent rows of one distribution."""
-    some = reference + current > 0
-    both, current = (reference + current)[some].astype(float), current[some]
-    rows, m = both.sum(), float(current.sum())
-    below, weight = _midranks(both)
-    apart = np.cumsum(current) - current / 2 - below * m / rows
+    return float(ordered_statistics(reference + current, current[None])[0])
+
+
+def ordered_statistics(both: Counts, currents: Counts) -> NDArray[np.float64]:
+    """The statistic of `ordered` for parts of a table, each held against the rest of it; shape (parts,).
+
+    Args:
+        both: counts of the table; shape (cells,).
+        currents: counts of each part; shape (parts, cells).
+    """
+    some = both > 0
+    cells, currents = both[some].astype(float), currents[:, some]
+    rows, m = float(cells.sum()), currents.sum(axis=1).astype(float)
+    below, weight = _midranks(cells)
+    apart = np.cumsum(currents, axis=1) - currents / 2 - below * (m / rows)[:, None]
     share = below / rows
-    variance = m * (rows - m) / (rows - 1) * (share * (1 - share) - both / rows / 4)
-    starts = _starts(both, GROUPS)
-    groups, current_groups = (np.add.reduceat(of, starts) for of in (both, current))
-    of_groups = ((current_groups - groups * m / rows) ** 2 / groups).sum() * rows**2 / (m * (rows - m))
-    value = (weight * apart**2).sum() * _scale(rows, m) + BESIDE * of_groups
-    mean = (weight * variance).sum() * _scale(rows, m) + BESIDE * (len(starts) - 1) * rows / (rows - 1)
-    return float(value / max(mean, 1e-300))
+    spread = share * (1 - share) - cells / rows / 4
+    starts = _starts(cells, GROUPS)
+    groups, current_groups = np.add.reduceat(cells, starts), np.add.reduceat(currents, starts, axis=1)
+    expected = groups * (m / rows)[:, None]
+    of_groups = ((current_groups - expected) ** 2 / groups).sum(axis=1) * rows**2 / (m * (rows - m))
+    scale = _scale(rows, m)
+    value = (weight * apart**2).sum(axis=1) * scale + BESIDE * of_groups
+    mean = (weight * spread).sum() * m * (rows - m) / (rows - 1) * scale
+    mean += BESIDE * (len(starts) - 1) * rows / (rows - 1)
+    found: NDArray[np.float64] = value / np.maximum(mean, 1e-300)
+    return found
 
 
 def unordered(
@@ -227,7 +241,7 @@ def _midranks(both: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     return below, np.where(spread > 0, both / np.where(spread > 0, spread, 1), 0)
 
 
-def _scale(rows: float, m: float) -> float:
+def _scale(rows: float, m: Any) -> Any:
     """What makes Anderson and Darling's sum 1 on average."""
     return (rows - 1) * (1 / m + 1 / (rows - m))
 

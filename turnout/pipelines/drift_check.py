@@ -14,6 +14,7 @@ from turnout.components.ingest import ingest
 from turnout.components.monitor import monitor
 from turnout.components.notify import notify
 from turnout.components.pin_model import pin_model
+from turnout.components.train import Derived
 from turnout.pipelines.training import HYPERPARAMETERS, training
 
 
@@ -40,6 +41,7 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
             "drop_null_target",
             "task",
             "not_learned",
+            "derive",
             "estimator",
             "hyperparameters",
             "metric",
@@ -85,6 +87,7 @@ def drift_check(
     drop_null_target: bool = False,
     task: Literal["classification", "regression"] = "classification",
     not_learned: list[str] = ["flight_id", "event_timestamp"],
+    derive: list[Derived] = [],
     estimator: str = "lightgbm.LGBMClassifier",
     hyperparameters: dict[str, Any] = HYPERPARAMETERS,
     metric: Metric = "roc_auc",
@@ -134,6 +137,7 @@ def drift_check(
         drop_null_target: Leave out rows whose target is null; else they are refused.
         task: What kind of prediction it is.
         not_learned: Columns that are not for learning.
+        derive: Calendar features that the new model makes of columns of times, counted in the time zone.
         estimator: Dotted path of an estimator with scikit-learn's API.
         hyperparameters: Arguments of the estimator.
         metric: What decides whether the new model is better, and whether the champion is worse; higher is better.
@@ -216,6 +220,8 @@ def drift_check(
                 drop_null_target=drop_null_target,
                 task=task,
                 ignore=not_learned,
+                derive=derive,
+                timezone=timezone,
                 estimator=estimator,
                 hyperparameters=hyperparameters,
                 metric=metric,
