@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:1939518465bca1f7b056811da8e242dc019e7aed9fcd969395281f8c3c605327",
+        "spec_digest": "sha256:7f3c2839ebecd885577d5aacb44bfcc1c043c1d2c949501aad73c2809163110c",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:54b1ff275167762467d753d7a091591c7fdafcaee8ac7e43a578e667a39ede44",
+        "spec_digest": "sha256:83fb079ba4916dbd607363b2cefe66a1accc2de4c19f650fab545d269c2150b2",
     },
 ) as dag:
     ingest = Step(

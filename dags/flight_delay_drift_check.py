@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:82b8f61d476d9cf891d7ae9c0edb390f4806131b15b8282b4a56e46617981351",
+        "spec_digest": "sha256:bc822811e73eba84381b4a72780f453d1f8b49ab340ba39811159cba7708a390",
     },
 ) as dag:
     ingest = Step(

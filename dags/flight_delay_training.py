@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:a5072104f76949c4ca3224a7bb2f0bd4537e3b59264856e94587ac2feb63c264",
+        "spec_digest": "sha256:e45a82c93241993cd231f15b2664713971ac73dc2e1c227f2a757292961869bb",
     },
 ) as dag:
     ingest = Step(

@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:d27d3ff80e14255e30cf4a6945adb47f838b080a9519b333ea0bf5d5f008dbb7",
+        "spec_digest": "sha256:048ebd65b67b7d0144ef11194faef6888916f3240e2c9421e5a2104e1d42d47e",
     },
 ) as dag:
     ingest = Step(

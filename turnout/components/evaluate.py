@@ -130,7 +130,7 @@ def evaluate(
     client, run_id = mlflow.MlflowClient(), trained.run_id
     for name, value in verdict.scores.items():
         client.log_metric(run_id, f"test_{name}", value)
-    client.log_artifact(run_id, report.path, "evaluation")
+    client.log_text(run_id, Path(report.path).read_text(), "evaluation/report.html")
     times = table[trained.timestamp] if trained.timestamp else None
     keep_scores(run_id, metric, found, labels, times)
     mirror(run_id)

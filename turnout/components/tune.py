@@ -149,11 +149,12 @@ def tune(
         raise
     chosen = best_of(found)
     best = {**fixed, **chosen.hyperparameters}
-    Path(report.path).write_text(tuning_page(estimator, metric, searched, found, parts, fixed, bool(start)))
+    told = tuning_page(estimator, metric, searched, found, parts, fixed, bool(start))
+    Path(report.path).write_text(told)
     measured = {metric: chosen.score, "trials": len(found), "earlier_trials": len(kept.earlier)}
     for name, value in measured.items():
         metrics.log_metric(name, value)
-    kept.close(measured, best, report.path)
+    kept.close(measured, best, told)
     mirror(kept.run_id)
     table.metadata.update(lineage(data.metadata) | write_table(trials_table(searched, found, folds), table.path))
     table.metadata.update(

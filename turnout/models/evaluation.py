@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from sklearn import metrics
@@ -14,11 +13,9 @@ from sklearn.calibration import calibration_curve
 from turnout.models.metrics import average_precision, roc_auc, said
 from turnout.models.scoring import Predictions, calibration_error, slice_scores
 from turnout.models.target import Task
-from turnout.reports.page import Section, page, svg
-
-mpl.use("Agg")
-mpl.rcParams["svg.hashsalt"] = "turnout"
-from matplotlib.figure import Figure  # noqa: E402 - after the backend is chosen
+from turnout.reports.page import Section, page
+from turnout.reports.plots import plot as _axes
+from turnout.reports.plots import svg
 
 CURVE_POINTS = 100
 
@@ -103,17 +100,6 @@ def evaluation_page(
     return page("Evaluation", sections, verdict=verdict, good=promote, reasons=reasons)
 
 
-def _axes(x: str, y: str, diagonal: tuple[float, float] | None = None) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(5.2, 3.8))
-    axes = figure.subplots()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    if diagonal:
-        axes.plot(diagonal, diagonal, color="#999", linewidth=1, linestyle="--")
-    return figure, axes
-
-
 def _classes(truth: np.ndarray, found: Predictions) -> list[Section]:
     by_class = class_scores(truth, found)
     several = len(found.classes) > 2
@@ -137,8 +123,8 @@ def _several_classes(truth: np.ndarray, found: Predictions) -> list[Section]:
     drawn = [
         int(index) for index in np.argsort(-counts, kind="stable")[:DRAWN_CLASSES] if 0 < counts[index] < len(truth)
     ]
-    roc, lines = _axes("false positive rate", "true positive rate", (0, 1))
-    calibration, marks = _axes("predicted probability", "observed share", (0, 1))
+    roc, lines = _axes("false positive rate", "true positive rate", diagonal=(0, 1))
+    calibration, marks = _axes("predicted probability", "observed share", diagonal=(0, 1))
     for index in drawn:
         of_class, values, name = (truth == index).astype(int), found.values[:, index], str(found.classes[index])
         false, true, _ = metrics.roc_curve(of_class, values)
@@ -161,11 +147,11 @@ def _two_classes(truth: np.ndarray, values: np.ndarray) -> list[Section]:
     if len(np.unique(truth)) == 2:
         false, true, _ = metrics.roc_curve(truth, values)
         chosen = np.unique(np.linspace(0, len(false) - 1, 400).round().astype(int))
-        roc, axes = _axes("false positive rate", "true positive rate", (0, 1))
+        roc, axes = _axes("false positive rate", "true positive rate", diagonal=(0, 1))
         axes.plot(false[chosen], true[chosen], color="#1f6fb2")
         sections.append(Section("ROC curve", figures=[(svg(roc), "Dashed: guessing.")]))
     observed, predicted = calibration_curve(truth, values, n_bins=10, strategy="quantile")
-    calibration, axes = _axes("predicted probability", "observed share", (0, 1))
+    calibration, axes = _axes("predicted probability", "observed share", diagonal=(0, 1))
     axes.plot(predicted, observed, marker="o", color="#1f6fb2")
     histogram, bars = _axes("predicted probability", "rows")
     bars.hist([values[truth == 0], values[truth == 1]], bins=30, stacked=True, color=["#9db8d2", "#d9822b"])
@@ -183,7 +169,7 @@ def _two_classes(truth: np.ndarray, values: np.ndarray) -> list[Section]:
 def _regression_plots(truth: np.ndarray, values: np.ndarray) -> list[Section]:
     shown = np.random.default_rng(0).choice(len(truth), min(2000, len(truth)), replace=False)
     ends = (float(min(truth.min(), values.min())), float(max(truth.max(), values.max())))
-    scatter, axes = _axes("predicted", "observed", ends)
+    scatter, axes = _axes("predicted", "observed", diagonal=ends)
     axes.scatter(values[shown], truth[shown], s=6, alpha=0.4, color="#1f6fb2", linewidths=0)
     residuals, bars = _axes("observed - predicted", "rows")
     bars.hist(truth - values, bins=40, color="#9db8d2")

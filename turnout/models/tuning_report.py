@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import optuna
 import pandas as pd
@@ -14,15 +13,11 @@ import pandas as pd
 from turnout.models.folds import Fold
 from turnout.models.search_space import Space
 from turnout.models.tuning import best_of, study_of
-from turnout.reports.page import Section, page, svg
+from turnout.reports.page import Section, page
+from turnout.reports.plots import BLUE, ORANGE, plot, svg
 from turnout.trackers.study import Trial
 
-mpl.use("Agg")
-mpl.rcParams["svg.hashsalt"] = "turnout"
-from matplotlib.figure import Figure  # noqa: E402 - after the backend is chosen
-
 _SHOWN, _DRAWN = 100, 6
-_BLUE, _ORANGE = "#1f6fb2", "#d9822b"
 
 
 def tuning_page(
@@ -129,32 +124,23 @@ def _importance(space: Space, trials: Sequence[Trial]) -> Section:
 
 def _history(metric: str, space: Space, trials: Sequence[Trial]) -> Section:
     done = [item for item in trials if item.state == "COMPLETE"]
-    figure, axes = _axes("trial", metric)
-    axes.scatter([item.number for item in done], [item.score for item in done], s=14, color=_BLUE)
+    figure, axes = plot("trial", metric, height=3.0)
+    axes.scatter([item.number for item in done], [item.score for item in done], s=14, color=BLUE)
     best = np.maximum.accumulate([item.score for item in done])
-    axes.step([item.number for item in done], best, where="post", color=_ORANGE)
+    axes.step([item.number for item in done], best, where="post", color=ORANGE)
     return Section("History", figures=[(svg(figure), "Blue a trial, orange the best so far.")])
 
 
 def _scatter(name: str, space: Space, trials: Sequence[Trial]) -> str:
     done = [item for item in trials if item.state == "COMPLETE"]
-    figure, axes = _axes(name, "score")
+    figure, axes = plot(name, "score", height=3.0)
     values = [item.hyperparameters[name] for item in done]
     if name in space.choices:
         values = [_text(value) for value in values]
     elif getattr(space.distributions[name], "log", False):
         axes.set_xscale("log")
-    axes.scatter(values, [item.score for item in done], s=14, color=_BLUE, alpha=0.7)
+    axes.scatter(values, [item.score for item in done], s=14, color=BLUE, alpha=0.7)
     return svg(figure)
-
-
-def _axes(x: str, y: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(5.2, 3.0))
-    axes = figure.subplots()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _text(value: Any) -> str:

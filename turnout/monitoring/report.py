@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from turnout.monitoring.findings import FAIRNESS, MODEL, Comparison, Finding
 from turnout.monitoring.judgement import Judgement
 from turnout.monitoring.profile import Column, Profile, aligned
 from turnout.monitoring.prometheus import Gauges
-from turnout.reports.page import Section, page, svg
+from turnout.reports.page import Section, page
+from turnout.reports.plots import ORANGE, PALE, plot, svg
 
 _PLOTS = 8
 _MOST_ROWS = 200
 _MOST_REASONS = 20
 """Of tables with thousands of columns, what a person reads; the artifact `findings` has all."""
 
-_COLORS = ("#9db8d2", "#d9822b")
+_COLORS = (PALE, ORANGE)
 
 
 def comparison_page(
@@ -80,10 +80,7 @@ def _p_value(value: float) -> str:
 
 
 def _draw(reference: Column, current: Column) -> str:
-    figure = Figure(figsize=(5.2, 2.6))
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_ylabel("share of rows")
+    figure, axes = plot("", "share of rows", height=2.6)
     cells, *counts = aligned(reference, current)
     shares = [of / max(1, of.sum()) for of in counts]
     if reference.kind == "category":

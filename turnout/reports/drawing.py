@@ -110,15 +110,15 @@ def _drawn(box: _Box, found: Mapping[str, Sequence[StepResult]]) -> list[str]:
         colour, tooltip = COLOURS[state], f"{escape(box.node.path)}: {state.value}"
         return [
             f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{box.height:.0f}" rx="6" '
-            f'fill="#fff" stroke="{colour}" stroke-width="1.5"><title>{tooltip}</title></rect>',
+            f'style="fill: var(--page, #fff)" stroke="{colour}" stroke-width="1.5"><title>{tooltip}</title></rect>',
             f'<circle cx="{box.x + 14:.0f}" cy="{box.y + box.height / 2:.0f}" r="5" fill="{colour}"/>',
             f'<text x="{box.x + 26:.0f}" y="{box.y + box.height / 2 + 4:.0f}">{label}</text>',
         ]
     frame = (
         f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{box.height:.0f}" rx="8" '
-        f'fill="#00000008" stroke="#8888" stroke-dasharray="4 3"/>'
+        f'fill="#88888814" stroke="#8888" stroke-dasharray="4 3"/>'
     )
-    heading = f'<text x="{box.x + _PADDING:.0f}" y="{box.y + 19:.0f}" fill="#666">{label}</text>'
+    heading = f'<text x="{box.x + _PADDING:.0f}" y="{box.y + 19:.0f}" fill-opacity=".75">{label}</text>'
     return [frame, heading, *_arrows(box), *(part for child in box.inside for part in _drawn(child, found))]
 
 
@@ -166,6 +166,6 @@ def _svg(width: float, height: float, parts: Sequence[str], title: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
         f'style="max-width: none" role="img" aria-label="{title}" '
-        f'font-family="system-ui, sans-serif" font-size="12.5" fill="#222">'
+        f'font-family="system-ui, sans-serif" font-size="12.5" fill="currentColor">'
         f"{marker}{''.join(parts)}</svg>"
     )

@@ -141,7 +141,7 @@ def _roc(curve: list[tuple[float, float]]) -> str:
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 280 280" width="280" role="img" aria-label="ROC curve">'
         '<rect x="20" y="20" width="240" height="240" fill="none" stroke="#8888"/>'
         '<line x1="20" y1="260" x2="260" y2="20" stroke="#8888" stroke-dasharray="4 3"/>'
-        f'<polyline points="{line}" fill="none" stroke="#1f6fb2" stroke-width="2"/></svg>'
+        f'<polyline points="{line}" fill="none" style="stroke: var(--blue, #1f6fb2)" stroke-width="2"/></svg>'
     )
 
 

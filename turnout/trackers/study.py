@@ -132,10 +132,10 @@ class Study:
         self.client.set_terminated(run_id, "FAILED" if trial.state == "FAIL" else "FINISHED")
 
     def close(self, metrics: Mapping[str, float], best: Mapping[str, Any], report: str) -> None:
-        """The search has ended, with the best hyperparameters and a page at a path."""
+        """The search has ended, with the best hyperparameters and a page."""
         self._log(self.run_id, [(name, value, 0) for name, value in metrics.items()],
                   tags={"turnout.best": json.dumps(dict(best))})  # fmt: skip
-        self.client.log_artifact(self.run_id, report, "tuning")
+        self.client.log_text(self.run_id, report, "tuning/report.html")
         self.client.set_terminated(self.run_id, "FINISHED")
 
     def fail(self) -> None:
