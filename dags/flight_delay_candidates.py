@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:83fb079ba4916dbd607363b2cefe66a1accc2de4c19f650fab545d269c2150b2",
+        "spec_digest": "sha256:6c60e761005e537d53d7ef77e874680bf4a81983b5a33ce06ee7afac7976863b",
     },
 ) as dag:
     ingest = Step(

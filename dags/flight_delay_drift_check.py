@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:bc822811e73eba84381b4a72780f453d1f8b49ab340ba39811159cba7708a390",
+        "spec_digest": "sha256:49ef9eba203405167c1f962519ea94fcc7f02be1aa1380e6e4370592d09cc64c",
     },
 ) as dag:
     ingest = Step(

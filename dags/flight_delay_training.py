@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:e45a82c93241993cd231f15b2664713971ac73dc2e1c227f2a757292961869bb",
+        "spec_digest": "sha256:7817b915520cf4ca587a48027a1e9ba54eb22065b9ab131ad3d1d4920eb36d65",
     },
 ) as dag:
     ingest = Step(

@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:048ebd65b67b7d0144ef11194faef6888916f3240e2c9421e5a2104e1d42d47e",
+        "spec_digest": "sha256:4a20b3a3a10b30bd27739d97e95d8faba8575cd584e46ea8d97fca05395293de",
     },
 ) as dag:
     ingest = Step(

@@ -103,7 +103,9 @@ def evaluation_page(
 def _classes(truth: np.ndarray, found: Predictions) -> list[Section]:
     by_class = class_scores(truth, found)
     several = len(found.classes) > 2
-    text = "Each class against the others." + (" The scores above are the mean over classes." if several else "")
+    text = "Each class against the others." + (
+        " Above, roc_auc, average_precision and f1 are the mean over classes." if several else ""
+    )
     if unknown := int((truth < 0).sum()):
         text += f" {unknown:,} rows are of classes that the model does not know: whatever it says of them is wrong."
     names = [str(name) for name in found.classes]
