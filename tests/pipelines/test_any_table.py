@@ -20,6 +20,7 @@ NO_FLIGHTS: dict[str, Any] = {"suite": "", "feature_service": ""}
 
 ESTIMATORS = {
     "binary": ("classification", "sklearn.naive_bayes.GaussianNB", "roc_auc"),
+    "several": ("classification", "sklearn.naive_bayes.GaussianNB", "roc_auc"),
     "regression": ("regression", "sklearn.linear_model.Ridge", "r2"),
 }
 
@@ -30,8 +31,12 @@ def make_table(task: str, times: bool, columns: int) -> pd.DataFrame:
     numbers = pd.DataFrame(rng.normal(size=(ROWS, columns)), columns=[f"n{index}" for index in range(columns)])
     kind = rng.choice(["a", "b"], ROWS)
     score = 3 * numbers["n0"] + 3 * (kind == "a") + rng.normal(size=ROWS)
-    target = score > 1.5 if task == "binary" else score
-    table = numbers.assign(kind=kind, target=target.astype(float if task == "regression" else int))
+    targets = {
+        "binary": (score > 1.5).astype(int),
+        "several": pd.cut(score, [-np.inf, 0, 3, np.inf], labels=["low", "middle", "high"]).astype(str),
+        "regression": score,
+    }
+    table = numbers.assign(kind=kind, target=targets[task])
     table.insert(0, "id", np.arange(ROWS))
     if times:
         every = pd.Timedelta(days=DAYS) / ROWS
@@ -69,7 +74,8 @@ WIDE = 2_000
         ("csv", True, "binary", 3),
         ("csv", False, "regression", 3),
         ("parquet", True, "regression", 3),
-        ("parquet", False, "binary", 3),
+        ("parquet", False, "several", 3),
+        ("csv", True, "several", 3),
         pytest.param("csv", False, "binary", WIDE, marks=pytest.mark.slow),
         pytest.param("parquet", True, "regression", WIDE, marks=pytest.mark.slow),
     ],
