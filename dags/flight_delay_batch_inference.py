@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:7f3c2839ebecd885577d5aacb44bfcc1c043c1d2c949501aad73c2809163110c",
+        "spec_digest": "sha256:1a414c11a0d9b3155b793503515b1f9f6c29f2d35f1ba90a7c84c8243225d769",
     },
 ) as dag:
     ingest = Step(

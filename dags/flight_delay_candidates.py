@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:6c60e761005e537d53d7ef77e874680bf4a81983b5a33ce06ee7afac7976863b",
+        "spec_digest": "sha256:8e1f25bb56e1a4061c2b5effcabee99c446cce4a6f91560c354f7ebce2d14f0e",
     },
 ) as dag:
     ingest = Step(

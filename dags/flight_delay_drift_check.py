@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:49ef9eba203405167c1f962519ea94fcc7f02be1aa1380e6e4370592d09cc64c",
+        "spec_digest": "sha256:c0baf41af9c6c1d6a382e0c02d69a095cbba6f63079ac08fad4977cf238c5d5d",
     },
 ) as dag:
     ingest = Step(

@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:839c0da4bc48353e42dcce0f88375eedde933a611006cfbdd44e462316d8db59",
+        "spec_digest": "sha256:d97308d5ff8492fa720f6152a78dc81c1ed4295fb679b3afb1a294e6d4cfc917",
     },
 ) as dag:
     pin_model = Step(

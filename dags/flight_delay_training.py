@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:7817b915520cf4ca587a48027a1e9ba54eb22065b9ab131ad3d1d4920eb36d65",
+        "spec_digest": "sha256:74e2f05d14aec4438a3f24badc86afcd10cc95d92d03cec5982b169dd7ad4204",
     },
 ) as dag:
     ingest = Step(

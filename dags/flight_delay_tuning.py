@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:4a20b3a3a10b30bd27739d97e95d8faba8575cd584e46ea8d97fca05395293de",
+        "spec_digest": "sha256:be8fab3c5ba91ecc7ba8b42714737d2163cf0f28d5734073801cee5b3cd33858",
     },
 ) as dag:
     ingest = Step(

@@ -174,7 +174,7 @@ def count(table: pa.Table | pa.RecordBatch, like: Profile) -> Profile:
     grids = {
         name: column
         for name, column in like.columns.items()
-        if name in table.schema.names and counts_as(table.schema.field(name).type, column.kind)
+        if name in table.schema.names and counts_as(table.schema.field(name).type, column)
     }
     return _count(table, grids)
 
@@ -201,13 +201,16 @@ def kind_of(kind: pa.DataType) -> Kind | None:
     return "category" if any(test(kind) for test in texts) else None
 
 
-def counts_as(kind: pa.DataType, like: Kind) -> bool:
-    """Whether a column of a type can be held against one of a kind.
+def counts_as(kind: pa.DataType, like: Column) -> bool:
+    """Whether a column of a type can be held against another.
 
     Identifiers may look like whole numbers one day, and truth values are numbers to the catalogue's models.
     """
-    other = pa.types.is_integer if like == "category" else pa.types.is_boolean
-    return pa.types.is_null(kind) or kind_of(kind) == like or other(kind)
+    if pa.types.is_null(kind) or kind_of(kind) == like.kind:
+        return True
+    if like.kind == "number":
+        return bool(pa.types.is_boolean(kind))
+    return bool(pa.types.is_integer(kind)) and all(cell.isdigit() for cell in like.cells)
 
 
 def _grid(values: pa.ChunkedArray, kind: Kind, seed: int) -> Column:

@@ -31,7 +31,7 @@ def check_schema(schema: pa.Schema, reference: Profile) -> list[str]:
             continue
         if name not in schema.names:
             faults.append(f"{name}: there is no such column any more")
-        elif not counts_as(kind := schema.field(name).type, column.kind):
+        elif not counts_as(kind := schema.field(name).type, column):
             faults.append(f"{name}: was a {column.kind}, and is {kind_of(kind) or kind}")
     return faults
 
