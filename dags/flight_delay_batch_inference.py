@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:1a414c11a0d9b3155b793503515b1f9f6c29f2d35f1ba90a7c84c8243225d769",
+        "spec_digest": "sha256:d82cb7ee1a452e09d8e78fd721c7116572708cae11af590e5526219138013102",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:8e1f25bb56e1a4061c2b5effcabee99c446cce4a6f91560c354f7ebce2d14f0e",
+        "spec_digest": "sha256:b452f4d841ee43a76047408f7da22c83e88777dac5750815ecfbe98292c6ff93",
     },
 ) as dag:
     ingest = Step(

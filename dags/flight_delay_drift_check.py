@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:c0baf41af9c6c1d6a382e0c02d69a095cbba6f63079ac08fad4977cf238c5d5d",
+        "spec_digest": "sha256:1bee6935165b61a1fb79cc65d587531d3a6669c3604ebfb144a68a9a2e050233",
     },
 ) as dag:
     ingest = Step(

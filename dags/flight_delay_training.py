@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:74e2f05d14aec4438a3f24badc86afcd10cc95d92d03cec5982b169dd7ad4204",
+        "spec_digest": "sha256:ff806b094a11317dea1ac948c011af856a5f93c5dbc76fea9f72b6cf3f0616c3",
     },
 ) as dag:
     ingest = Step(

@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:be8fab3c5ba91ecc7ba8b42714737d2163cf0f28d5734073801cee5b3cd33858",
+        "spec_digest": "sha256:ce3e9fafd3b59b82250173ef22155856b7ebeecef9c3be2579c28d92f83167b7",
     },
 ) as dag:
     ingest = Step(

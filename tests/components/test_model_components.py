@@ -99,6 +99,8 @@ def test_what_cannot_be_trained_is_told_and_nothing_is_logged(
 
 
 def test_the_first_champion_must_beat_the_mean(artifact, table, tracking) -> None:
+    import mlflow
+
     model = trained(artifact, table.head(400))
     verdict, outputs = judged(artifact, model, table.tail(200), slices=["kind"])
     assert verdict.promote is True
@@ -108,7 +110,11 @@ def test_the_first_champion_must_beat_the_mean(artifact, table, tracking) -> Non
     assert {"confidenceMetrics", "confusionMatrix"} <= outputs["classification"].metadata.keys()
     json.dumps(outputs["classification"].metadata, allow_nan=False)
     page = Path(outputs["report"].path).read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
+    run_id = model.metadata["mlflow_run_id"]
+    (kept,) = mlflow.MlflowClient().list_artifacts(run_id, "evaluation")
+    assert kept.path == "evaluation/report.html"
+    assert mlflow.artifacts.load_text(f"runs:/{run_id}/evaluation/report.html") == page
     assert "kind" in page
     shuffled = table.assign(target=table["target"].sample(frac=1, random_state=0).to_numpy())
     noise, _ = judged(artifact, model, shuffled.tail(200), metric="neg_log_loss")

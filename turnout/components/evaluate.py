@@ -57,7 +57,8 @@ def evaluate(
         data: rows that the model has not seen, with the target.
         metrics: the scores of the model, and of the champion when there is one.
         classification: confusion matrix, and of two classes the ROC curve; empty for a regression.
-        report: scores, comparison, classes, calibration and slices, with plots.
+        report: the verdict and its reasons; metrics beside the champion's with intervals; curves, classes and
+            thresholds; which columns matter; slices, the worst first; model, rows and parameters.
         registered_model: name in the MLflow registry whose alias `champion` is compared with.
         metric: what decides; by scikit-learn's names, higher is better. With more than two classes `roc_auc`,
             `average_precision` and `f1` are the mean over classes, each against the rest.
@@ -75,7 +76,8 @@ def evaluate(
     from turnout import ComponentError
     from turnout.data.tables import require
     from turnout.models.contract import check_estimator, contract_of
-    from turnout.models.evaluation import evaluation_page, log_classification
+    from turnout.models.evaluation import log_classification
+    from turnout.models.evaluation_report.document import evaluation_page
     from turnout.models.files import load
     from turnout.models.judged_rows import judged_rows
     from turnout.models.learned import load_learned
@@ -107,11 +109,13 @@ def evaluate(
     )  # fmt: skip
     if judged.refused and require_champion:
         raise ComponentError(judged.refused, where="data", hint="; ".join(judged.reasons))
+    given = len(table)
     table = table[judged.chosen].reset_index(drop=True)
     labels = plain_target(table[target])
     fitted = load(model.path)[1]
     check_estimator(fitted, task, model.path)
-    found = predictions(fitted, columns_of(table, signature_of(model.path)), task)
+    inputs = columns_of(table, signature_of(model.path))
+    found = predictions(fitted, inputs, task)
     verdict = compare_with_champion(
         found, table, labels, task=task, metric=metric, minimum_improvement=minimum_improvement,
         registered_model=registered_model, champion=current, judged=judged,
@@ -122,15 +126,15 @@ def evaluate(
         metrics.log_metric(f"champion_{name}", value)
     if task == "classification":
         log_classification(classification, labels, found)
-    Path(report.path).write_text(
-        evaluation_page(table, labels, found, task=task, metric=metric, slices=slices,
-                        scores=verdict.scores, champion_scores=verdict.champion_scores, baseline=verdict.baseline,
-                        promote=verdict.promote, reasons=verdict.reasons)
+    told = evaluation_page(
+        fitted, inputs, table, labels, verdict, task=task, metric=metric, slices=slices, said=model.metadata,
+        champion=current, given=given, data=data.metadata,
     )  # fmt: skip
+    Path(report.path).write_text(told)
     client, run_id = mlflow.MlflowClient(), trained.run_id
     for name, value in verdict.scores.items():
         client.log_metric(run_id, f"test_{name}", value)
-    client.log_text(run_id, Path(report.path).read_text(), "evaluation/report.html")
+    client.log_text(run_id, told, "evaluation/report.html")
     times = table[trained.timestamp] if trained.timestamp else None
     keep_scores(run_id, metric, found, labels, times)
     mirror(run_id)

@@ -9,7 +9,15 @@ import pandas as pd
 from turnout.models.files import load_estimator
 from turnout.models.judged_rows import JudgedRows
 from turnout.models.registry import ModelVersion
-from turnout.models.scoring import Predictions, all_scores, difference, on_the_same_classes, predictions, score
+from turnout.models.scoring import (
+    Difference,
+    Predictions,
+    all_scores,
+    difference,
+    on_the_same_classes,
+    predictions,
+    score,
+)
 from turnout.models.signature import columns_of
 from turnout.models.target import Task
 
@@ -21,14 +29,19 @@ class Verdict:
     Attributes:
         scores: of the model, by metric.
         baseline: the score of predicting the mean for every row.
+        ours: the model's predictions; of the classes that it or the champion knows.
         champion_scores: of the champion on the same rows; empty when there is none.
+        theirs, difference: the champion's predictions, and how much better ours are; None when it is not compared.
     """
 
     promote: bool
     reasons: list[str]
     scores: dict[str, float]
     baseline: float
+    ours: Predictions
     champion_scores: dict[str, float] = field(default_factory=dict)
+    theirs: Predictions | None = None
+    difference: Difference | None = None
 
 
 def compare_with_champion(
@@ -65,9 +78,9 @@ def compare_with_champion(
             f"{metric} {scores[metric]:.4f} is {'better' if promote else 'not better'} than "
             f"{baseline:.4f}, the score of predicting the mean",
         ]
-        return Verdict(bool(promote), [*reasons, *judged.reasons], scores, baseline)
+        return Verdict(bool(promote), [*reasons, *judged.reasons], scores, baseline, found)
     if judged.refused:
-        return Verdict(False, [judged.refused, *judged.reasons], scores, baseline)
+        return Verdict(False, [judged.refused, *judged.reasons], scores, baseline, found)
     estimator, columns = load_estimator(champion)
     given = columns_of(table, columns, f"data, for the champion (version {champion.version})")
     found, theirs = on_the_same_classes(found, predictions(estimator, given, task))
@@ -80,4 +93,5 @@ def compare_with_champion(
         f"the difference {compared.value:+.4f} (95 % interval {compared.low:+.4f} to {compared.high:+.4f}) "
         f"is {'more' if promote else 'not more'} than the {minimum_improvement:g} asked for",
     ]
-    return Verdict(bool(promote), [*reasons, *judged.reasons], scores, baseline, champion_scores)
+    everything = [*reasons, *judged.reasons]
+    return Verdict(bool(promote), everything, scores, baseline, found, champion_scores, theirs, compared)

@@ -39,10 +39,13 @@ p { margin: .5rem 0; max-width: 46rem; } a { color: var(--blue); }
 th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--quiet); font-weight: 600; font-size: .9rem; vertical-align: bottom; }
 td { overflow-wrap: break-word; max-width: 28rem; }
+td.short { white-space: nowrap; }
+@media (max-width: 40rem) { td { max-width: 10rem; overflow-wrap: anywhere; } }
+table.pairs td { overflow-wrap: anywhere; min-width: 6.5rem; max-width: 40rem; }
 td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
 tr.bad { border-color: var(--line); } tr.bad td:first-child { color: var(--bad); font-weight: 600; }
 .bar { background: linear-gradient(var(--bar), var(--bar)) no-repeat left / var(--share) 100%; padding: .1rem .4rem;
-  min-width: 6rem; display: inline-block; text-align: left; }
+  min-width: 6rem; display: inline-block; text-align: left; white-space: nowrap; box-sizing: border-box; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .5rem 1.5rem; }
 .figures.single { grid-template-columns: minmax(0, 1fr); }
 figure { margin: .5rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; color: var(--text); }
@@ -55,7 +58,8 @@ figcaption { color: var(--quiet); font-size: .9rem; }
 {% if reasons %}<ul>{% for reason in reasons %}<li>{{ reason }}</li>{% endfor %}</ul>{% endif %}</div>{% endif %}
 {% for section in sections %}<section><h2>{{ section.heading }}</h2>
 {% if section.text %}<p>{{ section.text }}</p>{% endif %}
-{% if section.rows %}<div class="scroll" tabindex="0" role="region" aria-label="{{ section.heading }}"><table>
+{% if section.rows %}<div class="scroll" tabindex="0" role="region" aria-label="{{ section.heading }}">
+<table class="{{ 'pairs' if section.columns | length == 2 }}">
 <thead><tr>
 {% for column in section.columns -%}
 <th class="{{ 'number' if loop.index0 in section.numeric }}">{{ column }}</th>
@@ -63,7 +67,8 @@ figcaption { color: var(--quiet); font-size: .9rem; }
 </tr></thead><tbody>
 {% for row in section.rows %}<tr class="{{ 'bad' if loop.index0 in section.bad }}">
 {% for cell in row -%}
-<td class="{{ 'number' if loop.index0 in section.numeric }}">{{ section.show(cell) }}</td>
+{% set text = section.show(cell) -%}
+<td class="{{ 'number' if loop.index0 in section.numeric else 'short' if text | length < 24 }}">{{ text }}</td>
 {%- endfor %}</tr>
 {% endfor %}</tbody></table></div>{% endif %}
 {% if section.figures %}<div class="figures{{ ' single' if section.figures | length == 1 }}">
