@@ -2,6 +2,10 @@
 PYTHON ?= python3
 COMPONENTS := .venv
 AIRFLOW := .venv-airflow
+FRAMEWORKS := .venv-frameworks
+NETWORKS ?= jax tensorflow
+COMMA := ,
+SPACE := $(subst ,, )
 UV := $(COMPONENTS)/bin/uv
 BIN := $(abspath $(COMPONENTS))/bin
 AIRFLOW_BIN := $(abspath $(AIRFLOW))/bin
@@ -12,7 +16,7 @@ SYNC := pip install --quiet
 export UV_NO_CONFIG := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo help ready data test test-quick test-components test-airflow test-containers fresh lint airflow compile docs lock clean
+.PHONY: demo help ready data test test-quick test-components test-airflow test-containers test-frameworks fresh lint airflow compile docs lock clean
 
 demo: $(COMPONENTS)/.ready data  ## train on the flights, promote and deploy if better than the champion
 	turnout run pipelines/training.py
@@ -49,6 +53,12 @@ test-airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## the tests in a rea
 test-containers: $(AIRFLOW)/.ready $(COMPONENTS)/.ready  ## steps in real containers; needs root, podman, runc and debootstrap
 	$(AIRFLOW_BIN)/python -m pytest tests/airflow/test_containers.py -m containers
 
+# Each in a process of its own: Keras has one backend. PyTorch takes 7 GB: make test-frameworks NETWORKS=torch
+test-frameworks: $(FRAMEWORKS)/.ready  ## networks of TensorFlow and JAX, in an environment of their own
+	for name in $(NETWORKS); do \
+		$(FRAMEWORKS)/bin/python -m pytest tests/frameworks/test_$$name.py || exit 1; \
+	done
+
 lint: $(COMPONENTS)/.ready  ## ruff and strict types
 	ruff check .
 	ruff format --check .
@@ -79,7 +89,7 @@ lock: $(UV)  ## pin the requirements of both environments
 		pyproject.toml -o requirements/airflow.txt --custom-compile-command "make lock"
 
 clean:  ## remove environments, runs and data
-	rm -rf $(COMPONENTS) $(AIRFLOW) .turnout .airflow mlflow.db mlruns data/flights
+	rm -rf $(COMPONENTS) $(AIRFLOW) $(FRAMEWORKS) .turnout .airflow mlflow.db mlruns data/flights
 
 $(UV):
 	$(PYTHON) -m venv $(COMPONENTS)
@@ -94,4 +104,12 @@ $(AIRFLOW)/.ready: requirements/airflow.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(COMPONENTS)/bin/python $(AIRFLOW)
 	$(UV) $(SYNC) --python $(AIRFLOW) -r requirements/airflow.txt
 	$(UV) $(SYNC) --compile-bytecode --python $(AIRFLOW) --no-deps -e .
+	touch $@
+
+# The components' packages at their pins, and the frameworks beside them.
+$(FRAMEWORKS)/.ready: requirements/components.txt requirements/data.in pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(COMPONENTS)/bin/python $(FRAMEWORKS)
+	$(UV) $(SYNC) --python $(FRAMEWORKS) -r requirements/components.txt \
+		-e '.[$(subst $(SPACE),$(COMMA),$(subst tensorflow,tensorflow-cpu,$(NETWORKS)))]'
+	$(UV) $(SYNC) --python $(FRAMEWORKS) --no-deps -r requirements/data.in
 	touch $@

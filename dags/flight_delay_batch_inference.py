@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:d82cb7ee1a452e09d8e78fd721c7116572708cae11af590e5526219138013102",
+        "spec_digest": "sha256:f55209f2dc0b8b7e52dc3f2cb95a09e0fa7870a1c2236ab42990d40741ffbf02",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:b452f4d841ee43a76047408f7da22c83e88777dac5750815ecfbe98292c6ff93",
+        "spec_digest": "sha256:63cb9f371ba4a48a4ff05841a1e9a3675bde9597660bdb58680d0b8cac00adca",
     },
 ) as dag:
     ingest = Step(

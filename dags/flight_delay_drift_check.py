@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:1bee6935165b61a1fb79cc65d587531d3a6669c3604ebfb144a68a9a2e050233",
+        "spec_digest": "sha256:fec4cb46415a13057f1c6132f9695dc1fc6f5ffacd59c7b1aaaffbda08ec3db9",
     },
 ) as dag:
     ingest = Step(

@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:d97308d5ff8492fa720f6152a78dc81c1ed4295fb679b3afb1a294e6d4cfc917",
+        "spec_digest": "sha256:178f7a8764c05b4f22271d6e4af172a4bb1783641adc7a8f91dc38e64dca2dd4",
     },
 ) as dag:
     pin_model = Step(

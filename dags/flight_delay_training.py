@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:ff806b094a11317dea1ac948c011af856a5f93c5dbc76fea9f72b6cf3f0616c3",
+        "spec_digest": "sha256:25b2b319bc6e7bac70e3b6051f8c18fc484aaeb6dccce5091c43ae300337773f",
     },
 ) as dag:
     ingest = Step(

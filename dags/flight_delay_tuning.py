@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:ce3e9fafd3b59b82250173ef22155856b7ebeecef9c3be2579c28d92f83167b7",
+        "spec_digest": "sha256:c3c55c1fc0d36f8d5a540062420af2dbbc6a13ac357f4917f6cedf06245bb6a6",
     },
 ) as dag:
     ingest = Step(

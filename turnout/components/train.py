@@ -39,7 +39,8 @@ def train(
         metrics: the score on the training rows, and the rows and seconds it took.
         target: column to predict: classes, two or more, as texts, truth values or whole numbers; or a number.
         task: what kind of prediction it is.
-        estimator: dotted path of an estimator with scikit-learn's API.
+        estimator: dotted path of an estimator with scikit-learn's API; those in `turnout.models.frameworks` are
+            networks of TensorFlow, JAX and PyTorch.
         hyperparameters: its constructor's arguments.
         ignore: columns that are not for learning: identifiers, times, what is only known afterwards.
         timestamp: column with each row's time, where rows of a day have something in common that monitoring has to

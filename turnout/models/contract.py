@@ -13,6 +13,7 @@ import pandas as pd
 from turnout.data.tables import lineage, require
 from turnout.errors import ComponentError
 from turnout.models.files import preparation_inside, requirements, save_copy
+from turnout.models.frameworks.network import Network
 from turnout.models.learned import Learned, keep_learned, learned, row_columns
 from turnout.models.scoring import predictions
 from turnout.models.target import Task, check_target, plain_target, rows_with_target
@@ -203,6 +204,9 @@ def keep_model(
             serialization_format="cloudpickle",
             pip_requirements=list(pip_requirements) or requirements(fitted),
         )
+    last = fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted
+    if isinstance(last, Network):
+        last.keep_in_mlflow(run.info.run_id)
     save_copy(logged.model_uri, model.path)
     model.metadata.update(came_from)
     model.metadata.update(

@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from turnout.data.tables import require
 from turnout.errors import ComponentError, did_you_mean
 from turnout.models import preparation
+from turnout.models.frameworks.network import Network
 from turnout.models.inputs import check_inputs, plain_types
 from turnout.models.target import Task, plain_target, rows_with_target
 
@@ -60,6 +61,8 @@ def make_estimator(path: str, hyperparameters: Mapping[str, Any], seed: int, tas
         raise ComponentError(f"not an estimator for {task}", where=path, hint=hint)
     if task == "classification" and not hasattr(estimator, "predict_proba"):
         raise ComponentError("the estimator gives no probabilities", where=path, hint="such as SVC(probability=true)")
+    if isinstance(estimator, Network):
+        estimator.check()
     return estimator
 
 

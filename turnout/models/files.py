@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from turnout.errors import ComponentError
-from turnout.models import preparation
+from turnout.models import frameworks, preparation
+from turnout.models.frameworks.network import Network
 from turnout.models.registry import ModelVersion
 from turnout.models.signature import Column, signature_of
 from turnout.trackers.mlflow import require_answer
@@ -28,22 +29,28 @@ def requirements(model: Any) -> list[str]:
     An estimator of no package, such as one of the user's own code, adds none.
     """
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    home = type(last).__module__.partition(".")[0]
-    own = () if home == "sklearn" else importlib.metadata.packages_distributions().get(home, ())
+    homes = last.needs if isinstance(last, Network) else (type(last).__module__.partition(".")[0],)
+    known = {} if homes == ("sklearn",) else importlib.metadata.packages_distributions()
+    own = [name for home in homes for name in known.get(home, ())]
     packages = {"scikit-learn", "pandas", "numpy", "cloudpickle", *own}
     return [f"{name}=={importlib.metadata.version(name)}" for name in sorted(packages)]
 
 
 @contextlib.contextmanager
 def preparation_inside() -> Iterator[None]:
-    """Models that are pickled meanwhile hold Turnout's functions for columns, and are loaded without Turnout."""
+    """Models that are pickled meanwhile hold Turnout's functions for columns, and its classes around networks.
+
+    So they are loaded without Turnout.
+    """
     import cloudpickle
 
-    cloudpickle.register_pickle_by_value(preparation)
+    for module in (preparation, frameworks):
+        cloudpickle.register_pickle_by_value(module)
     try:
         yield
     finally:
-        cloudpickle.unregister_pickle_by_value(preparation)
+        for module in (preparation, frameworks):
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def save_copy(model_uri: str, path: str) -> None:
