@@ -54,7 +54,7 @@ test-containers: $(AIRFLOW)/.ready $(COMPONENTS)/.ready  ## steps in real contai
 	$(AIRFLOW_BIN)/python -m pytest tests/airflow/test_containers.py -m containers
 
 # Each in a process of its own: Keras has one backend. PyTorch takes 7 GB: make test-frameworks NETWORKS=torch
-test-frameworks: $(FRAMEWORKS)/.ready  ## networks of TensorFlow and JAX, in an environment of their own
+test-frameworks: $(FRAMEWORKS)/.ready-$(subst $(SPACE),-,$(NETWORKS))  ## networks of TensorFlow and JAX, in an environment of their own
 	for name in $(NETWORKS); do \
 		$(FRAMEWORKS)/bin/python -m pytest tests/frameworks/test_$$name.py || exit 1; \
 	done
@@ -107,7 +107,7 @@ $(AIRFLOW)/.ready: requirements/airflow.txt pyproject.toml | $(UV)
 	touch $@
 
 # The components' packages at their pins, and the frameworks beside them.
-$(FRAMEWORKS)/.ready: requirements/components.txt requirements/data.in pyproject.toml | $(UV)
+$(FRAMEWORKS)/.ready-$(subst $(SPACE),-,$(NETWORKS)): requirements/components.txt requirements/data.in pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(COMPONENTS)/bin/python $(FRAMEWORKS)
 	$(UV) $(SYNC) --python $(FRAMEWORKS) -r requirements/components.txt \
 		-e '.[$(subst $(SPACE),$(COMMA),$(subst tensorflow,tensorflow-cpu,$(NETWORKS)))]'
