@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:f55209f2dc0b8b7e52dc3f2cb95a09e0fa7870a1c2236ab42990d40741ffbf02",
+        "spec_digest": "sha256:9c0d40f6715d10432e2f672943bc223b1b8a757f1121429710ebd5544c41090c",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:63cb9f371ba4a48a4ff05841a1e9a3675bde9597660bdb58680d0b8cac00adca",
+        "spec_digest": "sha256:1608886a9e998e84ad57a96c98abc72a4f4f4308ec9b0ac74adbf1b9a5bd818f",
     },
 ) as dag:
     ingest = Step(

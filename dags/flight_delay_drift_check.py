@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:fec4cb46415a13057f1c6132f9695dc1fc6f5ffacd59c7b1aaaffbda08ec3db9",
+        "spec_digest": "sha256:1429f86509908650bb8dc6b3c968351be953d2b62a3872bfff549a2f3e66ee23",
     },
 ) as dag:
     ingest = Step(

@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:25b2b319bc6e7bac70e3b6051f8c18fc484aaeb6dccce5091c43ae300337773f",
+        "spec_digest": "sha256:c40f7c2c6217d7de964feb96395590ab4861ddbe5706a5be1358adce953b442a",
     },
 ) as dag:
     ingest = Step(

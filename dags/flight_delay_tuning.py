@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:c3c55c1fc0d36f8d5a540062420af2dbbc6a13ac357f4917f6cedf06245bb6a6",
+        "spec_digest": "sha256:2ec2a513f1e3101acf04279668c99183b0e5d6b343e3acf250a879fc75664365",
     },
 ) as dag:
     ingest = Step(

@@ -40,7 +40,7 @@ th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid
 th { color: var(--quiet); font-weight: 600; font-size: .9rem; vertical-align: bottom; }
 td { overflow-wrap: break-word; max-width: 28rem; }
 td.short { white-space: nowrap; }
-@media (max-width: 40rem) { td { max-width: 10rem; overflow-wrap: anywhere; } }
+@media (max-width: 40rem) { td:not(.number, .short) { min-width: 8rem; max-width: 10rem; overflow-wrap: anywhere; } }
 table.pairs td { overflow-wrap: anywhere; min-width: 6.5rem; max-width: 40rem; }
 td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
 tr.bad { border-color: var(--line); } tr.bad td:first-child { color: var(--bad); font-weight: 600; }

@@ -118,15 +118,17 @@ def slices_section(slices: Sequence[Slice], metric: str, whole: Difference) -> l
     used = slice_metric(metric)
     several = any(isinstance(item.target, str) for item in slices)
     compared = any(item.difference for item in slices)
-    columns = ["column", "value", "rows", "most frequent" if several else "mean target", used]
+    champion = ["against the champion"] if compared else []
+    columns = ["column", "value", used, *champion, "rows", "most frequent" if several else "mean target", ""]
     rows, bad = [], set()
     for index, item in enumerate(slices):
         worse = not item.uncertain and item.score.high < whole.value
         if worse:
             bad.add(index)
         rows.append([
-            item.column, item.value, item.rows, item.target, _number(item.score),
+            item.column, item.value, _number(item.score),
             *([_number(item.difference, sign=True) if item.difference else ""] if compared else []),
+            item.rows, item.target,
             "uncertain" if item.uncertain else "worse" * worse,
         ])  # fmt: skip
     all_rows = f"{whole.value:,.{decimals(whole.low, whole.high)}f}"
@@ -137,9 +139,7 @@ def slices_section(slices: Sequence[Slice], metric: str, whole: Difference) -> l
         text += " Worse are those whose whole interval is below that."
     if any(item.uncertain for item in slices):
         text += f" Uncertain are slices of fewer than {FEW_ROWS} rows, or with fewer than {FEW_ROWS // 5} of a class."
-    return [
-        Section("Slices", text, [*columns, *(["against the champion"] if compared else []), ""], rows, frozenset(bad))
-    ]
+    return [Section("Slices", text, columns, rows, frozenset(bad))]
 
 
 def _number(of: Difference, *, sign: bool = False) -> Number:
