@@ -43,6 +43,14 @@ model = mlflow.pyfunc.load_model({model!r})
 print(json.dumps(model.predict(pd.read_parquet({rows!r})).tolist()))
 """
 
+ON_ANOTHER_BACKEND = """
+import json, pickle, sys
+from pathlib import Path
+model, rows = pickle.loads(Path(sys.argv[1]).read_bytes())
+import keras
+print(json.dumps([keras.backend.backend(), model.predict_proba(rows).tolist()]))
+"""
+
 
 def skip_unless_alone(module: str) -> None:
     """Skip a file where its framework is not installed, or Keras runs on another backend already."""
@@ -236,6 +244,21 @@ class Keras(Framework):
         said = capsys.readouterr().out
         assert f"{self.name.lower()} on cpu: it finds no accelerator" in said
         assert "epoch 1: loss " in said
+
+    def test_another_backend_reads_it(self, tmp_path: Path) -> None:
+        other = "tensorflow" if self.name == "Jax" else "jax"
+        pytest.importorskip(other)
+        rows = np.random.default_rng(0).normal(size=(100, 4))
+        made = self.made(epochs=2).fit(rows, rows[:, 0] > 0)
+        (tmp_path / "model.pkl").write_bytes(pickle.dumps((made, rows)))
+        done = subprocess.run(
+            [sys.executable, "-c", ON_ANOTHER_BACKEND, str(tmp_path / "model.pkl")], capture_output=True, text=True,
+            env={**os.environ, "KERAS_BACKEND": other, "PYTHONPATH": str(PROJECT)}, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        backend, chances = json.loads(done.stdout.splitlines()[-1])
+        assert backend == other
+        np.testing.assert_allclose(chances, made.predict_proba(rows), atol=1e-6)
 
     def test_keras_has_one_backend_a_process(self) -> None:
         other = "TensorFlow" if self.name == "Jax" else "Jax"

@@ -11,7 +11,10 @@ from turnout.reproduction.data import Found
 from turnout.reproduction.facts import Training
 
 _SHOWN = 12
-_FIRST = {"python", "turnout", "lightgbm", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "xgboost", "feast"}
+_FIRST = {
+    "python", "turnout", "lightgbm", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "xgboost", "feast",
+    "keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch",
+}  # fmt: skip
 """Packages that are told first, since models are made of them."""
 
 
