@@ -73,6 +73,7 @@ def run_dag(dag: Any, conf: dict[str, Any] | None = None) -> Any:
         "kwargs": {"path": dag.fileloc},
     }
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTEST_CURRENT_TEST", raising=False)  # tests share warm processes, as tasks of a worker do
         patch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
         return dag.test(run_conf=conf)
 

@@ -199,7 +199,7 @@ def test_a_cancelled_step_ends(project: Project) -> None:
 def test_steps_with_other_variables_have_another_server_up_to_a_limit(project: Project) -> None:
     for number in range(shared._MOST):
         assert project.run(MINE=str(number)) == []
-    assert project.run(MINE="0") == []
+    assert project.run(MINE="0", AIRFLOW_CTX_TASK_ID="another", AIRFLOW__CORE__ANY="other") == []
     (line,) = project.run(MINE="more")
     assert "there are 8 already" in line
     servers = [server for _, server, _, _ in project.steps()]

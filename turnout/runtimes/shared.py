@@ -30,8 +30,8 @@ _TRIES = 3
 _MOST = 8
 """Servers of one user at the same time: each may hold hundreds of megabytes."""
 
-_OWN = ("AIRFLOW_CTX_", "_AIRFLOW_", "__AIRFLOW_", "TURNOUT_")
-"""How variables begin that are another task's in the next one, and that no library reads when it is loaded."""
+_OWN = ("AIRFLOW_", "_AIRFLOW_", "__AIRFLOW_", "TURNOUT_")
+"""How variables begin that may be others in the next task, and that no library reads when it is loaded."""
 
 _PATIENCE_S = 60.0
 """Seconds in which a server begins a step, or is taken for lost."""
