@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -99,7 +100,7 @@ def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(se
     server.unpause("small-batch")
     started = server.trigger("small-batch", **conf)
     wait(lambda: len(list(tmp_path.glob("out/date=*/*.parquet"))) >= 3, "some pieces", 180)
-    os.kill(driver(tmp_path / "out"), signal.SIGKILL)
+    os.kill(driver(server.home), signal.SIGKILL)
     assert server.ended("small-batch", started, 240) == "success"
     assert server.tasks("small-batch", started)["predict"]["try_number"] == 2
     assert len(list((server.home / "spark" / "worker-0").glob("app-*"))) == 2  # the cluster of the connection
@@ -107,15 +108,11 @@ def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(se
     assert found == {f"2024-01-0{day}": ["2000", "2000", "1"] for day in (1, 2, 3)}
 
 
-def driver(table: Path) -> int:
-    """The process of the step that writes a table."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            text = b" ".join(command).decode(errors="replace")
-            if "turnout.components.predict:predict" in text and str(table) in text:
+def driver(home: Path) -> int:
+    """The process of the step `predict` that an Airflow runs; it is forked, and named as its component is."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            named = (entry / "comm").read_text().strip() == "predict"
+            if named and (entry / "fd" / "1").readlink().is_relative_to(home):
                 return int(entry.name)
     raise LookupError("no driver")

@@ -121,7 +121,7 @@ def test_a_broken_column_fails_validation_and_leaves_nothing_registered(turnout,
     [
         ("source=data/none.parquet", "ingest", "no such data @ data/none.parquet"),
         ("suite=none.json", "validate", "no such expectation suite @ none.json"),
-        ("target=latte", "train", "did you mean late?"),
+        ("target=latte", "split", "did you mean late?"),
         ("estimator=sklearn.nothing", "train", "no estimator"),
         ("require_champion=true", "evaluate", "no champion of 'flight-delay' to compare with"),
     ],

@@ -163,7 +163,7 @@ def test_an_idle_process_that_is_lost_and_a_server_that_is_lost_have_successors(
         assert run("exit 1") == 1
         for count in range(6):
             (server,) = servers(os.getpid())
-            (spare,) = forked_by(server)
+            (spare,) = wait(lambda server=server: len(found := forked_by(server)) == 1 and found, "one process", 5)
             os.kill(server if count % 3 == 2 else spare, signal.SIGKILL)
             if count % 2:
                 time.sleep(0.05)

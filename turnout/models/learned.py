@@ -66,7 +66,8 @@ class Learned:
                 made in another way now.
         """
         if self.scheme != SCHEME:
-            raise ComponentError(f"its rows are recorded by the scheme {self.scheme}, and not {SCHEME}")
+            what = f"its rows are recorded by the scheme {self.scheme}, and not {SCHEME}"
+            raise ComponentError(what, where="rows/learned.parquet", hint="train it again with this version")
         now = identify(table, list(self.columns))
         for name, kind in self.columns.items():
             if kind != now.kinds[name] and "null" not in (kind, now.kinds[name]):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from turnout.errors import Fault
 from turnout.plan.model import Plan
-from turnout.spec.json_schema import value_faults
+from turnout.spec.json_schema import schema_faults, value_faults
 
 
 def artifact_lists(plan: Plan) -> Iterator[Fault]:
@@ -22,6 +22,8 @@ def artifact_lists(plan: Plan) -> Iterator[Fault]:
 def default_faults(plan: Plan) -> Iterator[Fault]:
     """Defaults that a run could not be given. Steps do not ask this: it needs the library of JSON Schema."""
     for name, item in plan.parameters.items():
-        if not item.required:
+        if faults := schema_faults(item.schema, f"{plan.name}.{name}"):
+            yield from faults
+        elif not item.required:
             for fault in value_faults(item.default, dict(item.schema), f"{plan.name}.{name}"):
                 yield Fault(f"the default does not fit: {fault.what}", fault.where, fault.available, fault.hint)

@@ -41,7 +41,7 @@ Request = dict[str, Any]
 
 
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
-_SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # of prctl(2)
+_SET_DEATH_SIGNAL, _SET_NAME, _SET_SUBREAPER = 1, 15, 36  # of prctl(2)
 _LIBC = ctypes.CDLL(None)
 _PATIENCE_S = 5.0
 _GRACE_S = 0.1
@@ -406,6 +406,7 @@ def turnout(arguments: list[str]) -> int:
     """A component of Turnout: the arguments of `turnout exec`."""
     from turnout.execution.executor import main
 
+    _LIBC.prctl(_SET_NAME, arguments[0].rpartition(":")[2].encode())  # for `ps` and `top`, its first 15 bytes
     sys.argv = ["turnout", "exec", *arguments]
     sys.orig_argv = [sys.executable, "-c", "from turnout.cli import main; main()", "exec", *arguments]
     return main(arguments)

@@ -47,10 +47,11 @@ def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
                 for at, held in odd]  # fmt: skip
     if _plainly_fits(value, schema):
         return []
+    if faults := schema_faults(schema, where):
+        return faults
     from jsonschema import Draft202012Validator, FormatChecker
 
     validator = Draft202012Validator(schema, format_checker=FormatChecker())
-    faults = []
     for error in validator.iter_errors(value):
         at = "".join(f"[{part!r}]" for part in error.absolute_path)
         choices = tuple(map(str, schema["enum"])) if error.validator == "enum" else ()
@@ -58,6 +59,18 @@ def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
         hint = _HINTS.get(error.validator_value, "") if error.validator in ("format", "pattern") else ""
         faults.append(Fault(what, where + at, choices, hint or did_you_mean(str(value), choices)))
     return faults
+
+
+def schema_faults(schema: Mapping[str, Any], where: str) -> list[Fault]:
+    """What is wrong with a JSON Schema itself, at one of its places; it refers to no other."""
+    from jsonschema import Draft202012Validator, SchemaError
+
+    try:
+        Draft202012Validator.check_schema(dict(schema), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    except SchemaError as error:
+        at = ".".join(map(str, error.absolute_path))
+        return [Fault(f"its schema is no JSON Schema, at '{at}': {error.message}", where, hint="compile it anew")]
+    return []
 
 
 def _plainly_fits(value: Any, schema: Mapping[str, Any]) -> bool:
