@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:9c0d40f6715d10432e2f672943bc223b1b8a757f1121429710ebd5544c41090c",
+        "spec_digest": "sha256:20956dd1bc21d105cfde7338ccc49bd11f9d2c06123b559e8d4eb99636f2ce32",
     },
 ) as dag:
     ingest = Step(

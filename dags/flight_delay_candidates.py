@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:1608886a9e998e84ad57a96c98abc72a4f4f4308ec9b0ac74adbf1b9a5bd818f",
+        "spec_digest": "sha256:ed639c5597cf3fc9938260e48eec3f932ea2fe425929d15d5f07ad7b96df2cdd",
     },
 ) as dag:
     ingest = Step(

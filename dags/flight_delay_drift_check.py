@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:1429f86509908650bb8dc6b3c968351be953d2b62a3872bfff549a2f3e66ee23",
+        "spec_digest": "sha256:ac449de50f29f1dc8f497eca06bb1b79743f0ee40c2ee4c57d651a500717b727",
     },
 ) as dag:
     ingest = Step(

@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:178f7a8764c05b4f22271d6e4af172a4bb1783641adc7a8f91dc38e64dca2dd4",
+        "spec_digest": "sha256:d029b7deecc3f60c465222d633b1da4125cfba875495e4f4ab2628e1f8913060",
     },
 ) as dag:
     pin_model = Step(

@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:c40f7c2c6217d7de964feb96395590ab4861ddbe5706a5be1358adce953b442a",
+        "spec_digest": "sha256:3183f383274464374e5bc4adcf1904fe40fe30d39c93081013e9ab8318727c2d",
     },
 ) as dag:
     ingest = Step(

@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:2ec2a513f1e3101acf04279668c99183b0e5d6b343e3acf250a879fc75664365",
+        "spec_digest": "sha256:7ae7d8f9fa82a8efad4cf5f545ff7b4d14e73b4acf9f175b64d5727ef4db9c20",
     },
 ) as dag:
     ingest = Step(

@@ -172,7 +172,7 @@ def test_a_hundred_thousand_levels_are_one_and_told(capsys) -> None:
         pd.DataFrame({"key": [f"k{index}" for index in range(rows)], "kind": ["a", "b"] * (rows // 2)})
     )
     tell_identifiers(inputs, 0.002)
-    assert capsys.readouterr().out.startswith("key: 100,000 values, each in less than 0.2% of the rows, are one")
+    assert "key: 100,000 values, each in less than 0.2% of the rows, are one" in capsys.readouterr().out
     model = make_model(inputs, LogisticRegression()).fit(inputs, inputs["kind"] == "a")
     assert list(model[:-1].get_feature_names_out()) == [
         "categories__key_infrequent_sklearn", "categories__kind_a", "categories__kind_b",
