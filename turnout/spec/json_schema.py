@@ -47,11 +47,10 @@ def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
                 for at, held in odd]  # fmt: skip
     if _plainly_fits(value, schema):
         return []
-    if faults := schema_faults(schema, where):
-        return faults
     from jsonschema import Draft202012Validator, FormatChecker
 
     validator = Draft202012Validator(schema, format_checker=FormatChecker())
+    faults = []
     for error in validator.iter_errors(value):
         at = "".join(f"[{part!r}]" for part in error.absolute_path)
         choices = tuple(map(str, schema["enum"])) if error.validator == "enum" else ()
@@ -63,6 +62,8 @@ def value_faults(value: Any, schema: dict[str, Any], where: str) -> list[Fault]:
 
 def schema_faults(schema: Mapping[str, Any], where: str) -> list[Fault]:
     """What is wrong with a JSON Schema itself, at one of its places; it refers to no other."""
+    if schema.keys() == {"type"} and all(kind in _PYTHON_TYPES for kind in _kinds(schema)):
+        return []
     from jsonschema import Draft202012Validator, SchemaError
 
     try:
