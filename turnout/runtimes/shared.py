@@ -24,7 +24,7 @@ from turnout.runtimes import shared_server, supervisor
 from turnout.runtimes.forkserver import HEAD
 from turnout.runtimes.process import ProcessRuntime
 from turnout.runtimes.shared_server import PROTOCOL, locked
-from turnout.runtimes.warm import MODULES, Workers, is_lightweight, warm_program
+from turnout.runtimes.warm import MODULES, Workers, first_of, is_lightweight, warm_program
 
 _TRIES = 3
 _MOST = 8
@@ -121,24 +121,15 @@ class SharedWorkers(Workers):
                 answers.settimeout(_PATIENCE_S)
                 with contextlib.suppress(ConnectionError):
                     answers.sendall(len(body).to_bytes(HEAD, "big") + body)
-                lines = answers.makefile("r")
                 try:
-                    message = json.loads(lines.readline() or "{}")
-                except ConnectionError:
-                    message = {}
+                    message, lines = first_of(answers)
                 except TimeoutError:
-                    lines.close()
-                    answers.close()
                     with locked(place):
                         place.unlink(missing_ok=True)
                     raise
-                answers.settimeout(None)
                 if "pid" in message:
+                    answers.settimeout(None)
                     return int(message["pid"]), answers, lines
-                lines.close()
-                answers.close()
-                if "error" in message:
-                    raise StepError(message["error"])
         except (OSError, RuntimeError) as error:
             raise Unavailable(f"no process with the libraries loaded can be had ({error})") from error
         raise Unavailable(

@@ -112,15 +112,10 @@ class Workers:
         for _ in range(_TRIES):
             server = self._server(python, request["program"] != "command", lost)
             answers = server.request(request)
-            lines = answers.makefile("r")
-            message = json.loads(lines.readline() or "{}")
+            message, lines = first_of(answers)
             if "pid" in message:
                 return int(message["pid"]), answers, lines
-            lines.close()
-            answers.close()
-            if "error" in message:
-                raise StepError(message["error"])
-            lost = server if not message else None
+            lost = server if not message else None  # or only the process that it was given to is lost
         raise StepError(_LOST)
 
     def modules(self, program: str, arguments: Sequence[str]) -> list[str]:
@@ -142,6 +137,29 @@ class Workers:
             if server is None:
                 server = self._servers[python, warm] = _Server(python, self.directory, self.keep)
             return server
+
+
+def first_of(answers: socket.socket) -> tuple[dict[str, Any], IO[str]]:
+    """The first answer to a request, empty when its server is lost, and the lines of the others.
+
+    Without a `pid` nothing has begun, and both are closed.
+
+    Raises:
+        StepError: there can be no process.
+        TimeoutError: nothing has come in the socket's time.
+    """
+    lines = answers.makefile("r")
+    message: dict[str, Any] = {}
+    try:
+        with contextlib.suppress(ConnectionError):
+            message = json.loads(lines.readline() or "{}")
+    finally:
+        if "pid" not in message:
+            lines.close()
+            answers.close()
+    if "error" in message:
+        raise StepError(message["error"])
+    return message, lines
 
 
 class WorkerRuntime:
