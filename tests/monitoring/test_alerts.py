@@ -13,14 +13,13 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
-from turnout import Dataset, Input, Metrics, Output, component, pipeline
+from turnout import Dataset, Input, Metrics, Output, component, pipeline, verbs
 from turnout.authoring.pipeline import compile_pipeline
 from turnout.cli.app import app
 from turnout.cli.monitors import period
 from turnout.components.monitor import monitor
-from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
-from turnout.tracks.local import runner as local
+from turnout.spec.step_contract import State
 
 PROMTOOL = shutil.which("promtool")
 
@@ -60,6 +59,16 @@ def watched(reference: str = "r", least: float = 0.2):
     counted = count(rows=10)
     use(data=counted.outputs["data"])
     monitor(data=counted.outputs["data"], reference=reference, least_distance=least, check_name="mine")
+
+
+@pipeline
+def counting(rows: int):
+    """Count.
+
+    Args:
+        rows: how many.
+    """
+    use(data=count(rows=rows).outputs["data"])
 
 
 @pipeline
@@ -198,17 +207,9 @@ def test_the_longest_time_between_two_runs(schedule: str | None, hours: float | 
 def test_steps_tell_how_they_did(tmp_path: Path) -> None:
     root = str(tmp_path / "runs")
 
-    @pipeline(name="counting")
-    def counting(rows: int):
-        """Count.
-
-        Args:
-            rows: how many.
-        """
-        use(data=count(rows=rows).outputs["data"])
-
     for rows in (1000, 2000, -1):
-        local.run(link(compile_pipeline(counting)), {"rows": rows}, ArtifactStore(root), f"run{rows}")
+        result = verbs.run(f"{__file__}:counting", {"rows": rows}, root=root, run_id=f"run{rows}")
+        assert result.state is (State.SUCCEEDED if rows > 0 else State.FAILED), result
     status, text = run("steps", "--root", root, "--json", "--prometheus", str(tmp_path / "steps.prom"))
     assert status == 0, text
     counted, used = json.loads(text)
