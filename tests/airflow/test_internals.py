@@ -21,7 +21,7 @@ SEEN = {
     "airflow.sdk.definitions.taskgroup": ["MappedTaskGroup"],
     "airflow.timetables.base": ["Timetable"],
     "airflow.api_fastapi.auth.managers.models.resource_details": ["DagAccessEntity"],
-    "airflow.api_fastapi.core_api.security": ["requires_access_dag"],
+    "airflow.api_fastapi.core_api.security": ["get_user", "requires_access_dag"],
 }
 
 

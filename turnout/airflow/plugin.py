@@ -5,13 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import urlencode
 
 from airflow.plugins_manager import AirflowPlugin
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 PREFIX = "/turnout"
 
@@ -20,39 +17,7 @@ _TASKS_NEED = ("turnout.airflow.operators", "turnout.airflow.loops", "turnout.ai
 
 def results_address(dag_id: str, run_id: str) -> str:
     """The address of a run's results, on the API server."""
-    return f"{PREFIX}/results/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
-
-
-def make_app() -> FastAPI:
-    """The pages."""
-    from fastapi import Depends, FastAPI, HTTPException
-    from fastapi.responses import HTMLResponse
-
-    from turnout.airflow.internals import may_read_runs
-    from turnout.airflow.run_view import setting
-    from turnout.execution.store import ArtifactStore
-    from turnout.plan.results import StepResult
-    from turnout.reports.run import results_page
-    from turnout.spec.step_contract import Run
-
-    app = FastAPI(title="Turnout")
-    allowed = Depends(may_read_runs())
-
-    @app.get("/results/{dag_id}/{run_id}", response_class=HTMLResponse, dependencies=[allowed])
-    def results(dag_id: str, run_id: str) -> HTMLResponse:
-        store, run = ArtifactStore(setting("root")), Run(dag_id, run_id, "")
-        found = store.outcomes(run)
-        if not found:
-            raise HTTPException(404, f"no step of {dag_id} {run_id} has ended")
-        steps = [StepResult.of(step, iteration, outcome) for (step, iteration), outcome in found.items()]
-        steps.sort(key=lambda step: step.outcome.ended if step.outcome else "")
-        # Reports are others' pages: they are shown in frames, and nothing on this one runs.
-        policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'"
-        return HTMLResponse(
-            results_page(dag_id, run_id, steps, store.outputs(run)), headers={"Content-Security-Policy": policy}
-        )
-
-    return app
+    return f"{PREFIX}/run?{urlencode({'dag_id': dag_id, 'run_id': run_id})}"
 
 
 class _Lazy:
@@ -61,7 +26,10 @@ class _Lazy:
     _app: Callable[..., Awaitable[None]] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self._app = self._app or make_app()
+        if self._app is None:
+            from turnout.airflow.pages import make_app
+
+            self._app = make_app()
         await self._app(scope, receive, send)
 
 

@@ -144,6 +144,9 @@ class RunResult:
 Watch = Callable[[StepResult, str], None]
 """Called with a step whenever its state changes, and with each line that it prints."""
 
+Read = Callable[[str, int], bytes | str]
+"""Gives what is at a URI that an outcome names, or why it is not shown; the second argument is the most bytes."""
+
 
 def plain(value: Any) -> Any:
     """A value as JSON: artifacts as references, also inside lists and structs."""

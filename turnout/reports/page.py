@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -83,13 +84,20 @@ figcaption { color: var(--quiet); font-size: .9rem; }
 """
 )
 
+_SCHEME = re.compile(r"\s*([^:/?#]*):")
+
 
 @dataclass(frozen=True)
 class Link:
-    """A cell that leads somewhere."""
+    """A cell that leads somewhere; what is no address of a page or file, such as a script, is shown as text."""
 
     text: str
     href: str
+
+    @property
+    def is_address(self) -> bool:
+        scheme = _SCHEME.match(self.href)
+        return self.href.isprintable() and (scheme is None or scheme[1].lower() in ("http", "https", "file"))
 
 
 class Number(str):
@@ -131,6 +139,8 @@ class Section:
     @staticmethod
     def show(cell: Any) -> str:
         if isinstance(cell, Link):
+            if not cell.is_address:
+                return f"{cell.text}: {cell.href}"
             return Markup('<a href="{}">{}</a>').format(cell.href, cell.text)
         if isinstance(cell, Bar):
             share = f"{min(1.0, max(0.0, cell.share)):.1%}"

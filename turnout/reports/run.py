@@ -7,10 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from upath import UPath
-
 from turnout.plan.model import Plan
-from turnout.plan.results import RunResult, StepResult
+from turnout.plan.results import Read, RunResult, StepResult
 from turnout.reports.drawing import graph, timeline
 from turnout.reports.page import Link, Section, page
 from turnout.spec.step_contract import Artifact, State
@@ -18,9 +16,16 @@ from turnout.spec.step_contract import Artifact, State
 _LONGEST_PREVIEW = 2_000_000
 """Bytes; a longer artifact is named, not shown."""
 
+_MOST_PREVIEWS = 8_000_000
+"""Bytes of all artifacts that a page shows."""
 
-def run_report(plan: Plan, record: Mapping[str, Any]) -> str:
-    """The page of a run, from its plan and its record (`run.json`)."""
+
+def run_report(plan: Plan, record: Mapping[str, Any], read: Read) -> str:
+    """The page of a run, from its plan and its record (`run.json`).
+
+    Args:
+        read: opens artifacts, those that the page may show.
+    """
     steps = RunResult.from_dict(record).steps
     state = State(record["state"])
     errors = [f"{step.label}: {step.error}" for step in steps if step.error] + list(record.get("errors", ()))
@@ -36,32 +41,35 @@ def run_report(plan: Plan, record: Mapping[str, Any]) -> str:
         _values("Parameters", record.get("parameters", {})),
         _values("Outputs", record.get("outputs", {})),
         *_metrics(steps),
-        *_artifacts(steps),
+        *_artifacts(steps, read),
     ]
     took = _took(record["create_time"], record["end_time"]) if record.get("end_time") else ""
     return page(
         f"{record['pipeline']} {record['run_id']}",
-        [section for section in sections if section.rows or section.figures or section.previews],
+        [section for section in sections if section.rows or section.figures or section.previews or section.text],
         verdict=f"{state.value}{took}",
         good=state is State.SUCCEEDED,
         reasons=errors,
     )
 
 
-def results_page(pipeline: str, run_id: str, steps: list[StepResult], outputs: Mapping[str, Any] = {}) -> str:
+def results_page(
+    pipeline: str, run_id: str, steps: list[StepResult], read: Read, outputs: Mapping[str, Any] = {}
+) -> str:
     """The page of what the steps of a run have left, while it goes on or after it: values, metrics, artifacts.
 
     Args:
         steps: those that have ended, with their outcomes.
+        read: opens artifacts, those that the page may show.
         outputs: of the run, when they are known.
     """
-    sections = [_steps(steps, logs=False), _values("Outputs", outputs), *_metrics(steps), *_artifacts(steps)]
+    sections = [_steps(steps, logs=False), _values("Outputs", outputs), *_metrics(steps), *_artifacts(steps, read)]
     failed = [f"{step.label}: {step.error}" for step in steps if step.error]
     other = [step.label for step in steps if step.outcome and step.outcome.other_code]
     warnings = [f"{label}: ran code other than the pipeline was compiled with" for label in other]
     return page(
         f"{pipeline} {run_id}",
-        [section for section in sections if section.rows or section.figures or section.previews],
+        [section for section in sections if section.rows or section.figures or section.previews or section.text],
         verdict=f"{len(steps)} steps have ended" + (f", {len(failed)} of them failed" if failed else ""),
         good=not failed,
         reasons=failed + warnings,
@@ -106,19 +114,26 @@ def _metrics(steps: list[StepResult]) -> Iterator[Section]:
     yield Section("Metrics", columns=("step", "output", "metric", "value"), rows=rows)
 
 
-def _artifacts(steps: list[StepResult]) -> Iterator[Section]:
+def _artifacts(steps: list[StepResult], read: Read) -> Iterator[Section]:
     found = list(_all_artifacts(steps))
     rows = [
         (step.label, name, artifact.type, artifact.uri, _short(dict(artifact.metadata)))
         for step, name, artifact in found
     ]
     yield Section("Artifacts", columns=("step", "output", "type", "where", "metadata"), rows=rows)
+    left = _MOST_PREVIEWS
     for step, name, artifact in found:
         heading = f"{step.label}: {name}"
         if artifact.type == "system.ClassificationMetrics":
             yield _classification(heading, artifact.metadata)
-        elif artifact.type in ("system.HTML", "system.Markdown") and (text := _content(artifact)) is not None:
-            yield Section(heading, previews=[text if artifact.type == "system.HTML" else _rendered(text)])
+        elif artifact.type in ("system.HTML", "system.Markdown"):
+            content = read(artifact.uri, _LONGEST_PREVIEW) if left else "the page shows enough others"
+            if isinstance(content, str):
+                yield Section(heading, f"Not shown: {content}.")
+            else:
+                left = max(0, left - len(content))
+                text = content.decode(errors="replace")
+                yield Section(heading, previews=[text if artifact.type == "system.HTML" else _rendered(text)])
 
 
 def _classification(heading: str, metadata: Mapping[str, Any]) -> Section:
@@ -149,16 +164,6 @@ def _rendered(markdown: str) -> str:
     from markdown_it import MarkdownIt
 
     return str(MarkdownIt("js-default").render(markdown))
-
-
-def _content(artifact: Artifact) -> str | None:
-    try:
-        file = UPath(artifact.uri)
-        if not file.is_file() or file.stat().st_size > _LONGEST_PREVIEW:
-            return None
-        return file.read_bytes().decode(errors="replace")
-    except Exception:  # every protocol has its own; the artifact is named all the same
-        return None
 
 
 def _all_artifacts(steps: list[StepResult]) -> Iterator[tuple[StepResult, str, Artifact]]:

@@ -23,6 +23,7 @@ from turnout.errors import Fault, StepError, StoreError, TrackError, TurnoutErro
 from turnout.execution.cache import Cache, is_kept
 from turnout.execution.importer import artifact_at
 from turnout.execution.launcher import now
+from turnout.execution.own_files import OwnFiles
 from turnout.execution.runs import read_run
 from turnout.execution.store import ArtifactStore, with_workspace
 from turnout.plan.model import Plan, Region, Step
@@ -134,7 +135,8 @@ def _run(runner: _Runner, record: Mapping[str, Any], keep: int | None) -> RunRes
         try:
             with _written("the run's end cannot be recorded"):
                 store.write_record(path / "run.json", ended)
-                _write_report(path / "report.html", run_report(runner.plan, ended))
+                files = OwnFiles(store, runner.info, any_pipeline=True)
+                _write_report(path / "report.html", run_report(runner.plan, ended, files.read))
         except StoreError as error:
             result.errors.append(str(error))
             result.state = State.FAILED if result.state is State.SUCCEEDED else result.state

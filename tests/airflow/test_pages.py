@@ -1,0 +1,174 @@
+"""The pages of the plugin, in Airflow's own API server: who may see them, and what they may show."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from auth_by_dag import HIDDEN, user
+from conftest import HOME
+from fastapi.testclient import TestClient
+
+from turnout.airflow.plugin import results_address
+from turnout.execution.store import ArtifactStore
+from turnout.spec.step_contract import Artifact, Outcome, Run, State
+
+IDS = [
+    "manual__2026-11-27T06:00:00.123456+00:00",
+    "a b+c:d/e%2Ff?g&h=i#j",
+    "../../../etc/passwd",
+    "тест-運行-🚂",
+    "'\"><script>alert(1)</script>",
+    "x" * 4000,
+]
+SCRIPT = "<script>alert('run')</script>"
+
+
+@pytest.fixture(scope="module")
+def client(airflow: Path) -> Iterator[TestClient]:
+    """Airflow's API server with its plugins, and an auth manager that has rights by DAG."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "auth_by_dag.AuthByDag")
+        from airflow.api_fastapi.app import create_app
+
+        with TestClient(create_app(apps="core"), raise_server_exceptions=False) as made:
+            yield made
+
+
+@pytest.fixture
+def get(client: TestClient) -> Callable[..., Any]:
+    """Gets a page as a user does."""
+
+    def get(address: str, name: str = "reader-of-training", **more: Any) -> Any:
+        from airflow.api_fastapi.app import get_auth_manager
+
+        token = get_auth_manager().generate_jwt(user(name))
+        return client.get(address, headers={"Authorization": f"Bearer {token}"}, **more)
+
+    return get
+
+
+@pytest.fixture
+def store() -> ArtifactStore:
+    return ArtifactStore(str(HOME / "root"))
+
+
+def ended(store: ArtifactStore, run: Run, step: str = "evaluate", **more: Any) -> None:
+    store.write_record(store.step_path(run, step) / "outcome.json", Outcome(State.SUCCEEDED, 1, **more).to_dict())
+
+
+def artifact(store: ArtifactStore, run: Run, kind: str, content: str, step: str = "evaluate") -> Artifact:
+    place = store.step_path(run, step) / "attempt-1"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "report").write_text(content)
+    return Artifact("report", kind, str(place / "report"))
+
+
+@pytest.mark.parametrize("run_id", IDS)
+def test_a_run_of_any_name_is_shown(run_id: str, get: Callable[..., Any], store: ArtifactStore) -> None:
+    ended(store, Run("training", run_id, ""), parameters={"auc": 0.75})
+    answer = get(results_address("training", run_id))
+    assert answer.status_code == 200, answer.text
+    assert "auc = 0.75" in answer.text
+    assert html.escape(run_id, quote=False)[:100] in answer.text.replace("&#39;", "'").replace("&#34;", '"')
+    assert SCRIPT.partition("(")[0] not in answer.text
+
+
+@pytest.mark.parametrize("name", ["reader-of-other", HIDDEN])
+def test_a_run_is_shown_to_nobody_else(name: str, get: Callable[..., Any], store: ArtifactStore) -> None:
+    ended(store, Run("training", "hidden", ""), parameters={"auc": 0.75})
+    answer = get(results_address("training", "hidden"), name)
+    assert answer.status_code == 403
+    assert "0.75" not in answer.text
+    assert get("/turnout/run?dag_id=other&run_id=hidden&dag_id=training", name).status_code == 403
+    assert get("/turnout/run?dag_id=training&dag_id=other&run_id=hidden", name).status_code in (403, 404)
+
+
+def test_nothing_is_shown_to_strangers(client: TestClient, store: ArtifactStore) -> None:
+    ended(store, Run("training", "hidden", ""), parameters={"auc": 0.75})
+    for token in ("", "nobody's"):
+        answer = client.get(results_address("training", "hidden"), headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code in (401, 403)
+        assert "0.75" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["docs", "redoc", "openapi.json", "docs/oauth2-redirect", "", "run/", "results/a/b"])
+def test_there_is_no_page_about_the_pages(path: str, client: TestClient) -> None:
+    assert client.get(f"/turnout/{path}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["run", "docs"])
+def test_every_answer_is_guarded(path: str, get: Callable[..., Any], store: ArtifactStore) -> None:
+    ended(store, Run("training", "guarded", ""))
+    headers = get(f"/turnout/{path}?dag_id=training&run_id=guarded").headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "script-src" not in policy
+    assert headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_run_of_which_nothing_has_ended_is_not_there(get: Callable[..., Any]) -> None:
+    assert get(results_address("training", "nothing")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "uri", ["/etc/hostname", "file:///proc/self/environ", "ROOT/other/run/evaluate/attempt-1/report"]
+)
+def test_an_outcome_opens_nothing_of_others(uri: str, get: Callable[..., Any], store: ArtifactStore) -> None:
+    """What an importer names that a parameter of the run has set."""
+    other = artifact(store, Run("other", "run", ""), "system.HTML", "<p>hush</p>")
+    ended(store, Run("other", "run", ""), artifacts={"report": other})
+    uri = uri.replace("ROOT", str(store.root))
+    ended(store, Run("training", "importing", ""), artifacts={"it": Artifact("it", "system.HTML", uri)})
+    answer = get(results_address("training", "importing"))
+    assert answer.status_code == 200
+    assert "Not shown: it " in answer.text
+    assert "hush" not in answer.text
+    assert "PATH=" not in answer.text
+
+
+def test_what_an_earlier_run_made_is_shown(get: Callable[..., Any], store: ArtifactStore) -> None:
+    earlier = artifact(store, Run("training", "earlier", ""), "system.HTML", "<p>of the earlier</p>")
+    for run, cached in (("earlier", False), ("later", True)):
+        ended(store, Run("training", run, ""), artifacts={"report": earlier}, cached=cached)
+    assert "of the earlier" in get(results_address("training", "later")).text
+
+
+@pytest.mark.parametrize("kind", ["HTML", "Markdown", "Metrics", "ClassificationMetrics", "Artifact"])
+def test_a_script_in_an_artifact_does_not_run(kind: str, get: Callable[..., Any], store: ArtifactStore) -> None:
+    run = Run("training", f"script-in-{kind}", "")
+    matrix = {
+        "annotationSpecs": [{"displayName": SCRIPT}],
+        "rows": [{"row": [1]}],
+    }
+    svg = f'<svg onload="alert(1)">{SCRIPT}</svg>\n\n[x](javascript:alert(1))'
+    made = artifact(store, run, f"system.{kind}", f"{SCRIPT}{svg}")
+    facts = {SCRIPT: SCRIPT, **({"confusionMatrix": matrix} if kind == "ClassificationMetrics" else {})}
+    made = Artifact(SCRIPT, made.type, made.uri, facts)
+    more = {"error": SCRIPT, "log": "javascript:alert(1)", "parameters": {SCRIPT: SCRIPT}}
+    ended(store, run, f"{SCRIPT}", artifacts={SCRIPT: made}, **more)
+    page = get(results_address("training", run.run_id)).text
+    assert "alert(" in page
+    frames = re.findall(r'<iframe sandbox srcdoc="[^"<>]*"', page)
+    outside = re.sub(r'srcdoc="[^"]*"', "", page)
+    assert len(frames) == (kind in ("HTML", "Markdown"))
+    assert "<script" not in outside
+    assert "onload" not in outside.replace("&lt;svg onload", "")
+    assert 'href="javascript' not in outside
+
+
+def test_a_report_of_200_mb_is_named_not_read(get: Callable[..., Any], store: ArtifactStore) -> None:
+    run = Run("training", "large", "")
+    made = artifact(store, run, "system.HTML", "")
+    with Path(made.uri).open("wb") as file:
+        file.truncate(200 * 10**6)
+    ended(store, run, artifacts={"report": made})
+    answer = get(results_address("training", "large"))
+    assert "Not shown: it has more than 2 MB." in answer.text
+    assert len(answer.content) < 20_000
