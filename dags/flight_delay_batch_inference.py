@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:20956dd1bc21d105cfde7338ccc49bd11f9d2c06123b559e8d4eb99636f2ce32",
+        "spec_digest": "sha256:4bc5d7d042f59fa664e413a1e5285c3d18ef6ccf844dde540e71aa4a070d27d1",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:ed639c5597cf3fc9938260e48eec3f932ea2fe425929d15d5f07ad7b96df2cdd",
+        "spec_digest": "sha256:025d255778889af45548b05432733e81079e7ce416ec1deb11b31a2287a09610",
     },
 ) as dag:
     ingest = Step(

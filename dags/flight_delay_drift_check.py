@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:ac449de50f29f1dc8f497eca06bb1b79743f0ee40c2ee4c57d651a500717b727",
+        "spec_digest": "sha256:7d7e80e1b708f8f2531c7aa42e2a959e57df8ba19837cf350b56873b817e4ea9",
     },
 ) as dag:
     ingest = Step(

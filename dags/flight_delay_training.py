@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:3183f383274464374e5bc4adcf1904fe40fe30d39c93081013e9ab8318727c2d",
+        "spec_digest": "sha256:ae5424c2489e131f94ac0b779e721ef600fb3233b66672b04d4d0c5dc0b6305f",
     },
 ) as dag:
     ingest = Step(

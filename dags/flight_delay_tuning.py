@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:7ae7d8f9fa82a8efad4cf5f545ff7b4d14e73b4acf9f175b64d5727ef4db9c20",
+        "spec_digest": "sha256:58793627ac538fdca1e794d6d7f2f8917bb5402a752ef62de190b9de0874eb73",
     },
 ) as dag:
     ingest = Step(
