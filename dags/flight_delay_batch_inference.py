@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:4bc5d7d042f59fa664e413a1e5285c3d18ef6ccf844dde540e71aa4a070d27d1",
+        "spec_digest": "sha256:8b8546d50108fdb49614e25a4f445c16ce6084ce4eba9e84d2bb6e64a563ca20",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:025d255778889af45548b05432733e81079e7ce416ec1deb11b31a2287a09610",
+        "spec_digest": "sha256:e83ffeaf476410797bcfff8d29f66dcfddc84924bee5b6409fcd3f754e2fbd47",
     },
 ) as dag:
     ingest = Step(

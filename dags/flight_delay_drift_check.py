@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:7d7e80e1b708f8f2531c7aa42e2a959e57df8ba19837cf350b56873b817e4ea9",
+        "spec_digest": "sha256:4ff5cebd3b8a33b2e896feadf4c67fca6efcabde341197a53cd9ed83a16b7b84",
     },
 ) as dag:
     ingest = Step(

@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:ae5424c2489e131f94ac0b779e721ef600fb3233b66672b04d4d0c5dc0b6305f",
+        "spec_digest": "sha256:ba94543af9673bac3fd019da71704c054dda1596a6891e98fe32d62a3813ceb8",
     },
 ) as dag:
     ingest = Step(

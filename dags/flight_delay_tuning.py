@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:58793627ac538fdca1e794d6d7f2f8917bb5402a752ef62de190b9de0874eb73",
+        "spec_digest": "sha256:5ee98971017fda6f63f98cb911bf9150a9e3cbe6bff5eb2cd4da9d33489c9cfe",
     },
 ) as dag:
     ingest = Step(

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from turnout.models.evaluation_report.document import evaluation_page
+from turnout.models.evaluation_report.document import evaluation_report
 from turnout.models.evaluation_report.importance import MOST, importance
 from turnout.models.evaluation_report.intervals import measure
 from turnout.models.evaluation_report.slices import slices_of
@@ -84,10 +84,10 @@ def evaluated(target: str) -> str:
         compared,
     )  # fmt: skip
     said = {"task": task, "target": target, "code_revision": "c0ffee", "mlflow_run_id": "ab12", "estimator": "of tests"}
-    return evaluation_page(
+    return evaluation_report(
         model, inputs, table, labels, verdict, task=task, metric=metric, slices=["group"], said=said,
         champion=ModelVersion("m", "3", "cd34"), given=1300,
-    )  # fmt: skip
+    ).to_html()  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from turnout.monitoring.checked_table import current
 from turnout.monitoring.checks.drift import check_schema, compare
 from turnout.monitoring.checks.joint import told_apart
 from turnout.monitoring.profile import Profile, add, count, make_profile
-from turnout.monitoring.report import comparison_page
+from turnout.monitoring.report import comparison_report
 
 FLIGHTS = PROJECT / "data/flights/flights.parquet"
 
@@ -248,7 +248,7 @@ def test_a_wide_table_makes_a_small_page_with_the_worst_first() -> None:
     counts = count(now, profile)
     comparison = compare(profile, counts)
     reasons = [str(item) for item in comparison.drifted]
-    page = comparison_page(comparison, profile, counts, "drifted", False, reasons)
+    page = comparison_report(comparison, profile, counts, "drifted", False, reasons).to_html()
     assert len(comparison.drifted) == 1_000
     assert "and 980 more" in page
     assert "the first 200 of 2,000" in page

@@ -26,12 +26,10 @@ def choose(
         metrics: the score of each candidate.
         report: the candidates side by side, the chosen one first.
     """
-    from pathlib import Path
-
-    from turnout.models.candidates import candidates_page, read_candidates
+    from turnout.models.candidates import candidates_report, read_candidates
 
     metric, ranked = read_candidates([item.metadata for item in tables])
-    Path(report.path).write_text(candidates_page(metric, ranked, tables[0].metadata["tested_on"]))
+    candidates_report(metric, ranked, tables[0].metadata["tested_on"]).write(report)
     for index, item in enumerate(ranked, 1):
         print(f"{index}. {metric} {item.score:.6g} {item.estimator} {dict(item.hyperparameters)}")
         metrics.log_metric(f"{metric}_{index}", item.score)

@@ -68,8 +68,6 @@ def evaluate(
         require_champion: fail when there is no champion to compare with, or none that can be compared.
         drop_null_target: leave out rows whose target is null, and say how many; else they are refused.
     """
-    from pathlib import Path
-
     import mlflow
     import pandas as pd
 
@@ -77,7 +75,7 @@ def evaluate(
     from turnout.data.tables import require
     from turnout.models.contract import check_estimator, contract_of
     from turnout.models.evaluation import log_classification
-    from turnout.models.evaluation_report.document import evaluation_page
+    from turnout.models.evaluation_report.document import evaluation_report
     from turnout.models.files import load
     from turnout.models.judged_rows import judged_rows
     from turnout.models.learned import load_learned
@@ -126,11 +124,10 @@ def evaluate(
         metrics.log_metric(f"champion_{name}", value)
     if task == "classification":
         log_classification(classification, labels, found)
-    told = evaluation_page(
+    told = evaluation_report(
         fitted, inputs, table, labels, verdict, task=task, metric=metric, slices=slices, said=model.metadata,
         champion=current, given=given, data=data.metadata,
-    )  # fmt: skip
-    Path(report.path).write_text(told)
+    ).write(report)  # fmt: skip
     client, run_id = mlflow.MlflowClient(), trained.run_id
     for name, value in verdict.scores.items():
         client.log_metric(run_id, f"test_{name}", value)

@@ -114,7 +114,7 @@ def monitor(
     from turnout.monitoring.judgement import judge
     from turnout.monitoring.profile import count
     from turnout.monitoring.reference import find_reference
-    from turnout.monitoring.report import comparison_page, findings_json, first_reasons, log_metrics, publish_metrics
+    from turnout.monitoring.report import comparison_report, findings_json, first_reasons, log_metrics, publish_metrics
 
     settings = Settings(
         rate=rate, least_distance=least_distance, metric=metric, target=target, least_loss=least_loss, concept=concept,
@@ -140,8 +140,7 @@ def monitor(
     summary = "\n".join([f"{verdict}; {counts.rows:,} rows", *first_reasons(reasons)])
     print(*(item.text for item in comparison.findings if item.check == "performance"), summary, sep="\n")
 
-    shown = comparison_page(comparison, known.profile, counts, verdict, not judgement.alert, reasons)
-    Path(report.path).write_text(shown, encoding="utf-8")
+    comparison_report(comparison, known.profile, counts, verdict, not judgement.alert, reasons).write(report)
     Path(findings.path).write_text(findings_json(comparison, judgement, known.name), encoding="utf-8")
     log_metrics(metrics, comparison, counts.rows, metric)
     if prometheus:

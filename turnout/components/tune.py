@@ -93,7 +93,7 @@ def tune(
     from turnout.models.search_space import read_space
     from turnout.models.target import check_target, rows_with_target
     from turnout.models.tuning import best_of, cross_validation, search
-    from turnout.models.tuning_report import trials_table, tuning_page
+    from turnout.models.tuning_report import trials_table, tuning_report
     from turnout.trackers.mirror import mirror
     from turnout.trackers.mlflow import code_revision
     from turnout.trackers.study import Study
@@ -149,8 +149,7 @@ def tune(
         raise
     chosen = best_of(found)
     best = {**fixed, **chosen.hyperparameters}
-    told = tuning_page(estimator, metric, searched, found, parts, fixed, bool(start))
-    Path(report.path).write_text(told)
+    told = tuning_report(estimator, metric, searched, found, parts, fixed, bool(start)).write(report)
     measured = {metric: chosen.score, "trials": len(found), "earlier_trials": len(kept.earlier)}
     for name, value in measured.items():
         metrics.log_metric(name, value)

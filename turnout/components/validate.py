@@ -16,16 +16,15 @@ def validate(data: Input[Dataset], report: Output[HTML], suite: str = "") -> Non
         suite: path or URI of a Great Expectations suite in JSON (`{"name": ..., "expectations": [{"type":
             ..., "kwargs": {...}}]}`); empty to check nothing.
     """
-    from pathlib import Path
-
     import pandas as pd
 
     from turnout import ComponentError
     from turnout.data.expectations import check, read_suite
-    from turnout.reports.page import Section, page
+    from turnout.reports.page import Section
+    from turnout.reports.report import Report
 
     if not suite:
-        Path(report.path).write_text(page("Validation", [], verdict="No suite was given: nothing was checked"))
+        Report("Validation", verdict="No suite was given: nothing was checked").write(report)
         print("no suite was given: nothing was checked")
         return
     definition = read_suite(suite)
@@ -45,7 +44,7 @@ def validate(data: Input[Dataset], report: Output[HTML], suite: str = "") -> Non
     ]  # fmt: skip
     section = Section(f"Suite {definition['name']}", f"{len(table):,} rows, {table.shape[1]} columns", columns, rows,
                       frozenset(range(len(failures))))  # fmt: skip
-    Path(report.path).write_text(page("Validation", [section], verdict=verdict, good=not failures, reasons=failures))
+    Report("Validation", [section], verdict, not failures, failures).write(report)
     if failures:
         hint = "the report shows all; correct the data, or the suite where it asks too much"
         raise ComponentError(f"{verdict}:\n  " + "\n  ".join(failures), where=suite, hint=hint)

@@ -72,11 +72,23 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
     inputs = executor_input.get("inputs", {})
     checked = {**executor_input, "inputs": {**inputs, "parameterValues": _check(component, inputs, target)}}
     try:
-        _Executor(checked, component.python_func).execute()
+        executor = _Executor(checked, component.python_func)
+        try:
+            executor.execute()
+        except Exception:
+            _keep_metadata(executor)
+            raise
         if output := executor_input.get("outputs", {}).get("outputFile"):
             read_executor_output(Path(output))  # said here, it is clear on KFP too
     finally:
         _tell_memory(executor_input)
+
+
+def _keep_metadata(executor: Any) -> None:
+    """Tell what a component that failed has said of its artifacts, such as the verdict of a report."""
+    executor.excutor_output.pop("parameterValues", None)
+    with contextlib.suppress(Exception):  # the component's own failure is what there is to tell
+        executor.write_executor_output()
 
 
 def _check_code(target: str, wanted: str, executor_input: Mapping[str, Any]) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from turnout.errors import ComponentError
-from turnout.reports.page import Section, page
+from turnout.reports.page import Section
+from turnout.reports.report import Report
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def read_candidates(tables: Sequence[Mapping[str, Any]]) -> tuple[str, list[Cand
     return str(tables[0]["metric"]), sorted(found, key=lambda item: -item.score)
 
 
-def candidates_page(metric: str, ranked: Sequence[Candidate], tested_on: Sequence[str]) -> str:
-    """The page: the candidates side by side, the chosen one first."""
+def candidates_report(metric: str, ranked: Sequence[Candidate], tested_on: Sequence[str]) -> Report:
+    """The report: the candidates side by side, the chosen one first."""
     best = ranked[0]
     reasons = [f"{metric} {best.score:.6g}, the mean of {len(best.scores)} folds"]
     if len(ranked) > 1:
@@ -76,7 +77,7 @@ def candidates_page(metric: str, ranked: Sequence[Candidate], tested_on: Sequenc
         Section("By fold", "", ["tested on", *(f"{index}: {item.estimator}" for index, item in enumerate(ranked, 1))],
                 by_fold),
     ]  # fmt: skip
-    return page("Candidates", sections, verdict=f"{best.estimator} is the best of {len(ranked)}", reasons=reasons)
+    return Report("Candidates", sections, f"{best.estimator} is the best of {len(ranked)}", reasons=reasons)
 
 
 def _won(one: Candidate, other: Candidate) -> str:

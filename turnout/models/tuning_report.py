@@ -1,4 +1,4 @@
-"""A search for hyperparameters as a page, and as a table."""
+"""A search for hyperparameters as a report, and as a table."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import pandas as pd
 from turnout.models.folds import Fold
 from turnout.models.search_space import Space
 from turnout.models.tuning import best_of, study_of
-from turnout.reports.page import Section, page
+from turnout.reports.page import Section
 from turnout.reports.plots import BLUE, ORANGE, plot, svg
+from turnout.reports.report import Report
 from turnout.trackers.study import Trial
 
 _SHOWN, _DRAWN = 100, 6
 
 
-def tuning_page(
+def tuning_report(
     estimator: str,
     metric: str,
     space: Space,
@@ -28,8 +29,8 @@ def tuning_page(
     folds: Sequence[Fold],
     fixed: Mapping[str, Any],
     started: bool,
-) -> str:
-    """The page: what was chosen first.
+) -> Report:
+    """The report: what was chosen first.
 
     Args:
         fixed: the hyperparameters that were not searched.
@@ -49,7 +50,7 @@ def tuning_page(
     if len(done) > 1 and space.distributions:
         sections.insert(2, _importance(space, trials))
         sections.insert(3, _history(metric, space, trials))
-    return page("Hyperparameters", sections, verdict=f"Trial {best.number} is the best of {estimator}", reasons=reasons)
+    return Report("Hyperparameters", sections, f"Trial {best.number} is the best of {estimator}", reasons=reasons)
 
 
 def trials_table(space: Space, trials: Sequence[Trial], folds: int) -> pd.DataFrame:

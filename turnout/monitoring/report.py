@@ -1,4 +1,4 @@
-"""A comparison as a page that is read in a minute, and as metrics for Prometheus."""
+"""A comparison as a report that is read in a minute, and as metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from turnout.monitoring.findings import FAIRNESS, MODEL, Comparison, Finding
 from turnout.monitoring.judgement import Judgement
 from turnout.monitoring.profile import Column, Profile, aligned
 from turnout.monitoring.prometheus import Gauges
-from turnout.reports.page import Section, page
+from turnout.reports.page import Section
 from turnout.reports.plots import ORANGE, PALE, plot, svg
+from turnout.reports.report import Report
 
 _PLOTS = 8
 _MOST_ROWS = 200
@@ -24,10 +25,10 @@ _MOST_REASONS = 20
 _COLORS = (PALE, ORANGE)
 
 
-def comparison_page(
+def comparison_report(
     comparison: Comparison, reference: Profile, current: Profile, verdict: str, good: bool, reasons: Sequence[str]
-) -> str:
-    """The page, of a size that does not grow with the table's columns; those that drifted most are drawn."""
+) -> Report:
+    """The report, of a size that does not grow with the table's columns; those that drifted most are drawn."""
     meaning = "p: how likely a difference as large is where nothing has changed, for so many rows and findings."
     data = (
         f"{comparison.rows:,} rows, held against {comparison.reference_rows:,} of the reference. "
@@ -49,7 +50,7 @@ def comparison_page(
     figures = [(_draw(reference.columns[name], current.columns[name]), name) for name in drawn]
     if figures:
         sections.append(Section("Columns that drifted", "Blue the reference, orange now.", figures=figures))
-    return page("Monitoring", sections, verdict=verdict, good=good, reasons=first_reasons(reasons))
+    return Report("Monitoring", sections, verdict, good, first_reasons(reasons))
 
 
 def first_reasons(reasons: Sequence[str]) -> list[str]:

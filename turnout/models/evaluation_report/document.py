@@ -1,4 +1,4 @@
-"""The page of an evaluation: the verdict first, then what it rests on, then the facts."""
+"""The report of an evaluation: the verdict first, then what it rests on, then the facts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from turnout.models.evaluation_report.slices import slice_metric, slices_of
 from turnout.models.registry import ModelVersion
 from turnout.models.target import Task
 from turnout.models.verdict import Verdict
-from turnout.reports.page import page
+from turnout.reports.report import Report
 
 
-def evaluation_page(
+def evaluation_report(
     model: Any,
     inputs: pd.DataFrame,
     table: pd.DataFrame,
@@ -33,8 +33,8 @@ def evaluation_page(
     champion: ModelVersion | None = None,
     given: int = 0,
     data: Mapping[str, Any] = {},
-) -> str:
-    """The evaluation as an HTML page.
+) -> Report:
+    """The evaluation as a report.
 
     Args:
         model: the fitted model.
@@ -63,4 +63,4 @@ def evaluation_page(
     sections.append(facts_section(said, champion, table, given or len(table), data))
     sections += parameters_section(model, said)
     told = "Promote: this model becomes the champion" if verdict.promote else "Do not promote"
-    return page("Evaluation", sections, verdict=told, good=verdict.promote, reasons=verdict.reasons)
+    return Report("Evaluation", sections, told, verdict.promote, verdict.reasons)

@@ -1,0 +1,54 @@
+"""The style of all pages: colours by day and by night, and how wide things may be."""
+
+LIGHT = (
+    "--page: #fff; --text: #1c1f24; --quiet: #59616b; --line: #d9dde3; --soft: #f3f5f7; --good: #1e7d3a; "
+    "--bad: #c22f2f; --blue: #1f6fb2; --orange: #c8701a; --pale: #9db8d2; --bar: #cfe0f0;"
+)
+DARK = (
+    "--page: #16191d; --text: #e6e8eb; --quiet: #a0a8b2; --line: #3a4048; --soft: #20252b; --good: #4cc26a; "
+    "--bad: #ff8079; --blue: #62aef2; --orange: #f0a04b; --pale: #6f93b8; --bar: #2b4a66;"
+)
+
+STYLE = (
+    f"""
+:root {{ color-scheme: light dark; {LIGHT} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {DARK} }} }}
+"""
+    + """
+html { background: var(--page); color: var(--text); }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 68rem; padding: 1rem; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: .25rem 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem; padding-top: .75rem; border-top: 1px solid var(--line); }
+h2 { overflow-wrap: anywhere; } .about { color: var(--quiet); margin: 0 0 .5rem; }
+p { margin: .5rem 0; max-width: 46rem; overflow-wrap: anywhere; } a { color: var(--blue); }
+.verdict { padding: .75rem 1rem; border-left: .4rem solid var(--quiet); background: var(--soft); margin: 1rem 0; }
+.verdict { overflow-wrap: anywhere; } .verdict strong { font-size: 1.1rem; }
+.good { border-color: var(--good); } .bad { border-color: var(--bad); }
+.verdict ul { margin: .4rem 0 0; padding-left: 1.2rem; }
+.metrics { display: flex; flex-wrap: wrap; gap: .75rem 2rem; margin: 1rem 0; } .metrics dt { color: var(--quiet); }
+.metrics dt { font-size: .9rem; } .metrics dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
+.metrics div { min-width: 0; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { color: var(--quiet); font-weight: 600; font-size: .9rem; vertical-align: bottom; }
+td { overflow-wrap: break-word; max-width: 28rem; }
+td.short { white-space: nowrap; }
+@media (max-width: 40rem) { td:not(.number, .short) { min-width: 8rem; max-width: 10rem; overflow-wrap: anywhere; } }
+table.pairs td { overflow-wrap: anywhere; min-width: 6.5rem; max-width: 40rem; }
+td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
+tr.bad { border-color: var(--line); } tr.bad td:first-child { color: var(--bad); font-weight: 600; }
+.bar { background: linear-gradient(var(--bar), var(--bar)) no-repeat left / var(--share) 100%; padding: .1rem .4rem;
+  min-width: 6rem; display: inline-block; text-align: left; white-space: nowrap; box-sizing: border-box; }
+.histogram { display: block; width: 7.5rem; height: 2rem; } .histogram .reference { fill: var(--pale); }
+.histogram .now { fill: none; stroke: var(--orange); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .5rem 1.5rem; }
+.figures.single { grid-template-columns: minmax(0, 1fr); }
+figure { margin: .5rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; color: var(--text); }
+figure img { max-width: 100%; height: auto; }
+figure svg text { font-family: system-ui, sans-serif !important; fill: currentColor; }
+iframe { width: 100%; height: 28rem; border: 1px solid var(--line); border-radius: 4px; background: #fff; }
+figcaption { color: var(--quiet); font-size: .9rem; }
+.markdown { overflow-wrap: anywhere; max-width: 46rem; } .markdown table { display: block; overflow-x: auto; }
+.markdown pre { overflow-x: auto; background: var(--soft); padding: .5rem .75rem; }
+"""
+)
