@@ -83,7 +83,7 @@ docs: $(COMPONENTS)/.ready  ## write docs/reference/ anew
 	python docs/generate.py
 
 lock: $(UV)  ## pin the requirements of both environments
-	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra components --group components-test \
+	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra all --group components-test \
 		pyproject.toml -o requirements/components.txt --custom-compile-command "make lock"
 	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra airflow --group airflow-test \
 		pyproject.toml -o requirements/airflow.txt --custom-compile-command "make lock"

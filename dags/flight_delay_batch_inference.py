@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:8b8546d50108fdb49614e25a4f445c16ce6084ce4eba9e84d2bb6e64a563ca20",
+        "spec_digest": "sha256:de6a464cb1c471be5f094befc51755e942181a5bf8c2176d90e3a4d5d5bdf353",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:e83ffeaf476410797bcfff8d29f66dcfddc84924bee5b6409fcd3f754e2fbd47",
+        "spec_digest": "sha256:51741fe61c5c5b0673127c64c10b1976c94c55a256285384b44fb285ac9c12b7",
     },
 ) as dag:
     ingest = Step(

@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:4ff5cebd3b8a33b2e896feadf4c67fca6efcabde341197a53cd9ed83a16b7b84",
+        "spec_digest": "sha256:2ea144e0b4e8afc8347c309fe36af0ce8139dc7eb999c0c3c8842c45da1d9f6f",
     },
 ) as dag:
     ingest = Step(

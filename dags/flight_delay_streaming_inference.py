@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:d029b7deecc3f60c465222d633b1da4125cfba875495e4f4ab2628e1f8913060",
+        "spec_digest": "sha256:348593c004052392b34ea1e222968f3954f2611f1fd4abce07adbe9f80c81afe",
     },
 ) as dag:
     pin_model = Step(

@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:ba94543af9673bac3fd019da71704c054dda1596a6891e98fe32d62a3813ceb8",
+        "spec_digest": "sha256:8b59646ea6884c68e67d572c5411413bd0effc411b3341b8cfeaaa9d31627601",
     },
 ) as dag:
     ingest = Step(

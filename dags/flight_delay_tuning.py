@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:5ee98971017fda6f63f98cb911bf9150a9e3cbe6bff5eb2cd4da9d33489c9cfe",
+        "spec_digest": "sha256:382c69016aa24db934d4d9e9d736b8d6b8202685ae905a35d05ad56cb48400a6",
     },
 ) as dag:
     ingest = Step(

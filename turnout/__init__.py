@@ -89,6 +89,13 @@ def __getattr__(name: str) -> object:
     home = _HOMES[name]
     if name == "pipeline" and os.environ.get("_KFP_RUNTIME") == "true":
         home = "turnout.authoring.running"
-    value = getattr(importlib.import_module(home), name)
+    try:
+        value = getattr(importlib.import_module(home), name)
+    except ModuleNotFoundError as error:
+        from turnout.extras import hint_for
+
+        if not (hint := hint_for(error)):
+            raise
+        raise ModuleNotFoundError(f"{error.msg}: {hint}", name=error.name) from error
     globals()[name] = value
     return value

@@ -12,6 +12,7 @@ from typing import Any
 from turnout.authoring.kfp_sdk import NoSuchOutput
 from turnout.errors import Fault, did_you_mean
 from turnout.execution.user_code import own_line
+from turnout.extras import hint_for
 
 _ARGUMENT = re.compile(r"unexpected keyword argument \"?'?(?P<name>\w+)")
 
@@ -34,7 +35,7 @@ def user_fault(error: BaseException, where: str = "") -> Fault:
             return Fault("the file ends Python when it is imported", place, hint='guard it: if __name__ == "__main__":')
     names = _names(error)
     unknown = _ARGUMENT.search(str(error))
-    hint = did_you_mean(unknown["name"], names) if unknown else ""
+    hint = did_you_mean(unknown["name"], names) if unknown else hint_for(error)
     return Fault(f"{type(error).__name__}: {error}".rstrip(": "), place, names, hint)
 
 

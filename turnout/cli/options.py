@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
-from turnout.errors import SourceError, StaleError, TurnoutError
+from turnout.errors import Fault, SourceError, StaleError, TurnoutError
+from turnout.extras import hint_for
 
 SOURCE = "module:pipeline, path.py[:name], a compiled KFP YAML, or a .zip or .tar.gz of one"
 Sources = Annotated[
@@ -41,6 +43,14 @@ def errors(as_json: bool = False) -> Iterator[None]:
             print_error(type(error).__name__, [dataclasses.asdict(fault) for fault in error.faults])
         typer.secho(f"error: {error}", fg="red", err=True)
         raise typer.Exit(3 if isinstance(error, StaleError) else 1) from None
+    except ModuleNotFoundError as error:
+        if not (hint := hint_for(error)):
+            raise
+        fault = Fault(f"no module '{error.name}'", sys.executable, hint=hint)
+        if as_json:
+            print_error(type(error).__name__, [dataclasses.asdict(fault)])
+        typer.secho(f"error: {fault}", fg="red", err=True)
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.secho("interrupted: the steps that were running have been cancelled", fg="red", err=True)
         raise typer.Exit(130) from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnout.errors import ComponentError
+from turnout.extras import hint_for
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def fetch(source: str, revision: str, directory: Path) -> Fetched:
     except ComponentError:
         raise
     except Exception as error:  # every protocol has its own
-        hint = "check the address and the credentials in the environment"
+        hint = hint_for(error) or "check the address and the credentials in the environment"
         raise ComponentError(f"the data cannot be fetched: {error}", where=source, hint=hint) from error
     return Fetched(target)
 
@@ -73,7 +74,7 @@ def _fetch_revision(source: str, revision: str, directory: Path) -> Fetched:
     except ComponentError:
         raise
     except Exception as error:
-        hint = "is this a DVC repository, and has the data been pushed to its remote?"
+        hint = hint_for(error) or "is this a DVC repository, and has the data been pushed to its remote?"
         raise ComponentError(
             f"DVC cannot give the data at revision {revision}: {error}", where=path, hint=hint
         ) from error

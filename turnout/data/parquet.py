@@ -12,6 +12,7 @@ import pyarrow.fs
 from upath import UPath
 
 from turnout.errors import ComponentError
+from turnout.extras import hint_for
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def open_table(uri: str) -> tuple[ds.Dataset, str]:
         what = f"the data cannot be read as Parquet: {error}"
         if "duplicate field names" in str(error):
             what, hint = "several columns are of one name", "give each column a name of its own"
-        raise ComponentError(what, where=uri, hint=hint) from error
+        raise ComponentError(what, where=uri, hint=hint_for(error) or hint) from error
 
 
 def _all_columns(dataset: ds.FileSystemDataset, uri: str) -> pa.Schema:

@@ -22,6 +22,7 @@ from typing import Any
 from turnout.errors import Fault, ParameterError, StepError, TurnoutError, did_you_mean
 from turnout.execution.executor_output import read_executor_output
 from turnout.execution.user_code import own_line
+from turnout.extras import hint_for
 from turnout.spec.command import OUTSIDE, UNCACHED
 from turnout.spec.json_schema import value_faults, whole_numbers
 
@@ -160,7 +161,7 @@ def explain(error: BaseException) -> str:
         return str(error)
     line = own_line(error)
     where = f"{Path(line.filename).name}:{line.lineno}" if line else ""
-    return str(Fault(f"{type(error).__name__}: {error}", where))
+    return str(Fault(f"{type(error).__name__}: {error}", where, hint=hint_for(error)))
 
 
 def report(error: BaseException) -> None:
@@ -184,7 +185,7 @@ def _load(target: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        hint = "the environment that runs steps needs the pipeline's code and its libraries"
+        hint = hint_for(error) or "the environment that runs steps needs the pipeline's code and its libraries"
         raise StepError(f"no module '{error.name}' in {sys.executable}", where=target, hint=hint) from error
     except (AttributeError, ImportError) as error:
         if wants_all_of_kfp(error) and os.environ["_KFP_RUNTIME"] == "true":

@@ -26,6 +26,7 @@ from upath import UPath
 from turnout.errors import StepError, TurnoutError
 from turnout.execution.launcher import EXECUTOR_INPUT, collect, contract_of, now, stage_in, why
 from turnout.execution.store import ArtifactStore
+from turnout.extras import hint_for
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import message_from_dict, to_dict
 from turnout.spec.pipeline_spec import ComponentSpec
@@ -69,7 +70,7 @@ def read_task(uri: str) -> tuple[Task, ArtifactStore]:
     try:
         record: Mapping[str, Any] = json.loads(UPath(uri).read_text())
     except (OSError, ValueError, ImportError) as error:
-        raise StepError(f"the task cannot be read: {error}", where=uri) from error
+        raise StepError(f"the task cannot be read: {error}", where=uri, hint=hint_for(error)) from error
     task = Task(
         run=Run(**record["run"]),
         path=record["path"],

@@ -30,6 +30,7 @@ from upath import UPath
 
 from turnout.data.digest import content_digest
 from turnout.errors import StoreError
+from turnout.extras import hint_for
 from turnout.spec.platform_spec import PipelineConfig
 from turnout.spec.step_contract import Outcome, Run, Task
 
@@ -53,7 +54,8 @@ class ArtifactStore:
             self.is_local = path.protocol in _LOCAL
             self.root = UPath(Path(path.path).expanduser().absolute()) if self.is_local else path
         except (ValueError, ImportError) as error:
-            raise StoreError(f"the artifact store cannot be opened: {error}", where=root) from error
+            what = f"the artifact store cannot be opened: {error}"
+            raise StoreError(what, where=root, hint=hint_for(error)) from error
 
     def check_writable(self) -> None:
         """Write and remove a small file, so that a run does not start that could not keep its results.
@@ -69,7 +71,7 @@ class ArtifactStore:
             finally:
                 probe.unlink(missing_ok=True)
         except Exception as error:  # every protocol has its own
-            hint = "give another place with --root, or make this one writable"
+            hint = hint_for(error) or "give another place with --root, or make this one writable"
             raise StoreError(
                 f"the artifact store cannot be written: {error}", where=str(self.root), hint=hint
             ) from error
@@ -258,7 +260,7 @@ class ArtifactStore:
             elif source.exists():
                 source.fs.get_file(source.path, str(target))
         except Exception as error:
-            raise StoreError(f"an artifact cannot be read: {error}", where=uri) from error
+            raise StoreError(f"an artifact cannot be read: {error}", where=uri, hint=hint_for(error)) from error
         return str(target)
 
     def staged_path(self, uri: str, directory: Path) -> str:
@@ -266,7 +268,7 @@ class ArtifactStore:
         try:
             source = UPath(uri)
         except (ValueError, ImportError) as error:
-            raise StoreError(f"an artifact cannot be read: {error}", where=uri) from error
+            raise StoreError(f"an artifact cannot be read: {error}", where=uri, hint=hint_for(error)) from error
         return str(source.path if source.protocol in _LOCAL else directory / source.name)
 
     def stage_out(self, local: Path, uri: str) -> None:
@@ -288,7 +290,7 @@ class ArtifactStore:
             else:
                 target.fs.put_file(str(local), target.path)
         except Exception as error:
-            raise StoreError(f"an artifact cannot be stored: {error}", where=uri) from error
+            raise StoreError(f"an artifact cannot be stored: {error}", where=uri, hint=hint_for(error)) from error
 
     def clear_attempt(self, task: Task) -> UPath:
         """An empty place for an attempt's outputs: what an earlier one of the same number left is removed."""

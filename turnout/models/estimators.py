@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from turnout.data.tables import require
 from turnout.errors import ComponentError, did_you_mean
+from turnout.extras import hint_for
 from turnout.models import preparation
 from turnout.models.frameworks.network import Network
 from turnout.models.inputs import check_inputs, plain_types
@@ -40,7 +41,8 @@ def make_estimator(path: str, hyperparameters: Mapping[str, Any], seed: int, tas
     try:
         kind: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ComponentError(f"no estimator: {error}", where=path, hint="such as sklearn.linear_model.Ridge") from error
+        hint = hint_for(error) or "such as sklearn.linear_model.Ridge"
+        raise ComponentError(f"no estimator: {error}", where=path, hint=hint) from error
     if not (all(hasattr(kind, method) for method in ("fit", "predict", "get_params")) and isinstance(kind, type)):
         raise ComponentError("not an estimator with scikit-learn's API", where=path,
                              hint="name a class with fit and predict, such as sklearn.linear_model.Ridge")  # fmt: skip

@@ -20,6 +20,7 @@ from turnout.errors import Fault, StepError, TrackError
 from turnout.execution.secrets import Secrets
 from turnout.execution.staging import open_to_all
 from turnout.execution.store import ArtifactStore
+from turnout.extras import hint_for
 from turnout.plan.support import KEPT, Support, lowered, refused
 from turnout.runtimes import process
 from turnout.runtimes.claims import ClaimAttempt, EngineClaims, is_claim
@@ -130,7 +131,7 @@ class Engine:
         try:
             from docker.errors import DockerException
         except ImportError as error:
-            raise TrackError([Fault("Docker's SDK is not installed", where, (), "pip install docker")]) from error
+            raise TrackError([Fault("Docker's SDK is not installed", where, (), hint_for(error))]) from error
         try:
             self.client().ping()
         except (DockerException, OSError) as error:
