@@ -72,6 +72,23 @@ def test_a_step_reads_and_writes_artifacts_wherever_the_root_is(store: ArtifactS
     assert lines == ["hi"]
 
 
+def test_a_page_ends_as_browsers_expect_wherever_the_root_is(store: ArtifactStore) -> None:
+    names = ["report", "report.html", "words", "data"]
+    paths = [f"{{{{$.outputs.artifacts['{name}'].path}}}}" for name in names]
+    task = shell_task('for file; do echo "$file" > "$file"; done', outputs=names, arguments=paths)
+    declared = task.component.output_definitions
+    assert declared is not None
+    types = {"report": "system.HTML", "report.html": "system.HTML", "words": "system.Markdown"}
+    for name, kind in types.items():
+        declared.artifacts[name] = OutputArtifactSpec(artifact_type=ArtifactTypeSchema(schema_title=kind))
+    outcome = launch(task, store, ProcessRuntime())
+    assert outcome.state is State.SUCCEEDED, outcome.error
+    ends = {name: artifact.uri.rpartition("/")[2] for name, artifact in outcome.artifacts.items()}
+    assert (ends["report.html"], ends["words"], ends["data"]) == ("report.html", "words.md", "data")
+    assert ends["report"] not in ("report", "report.html")  # the other output has that name
+    assert len({artifact.digest for artifact in outcome.artifacts.values()}) == len(names)
+
+
 def test_the_outcome_is_on_record(store: ArtifactStore) -> None:
     outcome = launch(shell_task("true", outputs=["data"]), store, ProcessRuntime())
     assert store.outcome(RUN, "step") == outcome

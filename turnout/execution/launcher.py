@@ -40,6 +40,9 @@ _PARAMETERS = ".launcher/parameters"
 _OWN = (".launcher", "log.txt", "task.json")
 """What the launchers themselves put into a working directory, or the attempt's place."""
 
+ENDINGS = {"system.HTML": ".html", "system.Markdown": ".md"}
+"""What the files of output artifacts end in, by the artifact's type."""
+
 _LONGEST_END = 16_384
 """Bytes of the end of a text that a step has written, such as its log, to find a reason in."""
 
@@ -164,10 +167,19 @@ def contract_of(task: Task, store: ArtifactStore, place: str, workdir: Path) -> 
     """The ExecutorInput of a task whose artifacts are, or will be, staged in a working directory."""
     local_inputs = {item.uri: store.staged_path(item.uri, directory) for directory, item in _inputs(task, workdir)}
     declared = task.component.output_definitions
-    segments = {name: segment(name, *_OWN) for name in (declared.artifacts if declared else ())}
+    names = {name: name + _ending(task, name) for name in (declared.artifacts if declared else ())}
+    segments = {
+        name: segment(file, *_OWN, *(other for other in names if other != name)) for name, file in names.items()
+    }
     places = {name: (f"{place}/{part}", str(workdir / part)) for name, part in segments.items()}
     files = {name: str(workdir / _PARAMETERS / segment(name)) for name in (declared.parameters if declared else ())}
     return executor_input(task, local_inputs, places, files, str(workdir / EXECUTOR_OUTPUT))
+
+
+def _ending(task: Task, name: str) -> str:
+    """What the name of an output's file ends in, so that a browser, or MLflow, shows it as what it is."""
+    ending = ENDINGS.get(output_type(task, name), "")
+    return "" if name.endswith(ending) else ending
 
 
 def _inputs(task: Task, workdir: Path) -> Iterator[tuple[Path, Artifact]]:
