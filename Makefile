@@ -4,6 +4,7 @@ COMPONENTS := .venv
 AIRFLOW := .venv-airflow
 FRAMEWORKS := .venv-frameworks
 NETWORKS ?= jax tensorflow
+PORT ?= 8080
 COMMA := ,
 SPACE := $(subst ,, )
 UV := $(COMPONENTS)/bin/uv
@@ -64,16 +65,8 @@ lint: $(COMPONENTS)/.ready  ## ruff and strict types
 	ruff format --check .
 	mypy
 
-airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## a standalone Airflow on this project, at port 8080
-	AIRFLOW_HOME=$(CURDIR)/.airflow \
-	AIRFLOW__CORE__DAGS_FOLDER=$(CURDIR)/dags \
-	AIRFLOW__CORE__LOAD_EXAMPLES=False \
-	AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=True \
-	AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL=10 \
-	AIRFLOW__TURNOUT__ROOT=$(CURDIR)/.turnout \
-	AIRFLOW__TURNOUT__PYTHON=$(BIN)/python \
-	AIRFLOW__TURNOUT__DIRECTORY=$(CURDIR) \
-	PATH=$(AIRFLOW_BIN):$$PATH $(AIRFLOW_BIN)/airflow standalone
+airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## Airflow and MLflow for this machine alone; another port: make airflow PORT=8090
+	turnout airflow --port $(PORT)
 
 compile: $(COMPONENTS)/.ready  ## write dags/ and monitoring/ anew
 	turnout compile
@@ -85,7 +78,7 @@ docs: $(COMPONENTS)/.ready  ## write docs/reference/ anew
 lock: $(UV)  ## pin the requirements of both environments
 	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra all --group components-test \
 		pyproject.toml -o requirements/components.txt --custom-compile-command "make lock"
-	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra airflow --group airflow-test \
+	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra airflow --extra standalone --group airflow-test \
 		pyproject.toml -o requirements/airflow.txt --custom-compile-command "make lock"
 
 clean:  ## remove environments, runs and data

@@ -30,6 +30,7 @@ MADE = "<!-- Made by docs/generate.py: run `make docs`, do not edit. -->"
 ENVIRONMENT = {
     "TURNOUT_ROOT": "Path or URI under which local runs keep artifacts and records. Default: `.turnout`.",
     "TURNOUT_SECRETS": "YAML file that stands for a cluster's secrets and config maps in local runs.",
+    "TURNOUT_AIRFLOW": "Airflow's virtual environment, for `turnout airflow`. Default: `.venv-airflow`.",
     "TURNOUT_IMAGE": "Container image of components that name none. Default: the image of Turnout's version.",
     "TURNOUT_ENVIRONMENTS": "Directory for the environments of KFP's lightweight components. "
     "Default: `turnout/environments` in the user's cache directory.",

@@ -32,6 +32,7 @@ TOGETHER = {
     "tests/inference/test_stream.py": "a Spark session",
     "tests/features/test_feast_spark.py": "a Spark session",
     "tests/airflow/test_batch_inference.py": "a standalone Airflow",
+    "tests/airflow/test_command.py": "a standalone Airflow",
     "tests/airflow/test_drift_check.py": "a standalone Airflow",
     "tests/airflow/test_standalone.py": "a standalone Airflow",
     "tests/airflow/": "a database of Airflow",

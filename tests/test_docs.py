@@ -110,7 +110,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
             fails = following is not None and following.language == "text" and following.text.startswith("error: ")
             assert last.status == (1 if fails else 0), f"{block.text}\n{last.out}\n{last.err}"
             counts["run"] += 1
-    assert counts == {"file": 2, "run": 11, "shown": 7}
+    assert counts == {"file": 2, "run": 10, "shown": 7}
 
 
 def test_a_shown_line_that_is_not_printed_is_noticed(tmp_path: Path) -> None:

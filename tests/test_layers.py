@@ -23,9 +23,22 @@ ALLOWED: dict[str, set[str]] = {
     "tracks": {"errors", "task_ids", "spec", "plan", "execution", "runtimes", "reports"},
     "airflow": {"errors", "task_ids", "spec", "plan", "execution", "runtimes", "tracks", "reports"},
     "authoring": {"", "errors", "spec", "execution"},  # of execution, the digest of a component's code
+    "standalone": {"errors", "runtimes"},  # of runtimes, what ends a command with all that it has started
     "verbs": {"errors", "spec", "plan", "execution", "tracks", "authoring"},
     "reproduction": {"errors", "data", "models", "trackers"},
-    "cli": {"", "errors", "spec", "plan", "execution", "runtimes", "verbs", "tracks", "monitoring", "reproduction"},
+    "cli": {
+        "",
+        "errors",
+        "spec",
+        "plan",
+        "execution",
+        "runtimes",
+        "verbs",
+        "tracks",
+        "monitoring",
+        "reproduction",
+        "standalone",
+    },
     **{name: {"errors", *DOMAIN} for name in DOMAIN},
     "reports": {"errors", "spec", "plan"},  # a run's page draws its plan
     "monitoring": {"errors", "spec", *DOMAIN} - {"inference"},

@@ -10,6 +10,7 @@ TurnoutError               the base: a message for the person who can act on it
 ├── StaleError             compiled files are not what the pipelines compile to
 ├── SourceError            the pipeline named on the command line cannot be found
 ├── StoreError             the artifact store cannot be read or written
+├── ServerError            a server on this machine cannot be started
 ├── StepError              a step's command failed, or broke its contract
 └── ComponentError         a component says why it cannot do what it was asked to
 """
@@ -101,6 +102,10 @@ class SourceError(TurnoutError):
 
 class StoreError(TurnoutError):
     """The artifact store cannot be read or written."""
+
+
+class ServerError(TurnoutError):
+    """A server on this machine cannot be started."""
 
 
 class StepError(TurnoutError):

