@@ -80,7 +80,7 @@ def test_golden_files_are_not_rewritten_in_ci(monkeypatch: pytest.MonkeyPatch) -
 
 
 def values(result: RunResult) -> dict[str, Any]:
-    return {step.label: step.outcome.parameters.get("Output") for step in result.steps if step.outcome}
+    return {step.key: step.outcome.parameters.get("Output") for step in result.steps if step.outcome}
 
 
 @pytest.mark.parametrize("name", NAMES)

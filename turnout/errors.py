@@ -35,7 +35,9 @@ class Fault:
     hint: str = ""
 
     def __str__(self) -> str:
-        lines = [f"{self.what} @ {self.where}" if self.where else self.what]
+        # Of several lines, the place belongs to the first; the others are what it says more.
+        what, *more = self.what.splitlines() or [""]
+        lines = [f"{what} @ {self.where}" if self.where else what, *(f"  {line.strip()}" for line in more)]
         if self.available:
             lines.append(f"  available here: {', '.join(self.available)}")
         if self.hint:

@@ -33,11 +33,11 @@ def keeps(case: Case, tmp_path: Path, options: local.Options) -> None:
     store = ArtifactStore(str(tmp_path / "root"))
     result = local.run(plan, values, store, "run", options)
     errors = [step.error for step in result.steps if step.error] + result.errors
-    assert {step.label: step.state.value for step in result.steps} == case.steps, errors
+    assert {step.key: step.state.value for step in result.steps} == case.steps, errors
     assert result.state == case.state, errors
     if callable(case.outputs):
         assert case.outputs(result.outputs), result.outputs
     else:
         assert result.outputs == case.outputs
-    found = {step.label: step.outcome.parameters.get("Output") for step in result.steps if step.outcome}
+    found = {step.key: step.outcome.parameters.get("Output") for step in result.steps if step.outcome}
     assert {label: found[label] for label in case.values} == case.values

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from turnout.plan.model import Source
 
 
+ITEM = "{{ loop_item | default('') }}"
+"""The template of what Airflow calls an instance of a task in a loop: what the items are called that it works on."""
+
+LONGEST_LABEL = 250
+"""Letters that Airflow's database has for it."""
+
+
 class PlanOperator(BaseOperator):  # type: ignore[misc]
     """A task of a compiled DAG: its inputs are values or expressions, never Jinja templates.
 
@@ -46,6 +53,7 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
         assert isinstance(self.inputs, Inputs)
         sources = {name: source(value) for name, value in self.inputs.values.items()}
         self._view = self.view(context)
+        context["loop_item"] = ", ".join(self._view.items)[:LONGEST_LABEL]
         self._check_open()
         self.inputs = self.resolve(sources)
 

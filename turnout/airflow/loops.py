@@ -9,7 +9,7 @@ from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowFailException
 
 from turnout import task_ids
-from turnout.airflow.base import PlanOperator
+from turnout.airflow.base import ITEM, PlanOperator
 from turnout.airflow.expressions import Collected, Item
 from turnout.airflow.internals import DictOfListsExpandInput, MappedTaskGroup, TaskGroupContext
 from turnout.errors import Fault, TurnoutError
@@ -66,7 +66,7 @@ class Iterations(PlanOperator):
 
 @attrs.define(repr=False, init=False)
 class Loop(MappedTaskGroup):  # type: ignore[misc]
-    """The tasks of a loop, each with one instance for each item.
+    """The tasks of a loop, each with one instance for each item, which is called by it.
 
     Airflow cannot nest mapped task groups: a loop in a loop becomes a group beside the outer one, with one
     instance for each pair of items. What fails for one item leaves the others alone.
@@ -89,11 +89,12 @@ class Loop(MappedTaskGroup):  # type: ignore[misc]
             group_id = around.child_id(group_id).removeprefix(f"{parent.group_id}." if parent.group_id else "")
             every = Iterations(task_id=task_ids.iterations(group_id), task_group=parent)
             every.set_upstream(over)
+        most = {"max_active_tis_per_dagrun": parallelism} if parallelism else {}
         self.__attrs_init__(  # type: ignore[call-arg]
             group_id=group_id,
             group_display_name=group_display_name,
             parent_group=parent,
-            default_args={"max_active_tis_per_dagrun": parallelism} if parallelism else {},
+            default_args={"map_index_template": ITEM} | most,
             expand_input=DictOfListsExpandInput({"iteration": every.output if outer else over.output}),
         )
 

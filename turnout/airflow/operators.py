@@ -85,6 +85,7 @@ class Step(PlanOperator):
             attempt=view.instance.try_number,
             environment=runtime.environment() | other_code(),
             timeout=float(timeout) if timeout else None,
+            items=view.items,
         )
         return task, runtime
 

@@ -61,6 +61,14 @@ class View:
         self.iteration: Iteration = ()
         if loop is not None:
             self.iteration = tuple(self.iterations(str(loop.group_id))[self.instance.map_index])
+        self.items = self._items(getattr(task, "node", task.task_id))
+
+    def _items(self, node: str) -> tuple[str, ...]:
+        """What the items of the loops around the task are called; its own error tells it when there is none."""
+        try:
+            return self.values.item_labels(node, self.iteration)
+        except (TurnoutError, LookupError):
+            return ()
 
     def _run(self) -> Run:
         dag_run = self.context["dag_run"]

@@ -41,7 +41,7 @@ def errors(as_json: bool = False) -> Iterator[None]:
     except TurnoutError as error:
         if as_json:
             print_error(type(error).__name__, [dataclasses.asdict(fault) for fault in error.faults])
-        typer.secho(f"error: {error}", fg="red", err=True)
+        tell(f"error: {error}")
         raise typer.Exit(3 if isinstance(error, StaleError) else 1) from None
     except ModuleNotFoundError as error:
         if not (hint := hint_for(error)):
@@ -52,8 +52,16 @@ def errors(as_json: bool = False) -> Iterator[None]:
         typer.secho(f"error: {fault}", fg="red", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.secho("interrupted: the steps that were running have been cancelled", fg="red", err=True)
+        tell("interrupted: the steps that were running have been cancelled")
         raise typer.Exit(130) from None
+
+
+def tell(text: str) -> None:
+    """Print what is wrong on standard error, line by line as it is; red where that is wanted and can be seen."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, highlight=False).print(Text(text, style="red"), soft_wrap=True)
 
 
 def print_error(kind: str, faults: list[dict[str, Any]]) -> None:

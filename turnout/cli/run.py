@@ -45,7 +45,8 @@ def run(
 ) -> None:
     """Run a pipeline on this machine. Exit 0 only when the run succeeded."""
     from turnout import verbs
-    from turnout.cli.progress import show_result, watching
+    from turnout.cli.progress import watching
+    from turnout.cli.result import show_result
     from turnout.spec.step_contract import State
 
     # A CI system ends a run with SIGTERM: the steps are cancelled as after an interrupt.

@@ -20,6 +20,7 @@ def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
     """List the runs, the latest last."""
     from turnout.execution.runs import find_runs
     from turnout.execution.store import ArtifactStore
+    from turnout.spec.step_contract import State
 
     with errors(as_json):
         records = find_runs(ArtifactStore(root))
@@ -29,10 +30,10 @@ def list_runs(root: Root = ".turnout", as_json: Json = False) -> None:
         return
     table = Table("run", "pipeline", "state", "started", "steps")
     for record in records:
-        states = collections.Counter(step["state"] for step in record.get("steps", ()))
-        steps = ", ".join(f"{count} {state.lower()}" for state, count in states.items())
+        states = collections.Counter(State(step["state"]) for step in record.get("steps", ()))
+        steps = ", ".join(f"{count} {state.label.lower()}" for state, count in states.items())
         started = str(record["create_time"])[:19].replace("T", " ")
-        table.add_row(record["run_id"], record["pipeline"], record["state"], started, steps)
+        table.add_row(record["run_id"], record["pipeline"], State(record["state"]).label, started, steps)
     Console(highlight=False).print(table if records else str(Fault("no runs", root)))
 
 
@@ -41,7 +42,7 @@ def show(
     root: Root = ".turnout",
 ) -> None:
     """Print a run. On a terminal, also open its report in a browser."""
-    from turnout.cli.progress import show_result
+    from turnout.cli.result import show_result
     from turnout.execution.runs import read_run
     from turnout.execution.store import ArtifactStore
     from turnout.plan.results import RunResult

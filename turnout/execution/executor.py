@@ -29,6 +29,9 @@ from turnout.spec.json_schema import value_faults, whole_numbers
 MEMORY = "memory.txt"
 """File beside the executor output: the most bytes that a process of the step had in memory."""
 
+_LONGEST_MESSAGE = 4096
+"""Bytes of a pod's termination message."""
+
 OTHER_CODE = "TURNOUT_OTHER_CODE"
 """Environment variable: `error` if a step must not run other code than the pipeline was compiled with."""
 
@@ -172,8 +175,23 @@ def report(error: BaseException) -> None:
         traceback.print_exception(error)
     for path in (os.environ.get("TURNOUT_ERROR_FILE"), "/dev/termination-log"):
         if path and (path != "/dev/termination-log" or Path(path).exists()):
-            Path(path).write_text(explain(error)[:4096], encoding="utf-8", errors="backslashreplace")
+            Path(path).write_text(_whole_lines(explain(error)), encoding="utf-8", errors="backslashreplace")
             return
+
+
+def _whole_lines(text: str) -> str:
+    """As many lines as Kubernetes takes; of a text that has more, which it is said to be in the log."""
+    if len(text.encode(errors="backslashreplace")) <= _LONGEST_MESSAGE:
+        return text
+    kept: list[str] = []
+    room = _LONGEST_MESSAGE - 100
+    for line in text.splitlines():
+        room -= len(line.encode(errors="backslashreplace")) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    first = text.splitlines()[0].encode(errors="backslashreplace")[: _LONGEST_MESSAGE - 100].decode(errors="ignore")
+    return "\n".join([*(kept or [first]), f"({len(text):,} letters in all: the rest is in the log)"])
 
 
 def _load(target: str) -> Any:

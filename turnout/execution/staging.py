@@ -59,6 +59,7 @@ def write_task(task: Task, store: ArtifactStore, place: UPath) -> str:
         "artifacts": {name: [item.to_dict() for item in items] for name, items in task.artifacts.items()},
         "iteration": list(task.iteration),
         "attempt": task.attempt,
+        "items": list(task.items),
     }
     path = place / "task.json"
     store.write_record(path, record)
@@ -80,6 +81,7 @@ def read_task(uri: str) -> tuple[Task, ArtifactStore]:
         artifacts={name: tuple(map(Artifact.from_dict, items)) for name, items in record["artifacts"].items()},
         iteration=tuple(record["iteration"]),
         attempt=record["attempt"],
+        items=tuple(record["items"]),
     )
     return task, ArtifactStore(record["root"])
 

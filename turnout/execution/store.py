@@ -87,8 +87,8 @@ class ArtifactStore:
         return self.step_path(task.run, task.path, task.iteration) / f"attempt-{task.attempt}"
 
     def commit(self, task: Task, outcome: Outcome) -> Outcome:
-        """Make a step's outcome known, atomically; the outcome with a digest of what the step was given."""
-        outcome = dataclasses.replace(outcome, inputs=task.inputs_digest)
+        """Make a step's outcome known, atomically; the outcome with what the step was given: digest, items."""
+        outcome = dataclasses.replace(outcome, inputs=task.inputs_digest, items=task.items)
         path = self.step_path(task.run, task.path, task.iteration)
         self.write_record(path / "outcome.json", outcome.to_dict())
         return outcome

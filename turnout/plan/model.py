@@ -13,6 +13,7 @@ told apart by their iteration: one index for each loop around them, outermost fi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,9 @@ from turnout.spec.deployment_spec import AIPlatformCustomJobSpec, ImporterSpec, 
 from turnout.spec.document import Document
 from turnout.spec.pipeline_spec import CachingOptions, ComponentSpec, RetryPolicy
 from turnout.spec.platform_spec import PipelineConfig
+
+_WORDS = re.compile(r""""[^"]*"|'[^']*'|\b[A-Za-z_]\w*""")
+"""The texts and the names in an expression."""
 
 # --- where a value comes from -------------------------------------------------------------------------
 
@@ -105,6 +109,12 @@ class Condition:
 
     expression: str
     inputs: Mapping[str, Source]
+
+    @property
+    def label(self) -> str:
+        """The expression for people: `evaluate.promote == true`, where it says `evaluate_promote == true`."""
+        names = {name: text for name, source in self.inputs.items() if (text := _named(source))}
+        return _WORDS.sub(lambda found: names.get(found[0], found[0]), self.expression)
 
 
 @dataclass(frozen=True)
@@ -243,6 +253,25 @@ class Plan:
     def steps(self) -> list[Step]:
         """All steps, each after those that it needs."""
         return list(self.root.steps())
+
+    def title(self, path: str) -> str:
+        """The path of a node in its names for people; empty when it has none but those of the path."""
+        labels = {node.path: node.label for region in self.root.regions() for node in region.nodes}
+        names = path.split(".")
+        title = ".".join(labels[".".join(names[:count])] for count in range(1, len(names) + 1))
+        return title if title != path else ""
+
+
+def _named(source: Source) -> str:
+    """What the author calls a value; nothing for one that has no name."""
+    match source:
+        case PipelineParameter(name):
+            return name
+        case StepOutput(step, output):
+            return f"{step.rpartition('.')[2]}.{output}"
+        case Field(inner, keys) if named := _named(inner):
+            return ".".join([named, *map(str, keys)])
+    return ""
 
 
 def references(source: Source) -> Iterator[Source]:

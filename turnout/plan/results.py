@@ -18,6 +18,9 @@ class StepResult:
         iteration: one index for each loop around the step, outermost first.
         duration_s: seconds over all attempts, and the waits between them.
         start_s: seconds from the start of the run to that of the first attempt.
+        title: its name for people, when that is not `name`.
+        items: what the items of the loops around it are called, outermost first.
+        total: how many iterations the innermost loop around it has, while the run lasts.
     """
 
     name: str
@@ -29,16 +32,27 @@ class StepResult:
     outcome: Outcome | None = None
     error: str = ""
     title: str = ""
+    items: tuple[str, ...] = ()
+    total: int = 0
 
     @classmethod
-    def of(cls, name: str, iteration: tuple[int, ...], outcome: Outcome) -> StepResult:
+    def of(cls, name: str, iteration: tuple[int, ...], outcome: Outcome, title: str = "") -> StepResult:
         """A step that has ended, from its outcome alone: its last attempt's time, and no waits."""
-        return cls(name, iteration, outcome.state, outcome.attempt, outcome.seconds, 0.0, outcome, outcome.error)
+        return cls(
+            name, iteration, outcome.state, outcome.attempt, outcome.seconds, 0.0, outcome, outcome.error,
+            title, outcome.items,
+        )  # fmt: skip
+
+    @property
+    def key(self) -> str:
+        """Its name for programs, with its iteration: `train`, or `train[0]` in a loop."""
+        return f"{self.name}[{', '.join(map(str, self.iteration))}]" if self.iteration else self.name
 
     @property
     def label(self) -> str:
-        """Its name, with its iteration."""
-        return f"{self.name}[{', '.join(map(str, self.iteration))}]" if self.iteration else self.name
+        """Its name for people, with the items of the loops around it: `train`, or `train (estimator=ridge)`."""
+        items = self.items or tuple(f"#{index + 1}" for index in self.iteration)
+        return f"{self.title or self.name} ({', '.join(items)})" if items else self.title or self.name
 
     @property
     def cached(self) -> bool:
@@ -48,6 +62,8 @@ class StepResult:
         return {
             "name": self.name,
             "iteration": list(self.iteration) or None,
+            "title": self.title,
+            "items": list(self.items),
             "state": self.state.value,
             "attempts": self.attempts,
             "cached": self.cached,
@@ -78,6 +94,8 @@ class StepResult:
             start_s=data["start_s"],
             outcome=outcome,
             error=data["error"],
+            title=data.get("title", ""),
+            items=tuple(data.get("items", ())),
         )
 
 
@@ -100,14 +118,14 @@ class RunResult:
 
     @property
     def states(self) -> dict[str, State]:
-        """The state of each step, by its label: `train`, or `train[0]` in a loop."""
-        return {step.label: step.state for step in self.steps}
+        """The state of each step, by its key: `train`, or `train[0]` in a loop."""
+        return {step.key: step.state for step in self.steps}
 
     @property
     def artifacts(self) -> dict[str, Artifact]:
         """What steps made, by `step.output`; `result.artifacts["train.model"].path` opens it."""
         return {
-            f"{step.label}.{name}": artifact
+            f"{step.key}.{name}": artifact
             for step in self.steps
             if step.outcome
             for name, artifact in step.outcome.artifacts.items()
@@ -119,7 +137,7 @@ class RunResult:
 
         report = UPath(self.path) / "report.html" if self.path else None
         if report is None or not report.exists():
-            return f"<pre>{html.escape(f'{self.pipeline} {self.run_id}: {self.state.value}')}</pre>"
+            return f"<pre>{html.escape(f'{self.pipeline} {self.run_id}: {self.state.label}')}</pre>"
         page = html.escape(report.read_text(encoding="utf-8"))
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 40em; border: 0"></iframe>'
 

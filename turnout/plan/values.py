@@ -9,6 +9,7 @@ from typing import Any
 
 from turnout.errors import StepError
 from turnout.plan.conditions import holds
+from turnout.plan.item_labels import item_labels
 from turnout.plan.model import (
     Collected,
     Condition,
@@ -55,6 +56,8 @@ class Values:
 
     def __post_init__(self) -> None:
         self._depths: dict[str, int] = {}
+        self._loops = [region.path for region in self.plan.root.regions() if region.loop]
+        self._labels: dict[tuple[str, Iteration], list[str]] = {}
         self._measure(self.plan.root, 0)
 
     def _measure(self, region: Region, depth: int) -> None:
@@ -114,6 +117,26 @@ class Values:
         """The values of several sources, without those that nothing has produced."""
         values = {name: self.resolve(source, iteration, step) for name, source in sources.items()}
         return {name: value for name, value in values.items() if value is not ABSENT}
+
+    def item_labels(self, path: str, iteration: Iteration) -> tuple[str, ...]:
+        """What the items are called that a node works on in an iteration: one label for each loop around it."""
+        loops = self._around(path, iteration)
+        return tuple(self._labels_of(loop, iteration[:depth])[iteration[depth]] for depth, loop in enumerate(loops))
+
+    def iterations(self, path: str, iteration: Iteration) -> int:
+        """How many iterations the innermost loop around a node has, of which one is given; 0 outside of loops."""
+        loops = self._around(path, iteration)
+        return len(self.items[loops[-1], iteration[: len(loops) - 1]]) if loops else 0
+
+    def _around(self, path: str, iteration: Iteration) -> list[str]:
+        """The loops around a node, as many as have an iteration, outermost first."""
+        return [loop for loop in self._loops if f"{path}.".startswith(f"{loop}.")][: len(iteration)]
+
+    def _labels_of(self, loop: str, outer: Iteration) -> list[str]:
+        key = (loop, outer)
+        if key not in self._labels:
+            self._labels[key] = item_labels(self.items[key])
+        return self._labels[key]
 
     def settings(self, value: Any, iteration: Iteration) -> Any:
         """A step's settings with the sources in them resolved."""

@@ -107,7 +107,7 @@ def _drawn(box: _Box, found: Mapping[str, Sequence[StepResult]]) -> list[str]:
     label = escape(_label(box.node, found))
     if isinstance(box.node, Step):
         state = _state(found.get(box.node.path, ()))
-        colour, tooltip = COLOURS[state], f"{escape(box.node.path)}: {state.value}"
+        colour, tooltip = COLOURS[state], f"{escape(box.node.path)}: {state.label}"
         return [
             f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{box.height:.0f}" rx="6" '
             f'style="fill: var(--page, #fff)" stroke="{colour}" stroke-width="1.5"><title>{tooltip}</title></rect>',
@@ -142,7 +142,7 @@ def _label(node: Step | Region, found: Mapping[str, Sequence[StepResult]]) -> st
     if isinstance(node, Region):
         if node.loop:
             return f"{node.label}: for each"
-        return f"{node.label}: if {node.condition.expression}" if node.condition else node.label
+        return f"{node.label}: if {node.condition.label}" if node.condition else node.label
     results = found.get(node.path, ())
     count = f" ×{len(results)}" if any(result.iteration for result in results) else ""
     cached = " (cached)" if results and all(result.cached for result in results) else ""

@@ -47,7 +47,7 @@ def run_report(plan: Plan, record: Mapping[str, Any], read: Read) -> str:
     return page(
         f"{record['pipeline']} {record['run_id']}",
         [section for section in sections if section.rows or section.figures or section.previews or section.text],
-        verdict=f"{state.value}{took}",
+        verdict=f"{state.label}{took}",
         good=state is State.SUCCEEDED,
         reasons=errors,
     )
@@ -90,7 +90,7 @@ def _steps(steps: list[StepResult], *, logs: bool = True) -> Section:
         values = ", ".join(f"{name} = {_short(value)}" for name, value in parameters.items())
         log = Link("log", step.outcome.log) if step.outcome and step.outcome.log else ""
         seconds = "cached" if step.cached else f"{step.duration_s:.2f}" if step.duration_s else ""
-        rows.append((step.label, step.state.value, step.attempts or "", seconds, values, *([log] if logs else [])))
+        rows.append((step.label, step.state.label, step.attempts or "", seconds, values, *([log] if logs else [])))
     bad = frozenset(index for index, step in enumerate(steps) if step.state in (State.FAILED, State.CANCELLED))
     return Section("Steps", columns=columns, rows=rows, bad=bad)
 

@@ -37,6 +37,14 @@ class State(enum.StrEnum):
     def finished(self) -> bool:
         return self not in (State.PENDING, State.RUNNING)
 
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return _LABELS.get(self, self.value)
+
+
+_LABELS = {State.RUNNING: "RUNNING", State.NOT_TRIGGERED: "NOT STARTED"}
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -100,6 +108,7 @@ class Task:
         attempt: from 1.
         environment: variables beside those that the container names.
         timeout: seconds that one attempt may take; None: no limit.
+        items: what the items of the loops around the step are called, outermost first.
     """
 
     run: Run
@@ -112,6 +121,7 @@ class Task:
     attempt: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
+    items: tuple[str, ...] = ()
 
     @property
     def inputs_digest(self) -> str:
@@ -137,6 +147,8 @@ class Outcome:
         memory: the most bytes that a process of the step had in memory; 0 when that is not known.
         inputs: digest of what the step was given; empty in records of earlier versions.
         other_code: whether the component's code was not that which the pipeline was compiled with.
+        items: what the items of the loops around the step are called, outermost first; empty in records of earlier
+            versions.
     """
 
     state: State
@@ -151,6 +163,7 @@ class Outcome:
     memory: int = 0
     inputs: str = ""
     other_code: bool = False
+    items: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -179,12 +192,14 @@ class Outcome:
             "memory": self.memory,
             "inputs": self.inputs,
             "other_code": self.other_code,
+            "items": list(self.items),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Outcome:
         artifacts = {name: Artifact.from_dict(item) for name, item in data["artifacts"].items()}
-        return cls(**{**data, "state": State(data["state"]), "artifacts": artifacts})
+        items = tuple(data.get("items", ()))
+        return cls(**{**data, "state": State(data["state"]), "artifacts": artifacts, "items": items})
 
 
 def executor_input(

@@ -291,6 +291,7 @@ class _Runner:
                 iteration=iteration,
                 environment=self.steps.environment(self.options.secrets, settings, step.path),
                 timeout=float(timeout) if timeout else None,
+                items=self.values.item_labels(step.path, iteration),
             )
         except StepError as error:
             self._end(execution, None, Outcome(State.FAILED, 0, error=f"the step cannot start: {error}"))
@@ -367,8 +368,8 @@ class _Runner:
     def _result(self, execution: Execution) -> StepResult:
         key = (execution.path, execution.iteration)
         if key not in self.results:
-            title = execution.node.title if isinstance(execution.node, Step) else ""
-            self.results[key] = StepResult(*key, title=title)
+            items, count = self.values.item_labels(*key), self.values.iterations(*key)
+            self.results[key] = StepResult(*key, title=self.plan.title(execution.path), items=items, total=count)
         return self.results[key]
 
     def _changed(self, execution: Execution) -> None:
