@@ -61,7 +61,7 @@ def shown(line: str, directory: Path) -> re.Pattern[str]:
     """A line of shown output: ids of runs, seconds and the user's directory may differ; `…` stands for anything."""
     text = re.escape(line.rstrip()).replace(re.escape(WRITTEN_DIRECTORY), re.escape(str(directory)))
     text = re.sub(r"\d{8}\\-\d{6}\\-[0-9a-f]{4}", r"\\d{8}-\\d{6}-[0-9a-f]{4}", text)
-    text = re.sub(r"(\\ )+\d+\\\.\d(?=\\ )", r" +\\d+\\.\\d", text)
+    text = re.sub(r"(\\ )+\d+\\\.\d(?=\\ |$)", r" +\\d+\\.\\d", text)
     return re.compile(text.replace("…", ".*"))
 
 
