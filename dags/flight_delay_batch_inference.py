@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:de6a464cb1c471be5f094befc51755e942181a5bf8c2176d90e3a4d5d5bdf353",
+        "spec_digest": "sha256:aaca8daa2a92b4e853c67a3eebda5762ac16dcd7b56ee08da01688d42d18915d",
     },
 ) as dag:
     ingest = Step(

@@ -287,7 +287,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:51741fe61c5c5b0673127c64c10b1976c94c55a256285384b44fb285ac9c12b7",
+        "spec_digest": "sha256:a8cdc3738fd163c61d5aa11bede66041f9a59f0d6d2aa652ff6117c62fb9aa75",
     },
 ) as dag:
     ingest = Step(

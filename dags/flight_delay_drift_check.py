@@ -334,7 +334,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:2ea144e0b4e8afc8347c309fe36af0ce8139dc7eb999c0c3c8842c45da1d9f6f",
+        "spec_digest": "sha256:8a3d8b3c563e718c627c8db6076e5d99cdde192f82130b297cd99bb68e17fc20",
     },
 ) as dag:
     ingest = Step(

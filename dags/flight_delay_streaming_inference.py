@@ -121,7 +121,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:348593c004052392b34ea1e222968f3954f2611f1fd4abce07adbe9f80c81afe",
+        "spec_digest": "sha256:fc028a7563dfc2b187f822d3920ed07436173e0410c99d8462746d0c249f5cc8",
     },
 ) as dag:
     pin_model = Step(

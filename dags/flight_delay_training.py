@@ -241,7 +241,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:8b59646ea6884c68e67d572c5411413bd0effc411b3341b8cfeaaa9d31627601",
+        "spec_digest": "sha256:831ba9f93d550648e95744d3585c4d8c518edcd88639d79350e4569b4ebb7f7e",
     },
 ) as dag:
     ingest = Step(

@@ -285,7 +285,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:382c69016aa24db934d4d9e9d736b8d6b8202685ae905a35d05ad56cb48400a6",
+        "spec_digest": "sha256:b1558127ceb95c78ae94ff7b25cb0ad7806453c22de118f00118db173caa3968",
     },
 ) as dag:
     ingest = Step(

@@ -15,7 +15,7 @@ with DAG(
     params={"table": Param("orders", type=["null", "string"], description="its name.")},
     default_args={
         "spec": "after_update.yaml",
-        "spec_digest": "sha256:e0d2a15790367ed15fadc7b4764ea73b8f5a58dad75e1e16883722952f47338e",
+        "spec_digest": "sha256:6d79070ef4c2f2affd458a4d051404e4677b6dbb5ae8e61005774b25545f89e7",
     },
 ) as dag:
     refresh = Step(

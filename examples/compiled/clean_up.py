@@ -12,7 +12,7 @@ with DAG(
     params={"divisor": Param(2, type="integer", description="0 fails.")},
     default_args={
         "spec": "clean_up.yaml",
-        "spec_digest": "sha256:d12afd33fbea13e69979c2d89ac962bb8cc001cf3f8f121c0d2c30b3cf0f4248",
+        "spec_digest": "sha256:60e5414d0321e3b97d32d64a2017108a938d06325cc2808d894288c54064d616",
     },
 ) as dag:
     with TaskGroup("guarded") as guarded:

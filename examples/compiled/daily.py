@@ -33,7 +33,7 @@ with DAG(
     },
     default_args={
         "spec": "daily.yaml",
-        "spec_digest": "sha256:819a65fd6ac0189c8e21069e8310fd55ec2d0c8611abb27204ff1e0b36723178",
+        "spec_digest": "sha256:70376a1fb31ec6da6f4589f6cc11bf7e8d9db58e6093822697e71819670eb17a",
     },
 ) as dag:
     load = Step(

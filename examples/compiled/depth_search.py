@@ -23,7 +23,7 @@ with DAG(
     },
     default_args={
         "spec": "depth_search.yaml",
-        "spec_digest": "sha256:b8a87c0ab4154c7f33502ee17989a9f1ad114b4f662babf8cd667696fb8ae012",
+        "spec_digest": "sha256:a3475f949097c07e280226fcf71f0386c05e0c797a05a13a7c3ca95f41db5979",
     },
 ) as dag:
     features = Step(

@@ -49,7 +49,7 @@ with DAG(
     },
     default_args={
         "spec": "form.yaml",
-        "spec_digest": "sha256:557ce31de9ec0d3f446640ff3435d7fa7f03c49912e8e7e5afc20a53dcd30bee",
+        "spec_digest": "sha256:7324f53d3728b5e582bed6bcd9a669581769570dd2476b5abd497bc278012f1f",
     },
 ) as dag:
     describe = Step(

@@ -12,7 +12,7 @@ with DAG(
     params={"uri": Param("examples/README.md", type=["null", "string"], description="where it is.")},
     default_args={
         "spec": "imported.yaml",
-        "spec_digest": "sha256:192efc36ee539e4bd3fcc0679e9219aa3f6bf32de4f43e98f8f5fac8834ab7e4",
+        "spec_digest": "sha256:182b3a65f58d5b51a9afe0c3a74239fe0a8a0422ef59b1f808c63f69b1766165",
     },
 ) as dag:
     importer = Step(task_id="importer", inputs={"uri": dag.param("uri")})

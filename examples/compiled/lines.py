@@ -12,7 +12,7 @@ with DAG(
     params={"rows": Param(3, type="integer", minimum=1, description="how many.")},
     default_args={
         "spec": "lines.yaml",
-        "spec_digest": "sha256:6ec803906a0df0a312e7bc0117892f21c5ad3cc1b0b38bf78f35ad8cb1232c16",
+        "spec_digest": "sha256:740627a30a491a564e2fab16d7d31200a483f5c4770a4b131ac61b31b432d0db",
     },
 ) as dag:
     make = Step(task_id="make", doc_md="Write some lines.", inputs={"rows": dag.param("rows")})

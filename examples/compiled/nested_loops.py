@@ -11,7 +11,7 @@ with DAG(
     catchup=False,
     default_args={
         "spec": "nested_loops.yaml",
-        "spec_digest": "sha256:39840b7bcc1b915faf17775f8777606c03393dd87a1cb2abef4c04ef2e74f7e4",
+        "spec_digest": "sha256:4d10068be56096b21bf0a529f9d29499605e3d06800de26aee30db436bfc3f36",
     },
 ) as dag:
     shops = Step(task_id="shops", doc_md="List the shops.")

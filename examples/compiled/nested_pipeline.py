@@ -12,7 +12,7 @@ with DAG(
     params={"number": Param(3, type="integer", description="any.")},
     default_args={
         "spec": "nested_pipeline.yaml",
-        "spec_digest": "sha256:4da2c328aa26ea71a18c656a6e64c1edbf1b0957790c6bd34f03067c7f2428a7",
+        "spec_digest": "sha256:410d64d6774abe2190e9e22c033a656cba0d0e1dd93d316c52a6f6786b1c4034",
     },
 ) as dag:
     with TaskGroup("four-times") as four_times:

@@ -12,7 +12,7 @@ with DAG(
     params={"seed": Param(7, type="integer", description="of the coin.")},
     default_args={
         "spec": "one_of.yaml",
-        "spec_digest": "sha256:b1d8226ddbcca55c4c1fb106387b374e9d366abe2406fffae2ed1e7709287d8d",
+        "spec_digest": "sha256:54700eab6075ac2a943067e29d53adcf1115f6c2acfe615f803180869ea71af5",
     },
 ) as dag:
     flip = Step(

@@ -14,7 +14,7 @@ with DAG(
     params={"address": Param("example", type=["null", "string"], description="of the page.")},
     default_args={
         "spec": "time_out.yaml",
-        "spec_digest": "sha256:c91b71eabb47a1ec8035c620a405fb744599bfff3f6273a9e2653270df1edb88",
+        "spec_digest": "sha256:00b6e796870d0c71f1dac817254f842b99e50e82afa2dcbe8c5be7f306d75e0c",
     },
 ) as dag:
     fetch = Step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def again(path: Path) -> Any:
 
 
 def kept(path: Path) -> Path:
-    found = plans._place(digest(path.read_text()))
+    found = plans._place(path.read_text())
     assert found
     return found
 
@@ -50,6 +51,18 @@ def links(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     real = link.link
     monkeypatch.setattr(link, "link", lambda document: found.append(1) or real(document))
     return found
+
+
+def test_other_code_of_a_component_is_another_plan_of_the_same_dag_file(yaml: Path, links: list[int]) -> None:
+    before = digest(yaml.read_text())
+    again(yaml)
+    text = re.sub("(--code-digest\n *- sha256:)....", r"\1beef", yaml.read_text())
+    assert text != yaml.read_text()
+    yaml.write_text(text)
+    plan = again(yaml)
+    assert digest(text) == before
+    assert "beef" in str(plan.document.pipeline.deployment_spec)
+    assert len(links) == 2
 
 
 def test_the_second_task_takes_the_first_one_s_plan(yaml: Path, links: list[int]) -> None:

@@ -50,6 +50,36 @@ def test_a_stale_file_is_shown_and_not_written(turnout, tmp_path: Path) -> None:
     assert "maximum=11" in path.read_text()
 
 
+CODE = """
+from turnout import component, pipeline
+
+@component
+def c(rows: int = 1):
+    \"\"\"Work.
+
+    Args:
+        rows: how many.
+    \"\"\"
+    print({text!r})
+
+@pipeline
+def work():
+    \"\"\"Work.\"\"\"
+    c()
+"""
+
+
+def test_an_edit_of_code_changes_a_line_of_the_yaml_and_no_dag_file(turnout, tmp_path: Path) -> None:
+    kept = []
+    for text in ("before", "after"):
+        (tmp_path / "work.py").write_text(CODE.format(text=text))
+        assert turnout("compile", f"{tmp_path}/work.py", "--out", str(tmp_path / text)).status == 0
+        kept.append([(tmp_path / text / f"work.{end}").read_text().splitlines() for end in ("py", "yaml")])
+    (first, before), (second, after) = kept
+    assert first == second
+    assert len([line for line, other in zip(before, after, strict=True) if line != other]) == 1
+
+
 def test_two_pipelines_never_share_a_file(turnout, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}.py").write_text(PIPELINE)

@@ -41,7 +41,7 @@ def read_plan(path: str, digest: str) -> Plan:
     if digest_of(text) != digest:
         hint = "run turnout compile, and deploy both files"
         raise TurnoutError("not the pipeline that the DAG file was compiled with", where=path, hint=hint)
-    place = _place(digest)
+    place = _place(text)
     plan = _kept(place) if place else None
     if plan is None:
         from turnout.plan.link import link
@@ -53,12 +53,12 @@ def read_plan(path: str, digest: str) -> Plan:
     return plan
 
 
-def _place(digest: str) -> Path | None:
+def _place(text: str) -> Path | None:
     """Where the plan of a YAML is kept that this code has linked; None when the user has no directory."""
     package = Path(__file__).parents[1]
     files = [file for pattern in ("names.py", "plan/*.py", "spec/*.py") for file in package.glob(pattern)]
     code = sorted((file.name, file.stat().st_mtime_ns) for file in files)
-    key = hashlib.sha256(f"{digest} {sys.version} {package} {code}".encode()).hexdigest()
+    key = hashlib.sha256(f"{sys.version} {package} {code} {text}".encode()).hexdigest()
     try:
         return user_cache() / "plans" / f"{key}.pickle"
     except RuntimeError:
