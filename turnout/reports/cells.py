@@ -40,6 +40,27 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A cell with a text, and below it when something began and how long it took, as shares of all the time."""
+
+    start: float
+    share: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A cell that is to be noticed, or not, by a dot before its text.
+
+    Attributes:
+        tone: `good`, `bad`, `busy` for what is under way, `open` for what is yet to come, or `quiet`.
+    """
+
+    text: str
+    tone: str = "quiet"
+
+
+@dataclass(frozen=True)
 class Histogram:
     """A cell with a small histogram, and behind it one that it is held against.
 
@@ -63,6 +84,14 @@ def shown(cell: Any) -> str:
     if isinstance(cell, Bar):
         share = f"{min(1.0, max(0.0, cell.share)):.1%}"
         return Markup('<span class="bar" style="--share: {}">{}</span>').format(share, cell.text)
+    if isinstance(cell, Span):
+        start, share = (f"{min(1.0, max(0.0, value)):.1%}" for value in (cell.start, cell.share))
+        drawn = Markup('<i style="--from: {}; --share: {}"></i>').format(start, share)
+        return Markup('<span class="span">{}{}</span>').format(cell.text, drawn)
+    if isinstance(cell, Mark):
+        return Markup('<span class="mark {}">{}</span>').format(cell.tone, cell.text)
+    if isinstance(cell, tuple | list):
+        return Markup(", ").join(map(shown, cell))
     if isinstance(cell, Histogram):
         return Markup(_drawn(cell))
     if isinstance(cell, float):

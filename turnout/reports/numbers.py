@@ -28,3 +28,21 @@ def with_interval(value: float, low: float, high: float, *, sign: bool = False) 
     if not (math.isfinite(low) and math.isfinite(high)):
         return format(value, form)
     return f"{value:{form}} ({low:{form}} to {high:{form}})"
+
+
+def duration(seconds: float) -> str:
+    """How long something took, in two units at most: `0.35 s`, `12.7 s`, `2 min 26 s`, `3 h 5 min`."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return NOTHING
+    if seconds < 10:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} days {hours} h" if hours else f"{days} days"

@@ -6,7 +6,9 @@ all colours, those of plots too, are the style's variables.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -15,52 +17,80 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from turnout.reports.cells import Bar, Histogram, Link, Number, shown
+from turnout.reports.cells import Bar, Histogram, Link, Mark, Number, Span, shown
 from turnout.reports.figures import Image, data_uri
 from turnout.reports.style import STYLE
 
-__all__ = ["Bar", "Histogram", "Link", "Number", "Section", "page"]
+__all__ = ["Bar", "Histogram", "Link", "Mark", "Number", "Section", "Span", "page"]
 
-_TEMPLATE = jinja2.Environment(autoescape=True).from_string(
-    """<!DOCTYPE html>
+_TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+    """{% macro judged(verdict, good, reasons) -%}
+<div class="verdict {{ '' if good is none else 'good' if good else 'bad' }}">
+<strong>{{ verdict }}</strong>
+{% if reasons %}<ul>{% for reason in reasons %}<li>{{ reason }}</li>{% endfor %}</ul>{% endif %}</div>
+{%- endmacro %}
+{% macro links_of(links) -%}
+{% for link in links %}{% if not loop.first %} · {% endif %}{{ shown(link) }}{% endfor %}
+{%- endmacro %}
+{% macro part(section, level) -%}
+<section{% if section.anchor %} id="{{ section.anchor }}"{% endif %}>
+{% if section.folded %}<details{{ ' open' if section.unfolded }}><summary>{{ section.folded }}</summary>{% endif %}
+{% if section.heading %}<h{{ level }}>{{ section.heading }}</h{{ level }}>{% endif %}
+{% if section.verdict %}{{ judged(section.verdict, section.good, section.reasons) }}{% endif %}
+{% if section.text %}<p>{{ section.text }}</p>{% endif %}
+{% if section.markdown %}<div class="markdown">{{ rendered(section.markdown) }}</div>{% endif %}
+{% if section.code %}<pre tabindex="0">{{ section.code }}</pre>{% endif %}
+{% if section.rows %}<div class="scroll" tabindex="0" role="group" aria-label="{{ section.name }}">
+<table{% if section.columns | length == 2 %} class="pairs"{% endif %}>
+<thead><tr>
+{% for column in section.columns -%}
+<th scope="col"{% if loop.index0 in section.numeric %} class="number"{% endif %}>{{ column }}</th>
+{%- endfor %}
+
+</tr></thead><tbody>
+{% for row in section.rows %}
+<tr{% if loop.index0 in section.bad %} class="bad"{% endif %}>
+{%- for cell in row -%}
+{% set text = shown(cell) -%}
+{% set kind = 'number' if loop.index0 in section.numeric else 'short' if text | striptags | length < 24 -%}
+<td{% if kind %} class="{{ kind }}"{% endif %}>{{ text }}</td>
+{%- endfor %}</tr>
+{% endfor %}
+</tbody></table></div>
+{% endif %}
+{% if section.figures %}<div class="figures{{ ' single' if section.figures | length == 1 }}">
+{% for svg, caption in section.figures -%}
+<figure{{ wide(svg, caption) }}>{{ named(svg, caption) }}<figcaption>{{ caption }}</figcaption></figure>
+{%- endfor %}</div>{% endif %}
+{% for preview in section.previews -%}
+<iframe sandbox srcdoc="{{ preview }}" title="{{ section.name }}" style="height: {{ height(preview) }}"></iframe>
+{%- endfor %}
+{% if section.links %}<p>{{ links_of(section.links) }}</p>{% endif %}
+{% for inner in section.parts %}{{ part(inner, level + 1 if section.heading else level) }}{% endfor %}
+{% if section.folded %}</details>{% endif %}
+</section>
+{%- endmacro -%}
+<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
 <style>{{ style }}</style>{{ head }}</head><body>
+{% if links %}<header><nav aria-label="Around this page">{{ links_of(links) }}</nav></header>{% endif %}
+<main>
 <h1>{{ title }}</h1>
 {% if about %}<p class="about">{{ about }}</p>{% endif %}
-{% if verdict %}<div class="verdict {{ '' if good is none else 'good' if good else 'bad' }}">
-<strong>{{ verdict }}</strong>
-{% if reasons %}<ul>{% for reason in reasons %}<li>{{ reason }}</li>{% endfor %}</ul>{% endif %}</div>{% endif %}
+{% if verdict %}{{ judged(verdict, good, reasons) }}{% endif %}
 {% if metrics %}<dl class="metrics">
 {% for name, value in metrics %}<div><dt>{{ name }}</dt><dd>{{ shown(value) }}</dd></div>
 {% endfor %}</dl>{% endif %}
-{% for section in sections %}<section>{% if section.heading %}<h2>{{ section.heading }}</h2>{% endif %}
-{% if section.text %}<p>{{ section.text }}</p>{% endif %}
-{% if section.markdown %}<div class="markdown">{{ rendered(section.markdown) }}</div>{% endif %}
-{% if section.rows %}<div class="scroll" tabindex="0" role="region" aria-label="{{ section.heading }}">
-<table class="{{ 'pairs' if section.columns | length == 2 }}">
-<thead><tr>
-{% for column in section.columns -%}
-<th class="{{ 'number' if loop.index0 in section.numeric }}">{{ column }}</th>
-{%- endfor %}
-</tr></thead><tbody>
-{% for row in section.rows %}<tr class="{{ 'bad' if loop.index0 in section.bad }}">
-{% for cell in row -%}
-{% set text = shown(cell) -%}
-<td class="{{ 'number' if loop.index0 in section.numeric else 'short' if text | length < 24 }}">{{ text }}</td>
-{%- endfor %}</tr>
-{% endfor %}</tbody></table></div>{% endif %}
-{% if section.figures %}<div class="figures{{ ' single' if section.figures | length == 1 }}">
-{% for svg, caption in section.figures -%}
-<figure>{{ named(svg, caption) }}<figcaption>{{ caption }}</figcaption></figure>
-{%- endfor %}</div>{% endif %}
-{% for preview in section.previews -%}
-<iframe sandbox srcdoc="{{ preview }}" title="{{ section.heading }}"></iframe>
-{%- endfor %}
-</section>{% endfor %}
-</body></html>
+{% for section in sections %}{{ part(section, 2) }}{% endfor %}
+</main></body></html>
 """
 )
+
+_NO_TEXT = re.compile(r"<(style|script|head)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"<[^>]*>")
+_BLOCK = re.compile(r"<(?:p|li|tr|h[1-6]|br|div)\b", re.IGNORECASE)
+_DRAWN = re.compile(r"<(?:img|svg|canvas|video|iframe)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -72,6 +102,13 @@ class Section:
         markdown: below the text; HTML in it is shown as text.
         figures: SVG and caption of each.
         previews: HTML documents of others, shown in frames in which no script runs.
+        code: as it is, letter by letter.
+        verdict, good, reasons: what is said of this part in a line, as `page` takes them.
+        links: below all else but the parts.
+        parts: with headings one level below this one's.
+        folded: a few words, in whose place the section is shown when they are clicked; empty: it is shown.
+        unfolded: whether it is open from the start.
+        anchor: the id that addresses can name.
     """
 
     heading: str
@@ -82,6 +119,33 @@ class Section:
     figures: Sequence[tuple[str, str]] = field(default_factory=list)
     previews: Sequence[str] = ()
     markdown: str = ""
+    code: str = ""
+    verdict: str = ""
+    good: bool | None = None
+    reasons: Sequence[str] = ()
+    links: Sequence[Link] = ()
+    parts: Sequence[Section] = ()
+    folded: str = ""
+    unfolded: bool = False
+    anchor: str = ""
+
+    @property
+    def name(self) -> str:
+        """What those hear who do not see it."""
+        return self.heading or self.folded
+
+    @property
+    def has_content(self) -> bool:
+        """Whether there is anything below the heading."""
+        own = (self.rows, self.figures, self.previews, self.text, self.markdown, self.code, self.verdict)
+        return any(own) or any(part.has_content for part in self.parts)
+
+    def without_empty(self, keep: int = 1) -> Section:
+        """The table without the columns that have nothing in them, but for the first `keep`."""
+        columns = range(len(self.columns))
+        kept = [place for place in columns if place < keep or any(row[place] not in ("", None) for row in self.rows)]
+        rows = [[row[place] for place in kept] for row in self.rows]
+        return dataclasses.replace(self, columns=[self.columns[place] for place in kept], rows=rows)
 
     @functools.cached_property
     def numeric(self) -> frozenset[int]:
@@ -99,6 +163,7 @@ def page(
     good: bool | None = True,
     reasons: Sequence[str] = (),
     metrics: Sequence[tuple[str, Any]] = (),
+    links: Sequence[Link] = (),
     head: str = "",
 ) -> str:
     """An HTML page; all text is escaped.
@@ -107,11 +172,13 @@ def page(
         about: what the page is of, in a line below the title.
         good: None where the verdict is neither good nor bad.
         metrics: names and values of the numbers that are seen first, below the verdict.
+        links: to the pages around this one, above the title.
         head: HTML for the head, taken as it is.
     """
     return _TEMPLATE.render(
         title=title, sections=sections, about=about, verdict=verdict, good=good, reasons=reasons, metrics=metrics,
-        head=Markup(head), style=Markup(STYLE), named=_named, shown=shown, rendered=_rendered,
+        links=links, head=Markup(head), style=Markup(STYLE), named=_named, shown=shown, rendered=_rendered, wide=_wide,
+        height=_height,
     )  # fmt: skip
 
 
@@ -122,6 +189,20 @@ def _named(svg: str, caption: str) -> Markup:
     if "aria-label=" not in svg.partition(">")[0]:
         svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(caption)}" ', 1)
     return Markup(svg)
+
+
+def _wide(svg: str, caption: str) -> Markup:
+    """The attributes of a figure that may be wider than the page, and then scrolls: by the keyboard too."""
+    if isinstance(svg, Image) or "max-width: none" not in svg.partition(">")[0]:
+        return Markup("")
+    return Markup(' class="wide" tabindex="0" role="group" aria-label="{}"').format(caption)
+
+
+def _height(preview: str) -> str:
+    """A height that fits a document of others roughly: no script may measure it."""
+    text = _NO_TEXT.sub(" ", preview)
+    lines = len(_TAG.sub("", text)) / 90 + 1.2 * len(_BLOCK.findall(text)) + 14 * len(_DRAWN.findall(text))
+    return f"{min(44, max(6, 3 + 1.5 * lines)):.0f}rem"
 
 
 def _rendered(markdown: str) -> Markup:

@@ -43,12 +43,28 @@ tr.bad { border-color: var(--line); } tr.bad td:first-child { color: var(--bad);
 .histogram .now { fill: none; stroke: var(--orange); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .5rem 1.5rem; }
 .figures.single { grid-template-columns: minmax(0, 1fr); }
-figure { margin: .5rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; color: var(--text); }
+figure { margin: .5rem 0; } figure svg { max-width: 100%; height: auto; color: var(--text); }
 figure img { max-width: 100%; height: auto; }
 figure svg text { font-family: system-ui, sans-serif !important; fill: currentColor; }
-iframe { width: 100%; height: 28rem; border: 1px solid var(--line); border-radius: 4px; background: #fff; }
+figure.wide { overflow-x: auto; }
+iframe { width: 100%; border: 1px solid var(--line); border-radius: 4px; background: #fff; color-scheme: light; }
+h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; overflow-wrap: anywhere; }
+h4 { font-size: .95rem; margin: 1rem 0 .25rem; overflow-wrap: anywhere; }
+section section h2, details > section:first-of-type h2 { border-top: 0; padding-top: 0; margin-top: 1rem; }
+nav { font-size: .9rem; padding-bottom: .25rem; overflow-wrap: anywhere; }
+summary { cursor: pointer; color: var(--blue); padding: .25rem 0; overflow-wrap: anywhere; }
+td:has(> .mark) { min-width: 7rem; }
+.mark::before { content: ""; display: inline-block; width: .6rem; height: .6rem; border-radius: 50%;
+  margin-right: .4rem; background: var(--quiet); }
+.mark.good::before { background: var(--good); } .mark.bad::before { background: var(--bad); }
+.mark.busy::before { background: var(--blue); } .mark.open::before { background: none; outline: 1.5px solid
+  var(--quiet); outline-offset: -1.5px; }
+.span { display: block; min-width: 9rem; white-space: nowrap; } .span i { display: block; height: .35rem;
+  margin-left: var(--from); width: max(2px, var(--share)); background: var(--blue); border-radius: 2px; }
 figcaption { color: var(--quiet); font-size: .9rem; }
 .markdown { overflow-wrap: anywhere; max-width: 46rem; } .markdown table { display: block; overflow-x: auto; }
+pre { overflow: auto; max-height: 40rem; background: var(--soft); padding: .5rem .75rem; margin: .5rem 0; }
+pre { font-size: .85rem; }
 .markdown pre { overflow-x: auto; background: var(--soft); padding: .5rem .75rem; }
 """
 )
