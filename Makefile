@@ -10,6 +10,8 @@ SPACE := $(subst ,, )
 UV := $(COMPONENTS)/bin/uv
 BIN := $(abspath $(COMPONENTS))/bin
 AIRFLOW_BIN := $(abspath $(AIRFLOW))/bin
+# In UTC, as the schedules are.
+YESTERDAY := $(shell $(PYTHON) -c "import datetime as d; print(d.datetime.now(d.UTC).date() - d.timedelta(days=1))")
 MONITORED := pipelines/batch_inference.py pipelines/drift_check.py
 # Half of a test's time is waiting: for servers, for Spark, for the end of processes.
 PYTEST := python -m pytest --durations 15 --durations-min 10 --numprocesses 2 --dist loadscope --no-loadscope-reorder
@@ -27,12 +29,18 @@ help:  ## list the targets
 
 ready: $(COMPONENTS)/.ready $(AIRFLOW)/.ready data  ## both environments and the data; with -j at once
 
-data: $(COMPONENTS)/.ready data/flights/flights.parquet  ## the example's tables, tracked by DVC
+data: $(COMPONENTS)/.ready data/flights/flights.parquet data/replay/.until-$(YESTERDAY)  ## the example's tables, up to yesterday
 
 data/flights/flights.parquet: data/prepare_flights.py | $(COMPONENTS)/.ready
 	python data/prepare_flights.py data/flights
 	dvc add --quiet data/flights
 	dvc push --quiet
+
+# One file says until when; another day has another file.
+data/replay/.until-$(YESTERDAY): data/replay_flights.py data/flights/flights.parquet | $(COMPONENTS)/.ready
+	python data/replay_flights.py data/replay $(YESTERDAY)
+	rm -f data/replay/.until-*
+	touch $@
 
 # All at once, the two environments' set-up too; each part's output in one piece when it has ended.
 test:  ## lint, strict types and all tests, at once; what CI runs
@@ -82,7 +90,7 @@ lock: $(UV)  ## pin the requirements of both environments
 		pyproject.toml -o requirements/airflow.txt --custom-compile-command "make lock"
 
 clean:  ## remove environments, runs and data
-	rm -rf $(COMPONENTS) $(AIRFLOW) $(FRAMEWORKS) .turnout .airflow mlflow.db mlruns data/flights
+	rm -rf $(COMPONENTS) $(AIRFLOW) $(FRAMEWORKS) .turnout .airflow mlflow.db mlruns data/flights data/replay
 
 $(UV):
 	$(PYTHON) -m venv $(COMPONENTS)

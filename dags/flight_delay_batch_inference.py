@@ -12,8 +12,8 @@ with DAG(
     doc_md=(
         "Predict the rows of a data interval with the champion, and publish them as a table.\n"
         "A run that starts again, or a backfill of an interval that was done before, replaces the interval's days in the\n"
-        "table and nothing else. The defaults predict the flights of a day, late or not. Other parameters predict any other\n"
-        "table; one without times is predicted whole."
+        "table and nothing else. The defaults predict the flights of yesterday, late or not: those of the same day of 2013,\n"
+        "as if they had left now. Other parameters predict any other table; one without times is predicted whole."
     ),
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     catchup=False,
@@ -35,7 +35,7 @@ with DAG(
             description="End of the interval, which is not part of it.",
         ),
         "source": Param(
-            "data/flights/flights.parquet",
+            "data/replay/flights.parquet",
             type=["null", "string"],
             section="Data",
             description="Path or URI of the table with the rows; with a revision, its path in the DVC repository.",
@@ -103,7 +103,7 @@ with DAG(
             description="Path of the Feast repository.",
         ),
         "feature_sources": Param(
-            "data/flights",
+            "data/replay",
             type=["null", "string"],
             section="Features",
             description="Path, URI or DVC path of the features' source tables.",
@@ -196,7 +196,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:aaca8daa2a92b4e853c67a3eebda5762ac16dcd7b56ee08da01688d42d18915d",
+        "spec_digest": "sha256:9faa721f7d5beab840ab33063d6f8bd668e28b0e43b2b3119b488fca7063a1ca",
     },
 ) as dag:
     ingest = Step(

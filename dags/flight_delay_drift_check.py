@@ -12,7 +12,10 @@ with DAG(
     doc_md=(
         "Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted.\n"
         "Data that drifted starts the training pipeline as a part of this run, unless one started lately; the new model has\n"
-        "to be better than the champion, as ever. Data that is broken is told, and trains nothing."
+        "to be better than the champion, as ever. Data that is broken is told, and trains nothing. Without any rows the run\n"
+        "fails.\n"
+        "\n"
+        "The defaults check the flights of yesterday: those of the same day of 2013, as if they had left now."
     ),
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     catchup=False,
@@ -34,7 +37,7 @@ with DAG(
             description="End of the interval, which is not part of it.",
         ),
         "source": Param(
-            "data/flights/flights.parquet",
+            "data/replay/flights.parquet",
             type=["null", "string"],
             section="Data",
             description="Path or URI of the table with the rows.",
@@ -116,7 +119,7 @@ with DAG(
             description="Path of the Feast repository.",
         ),
         "feature_sources": Param(
-            "data/flights",
+            "data/replay",
             type=["null", "string"],
             section="Features",
             description="Path or URI of the features' source tables.",
@@ -214,7 +217,7 @@ with DAG(
             description="Path of a .prom file, or URL of a Pushgateway; empty for neither.",
         ),
         "training_source": Param(
-            "data/flights/flights.parquet",
+            "data/replay/flights.parquet",
             type=["null", "string"],
             section="Training",
             description="Path or URI of the table to train on.",
@@ -334,7 +337,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:8a3d8b3c563e718c627c8db6076e5d99cdde192f82130b297cd99bb68e17fc20",
+        "spec_digest": "sha256:38070e9c0d455561b565d900817d12108164fa7e4f1d873841a850e117ef3ce2",
     },
 ) as dag:
     ingest = Step(
@@ -427,6 +430,13 @@ with DAG(
             retry_exponential_backoff=2.0,
             max_retry_delay=timedelta(seconds=3600),
         )
+        require_rows = Step(
+            task_id="require-rows",
+            doc_md="Fail when a dataset has no rows, and say until when its source has some.",
+            inputs={"data": ingest.output["data"]},
+        )
+        notify >> require_rows
+    ingest >> tell_when
     tell_when >> tell
     train_again_when = When(
         task_id="train_again-when",

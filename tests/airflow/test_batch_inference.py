@@ -56,6 +56,7 @@ def models(server: Server, *arguments: str) -> None:
 def backfill(server: Server, first: int, last: int, **more: Any) -> None:
     """Run days of January 2013, and wait."""
     conf = {
+        "source": "data/flights/flights.parquet",
         "suite": None,
         "feature_service": None,
         "table": str(server.home / "predictions"),

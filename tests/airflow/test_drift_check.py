@@ -34,23 +34,23 @@ CHAMPION = "import mlflow; print(mlflow.MlflowClient().get_model_version_by_alia
 pytestmark = pytest.mark.slow
 
 
-def run(server: Server, dag: str, **conf: Any) -> dict[str, str]:
-    """The states of a run's tasks, when it has ended well."""
+def run(server: Server, dag: str, expected: str = "success", **conf: Any) -> dict[str, str]:
+    """The states of a run's tasks, when it has ended as expected."""
     plain = {"suite": None, "feature_service": None, "registered_model": "m"}
     server.call("PATCH", f"/dags/{dag}", {"is_paused": False})
     started = server.trigger(dag, **plain | conf)
     state = server.ended(dag, started, 240)
     found = {name: item["state"] for name, item in server.tasks(dag, started).items()}
-    assert state == "success", found
+    assert state == expected, found
     return found
 
 
-def check(server: Server, day: str, until: str, name: str) -> dict[str, str]:
+def check(server: Server, day: str, until: str, name: str, expected: str = "success") -> dict[str, str]:
     data = str(server.home / f"{name}.parquet")
     channel, state = f"file:{server.home}/notices.jsonl", str(server.home / "notices.json")
     return run(
-        server, CHECK, since=f"{day}T00:00:00Z", until=f"{until}T00:00:00Z", source=data, training_source=data,
-        channels=[channel], notices=state, slices=None,
+        server, CHECK, expected, since=f"{day}T00:00:00Z", until=f"{until}T00:00:00Z", source=data,
+        training_source=data, channels=[channel], notices=state, slices=None,
     )  # fmt: skip
 
 
@@ -93,3 +93,9 @@ def test_drifted_data_starts_a_training_and_broken_data_does_not(server: Server)
     assert {state for name, state in states.items() if name.startswith("train_again.")} == {"skipped"}
     assert [notice["severity"] for notice in notices(server)] == ["warning", "critical"]
     assert champion(server) == "2"
+
+    # A table that ends before the interval is told of, and the run is no success: nothing was checked.
+    states = check(server, "2024-02-01", "2024-02-02", "broken", "failed")
+    assert states["tell.notify"] == "success"
+    assert states["tell.require-rows"] == "failed"
+    assert "the table ends on 2024-01-30 23:56 UTC, before the interval" in notices(server)[-1]["text"]

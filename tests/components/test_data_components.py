@@ -14,6 +14,7 @@ from paths import PROJECT
 from turnout import ComponentError
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
+from turnout.components.require_rows import require_rows
 from turnout.components.split import split
 from turnout.components.validate import validate
 
@@ -70,12 +71,29 @@ def test_an_interval_without_rows_goes_on_where_it_may(artifact, table, tmp_path
     table.to_parquet(tmp_path / "source.parquet", index=False)
     data, features = artifact(Dataset, "data"), artifact(Dataset, "features")
     given = {"source": str(tmp_path / "source.parquet"), "timestamp": "when", "since": "2030-01-01"}
-    with pytest.raises(ComponentError, match="the dataset has no rows from 2030-01-01 to now"):
+    ends = "the table ends on 2024-01-25 23:00 UTC, before the interval from 2030-01-01 00:00 UTC"
+    with pytest.raises(ComponentError, match=ends) as refused:
         ingest.python_func(data=data, **given)
+    assert "make data" in str(refused.value)
     ingest.python_func(data=data, **given, allow_empty=True)
+    with pytest.raises(ComponentError, match=ends):
+        require_rows.python_func(data=data)
     featurise.python_func(entities=data, features=features, feature_service="flight_delay")
     assert list(pd.read_parquet(features.path)) == list(table)
     assert features.metadata["rows"] == 0
+    with pytest.raises(ComponentError, match=ends):
+        require_rows.python_func(data=features)
+
+
+def test_a_gap_in_a_table_is_no_end_of_it(artifact, table, tmp_path: Path) -> None:
+    table.drop(index=range(100, 200)).to_parquet(tmp_path / "source.parquet", index=False)
+    data = artifact(Dataset, "data")
+    given = {"source": str(tmp_path / "source.parquet"), "timestamp": "when", "data": data}
+    with pytest.raises(ComponentError, match=r"no rows from 2024-01-06 .* UTC; its newest is of 2024-01-25 23:00 UTC"):
+        ingest.python_func(since="2024-01-06", until="2024-01-07", **given)
+    ingest.python_func(since="2024-01-02", until="2024-01-03", **given)
+    assert data.metadata["newest"] == "2024-01-25T23:00:00+00:00"
+    require_rows.python_func(data=data)
 
 
 def test_ingest_refuses_what_is_not_a_table(artifact, tmp_path: Path) -> None:

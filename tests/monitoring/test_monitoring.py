@@ -330,7 +330,7 @@ def test_data_that_drifted_may_train_and_data_that_is_broken_may_not(
     ):  # fmt: skip
         found = watch(broken, **given)
         assert (found.broken, found.train, found.severity) == (True, False, "critical")
-    assert found.reasons == ["0 rows are fewer than the 50 that it takes to say anything"]
+    assert found.reasons == ["the dataset has no rows"]
 
 
 def test_rows_twice_and_rows_that_are_late(watch: Any, tmp_path: Path) -> None:

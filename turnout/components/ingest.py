@@ -25,7 +25,7 @@ def ingest(
     """Read a table from where it is kept, and record exactly what was read.
 
     The artifact's metadata holds the source and its revision, the digest of the source's bytes, the
-    number of rows and the schema.
+    number of rows and the schema; of an interval also its bounds, and the newest time in the source.
 
     Args:
         source: a path or URI (file, s3, gs, http) of a file, compressed or not, or a directory of Parquet files, of
@@ -55,7 +55,7 @@ def ingest(
     from turnout.data.digest import content_digest
     from turnout.data.fetching import fetch
     from turnout.data.recipe import MADE_BY, made_by
-    from turnout.data.tables import read_table, within, write_table
+    from turnout.data.tables import newest, no_rows, read_table, within, write_table
     from turnout.data.times import ALWAYS, interval
 
     chosen = interval(since, until, timezone)
@@ -66,14 +66,15 @@ def ingest(
         fetched = fetch(source, revision, Path(directory))
         table, found, notes = read_table(fetched.path, format, timestamps, Dialect(separator, decimal, encoding))
         if chosen.bounded:
-            table = within(table, timestamp, chosen)
+            everything, table = table, within(table, timestamp, chosen)
+            if last := newest(everything, timestamp):
+                data.metadata["newest"] = last.isoformat()
+        data.metadata.update(chosen.to_metadata())
         if not len(table) and not allow_empty:
-            bounds = f" from {since or 'ever'} to {until or 'now'} in {timezone}" if chosen.bounded else ""
-            hint = "look at the source and the interval, or set allow_empty to go on without rows"
-            raise ComponentError(f"the dataset has no rows{bounds}", where=source, hint=hint)
+            what, hint = no_rows(data.metadata)
+            raise ComponentError(what, where=source, hint=f"{hint}; allow_empty goes on without rows")
         digest = content_digest(fetched.path)
     data.metadata.update(write_table(table, data.path))
-    data.metadata.update(chosen.to_metadata())
     read = {"source": {"digest": digest, "revision": fetched.revision}}
     data.metadata[MADE_BY] = made_by("turnout.components.ingest:ingest", given, output="data", read=read)
     data.metadata.update(source=source, source_format=found, revision=fetched.revision, data_digest=digest)

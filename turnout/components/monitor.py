@@ -107,6 +107,7 @@ def monitor(
     """
     from pathlib import Path
 
+    from turnout.data.tables import no_rows
     from turnout.data.times import days, interval
     from turnout.inference import table
     from turnout.monitoring.check import Settings, check, require_questions
@@ -134,7 +135,7 @@ def monitor(
             predicted = count(rows_predicted.rename_columns(list(columns)), known.profile)
     with current(data.path, engine, master, spark_conf) as rows:
         comparison, counts = check(known, rows, settings, predicted, chosen.until)
-    judgement = judge(comparison, rate, null_limit, least_rows)
+    judgement = judge(comparison, rate, null_limit, least_rows, no_rows(data.metadata)[0])
     verdict = f"{known.name}: {judgement}" if known.profile.columns else f"{known.name} has no reference"
     reasons = list(judgement.reasons)
     summary = "\n".join([f"{verdict}; {counts.rows:,} rows", *first_reasons(reasons)])

@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 
 from turnout.data.delimited import AS_FOUND, EXACT, Dialect, compression, marked, read_delimited
 from turnout.data.parquet import open_table
-from turnout.data.times import Interval, series_in_utc
+from turnout.data.times import Interval, in_utc, series_in_utc
 from turnout.data.times import within as rows_within
 from turnout.errors import ComponentError, did_you_mean
 
 Format = Literal["auto", "parquet", "csv"]
 _PARQUET_MAGIC = b"PAR1"
 _INDEX = re.compile(r"__index_level_\d+__")
-_LINEAGE = ("source", "revision", "data_digest", "features_digest", "interval")
+_LINEAGE = ("source", "revision", "data_digest", "features_digest", "interval", "newest")
 
 
 def read_table(
@@ -96,6 +96,34 @@ def within(table: pa.Table, timestamp: str, interval: Interval) -> pa.Table:
     return table if chosen is None else table.filter(chosen)
 
 
+def newest(table: pa.Table, timestamp: str) -> datetime.datetime | None:
+    """The latest time in a column of times, in UTC; None when there is none."""
+    found = pc.max(table[timestamp]).as_py()
+    return in_utc(found) if found is not None else None
+
+
+def no_rows(metadata: Mapping[str, Any]) -> tuple[str, str]:
+    """What is wrong with a dataset without rows, and what can be done.
+
+    Args:
+        metadata: the dataset's: the `interval` of the rows that were asked for, and the `newest` time in their source.
+    """
+    chosen, newest = interval_of(metadata), metadata.get("newest")
+    if not newest:
+        return "the dataset has no rows" + (f" {chosen}" if chosen.bounded else ""), "look at the source"
+    last = datetime.datetime.fromisoformat(newest)
+    if chosen.since and last < chosen.since:
+        what = f"the table ends on {last:%Y-%m-%d %H:%M} UTC, before the interval {chosen}"
+        return what, "bring the table up to date (the example's: make data), or choose an earlier interval"
+    return f"the dataset has no rows {chosen}; its newest is of {last:%Y-%m-%d %H:%M} UTC", "look at the interval"
+
+
+def interval_of(metadata: Mapping[str, Any]) -> Interval:
+    """The interval that an artifact's metadata says its rows are of."""
+    recorded: Mapping[str, str] = metadata.get("interval") or {}
+    return Interval(**{name: datetime.datetime.fromisoformat(text) for name, text in recorded.items()})
+
+
 def detect_format(path: Path) -> str:
     """`parquet` or `csv`, by the first bytes, not by the name."""
     if path.is_dir():
@@ -128,9 +156,7 @@ def lineage(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def require_interval(metadata: Mapping[str, Any], needed: Interval) -> None:
     """Raise ComponentError where an artifact's metadata says that it has only the rows of another interval."""
-    recorded: Mapping[str, str] = metadata.get("interval") or {}
-    bounds = {name: datetime.datetime.fromisoformat(text) for name, text in recorded.items()}
-    if not (kept := Interval(**bounds)).covers(needed):
+    if not (kept := interval_of(metadata)).covers(needed):
         what = f"the data has only rows {kept}, and the interval is {needed}"
         hint = "give the step that reads the data the same since, until and timezone"
         raise ComponentError(what, where="since, until, timezone", hint=hint)

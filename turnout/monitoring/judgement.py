@@ -43,11 +43,12 @@ class Judgement:
         return f"the data is {self.state}" + (f", the model is {' and '.join(model)}" if model else "")
 
 
-def judge(comparison: Comparison, rate: float, null_limit: float, least_rows: int) -> Judgement:
-    """Judge findings; `monitor` says what the arguments mean."""
+def judge(comparison: Comparison, rate: float, null_limit: float, least_rows: int, no_rows: str = "") -> Judgement:
+    """Judge findings; `monitor` says what the arguments mean, and `no_rows` why there are none."""
     broken = list(comparison.faults)
     if few := comparison.rows < least_rows:
-        broken.append(f"{comparison.rows:,} rows are fewer than the {least_rows:,} that it takes to say anything")
+        fewer = f"{comparison.rows:,} rows are fewer than the {least_rows:,} that it takes to say anything"
+        broken.append(fewer if comparison.rows else no_rows or fewer)
     broken += [
         str(item)
         for item in comparison.findings

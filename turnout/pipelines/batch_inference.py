@@ -36,7 +36,7 @@ PREDICTIONS = Asset("flight-delay-predictions")
 def batch_inference(
     since: datetime.datetime | None = None,
     until: datetime.datetime | None = None,
-    source: str = "data/flights/flights.parquet",
+    source: str = "data/replay/flights.parquet",
     revision: str = "",
     timestamps: list[str] = [],
     separator: str = "",
@@ -47,7 +47,7 @@ def batch_inference(
     timezone: str = "UTC",
     feature_service: str = "flight_delay",
     feature_repository: str = "feature_repo",
-    feature_sources: str = "data/flights",
+    feature_sources: str = "data/replay",
     offline_store: Literal["repository", "spark"] = "repository",
     model: str = "models:/flight-delay@champion",
     ignore: list[str] = [],
@@ -65,8 +65,8 @@ def batch_inference(
     """Predict the rows of a data interval with the champion, and publish them as a table.
 
     A run that starts again, or a backfill of an interval that was done before, replaces the interval's days in the
-    table and nothing else. The defaults predict the flights of a day, late or not. Other parameters predict any other
-    table; one without times is predicted whole.
+    table and nothing else. The defaults predict the flights of yesterday, late or not: those of the same day of 2013,
+    as if they had left now. Other parameters predict any other table; one without times is predicted whole.
 
     Args:
         since: Start of the interval, a midnight in the time zone; the schedule's when empty. Not needed without times.

@@ -14,6 +14,7 @@ from turnout.components.ingest import ingest
 from turnout.components.monitor import monitor
 from turnout.components.notify import notify
 from turnout.components.pin_model import pin_model
+from turnout.components.require_rows import require_rows
 from turnout.components.train import Derived
 from turnout.pipelines.training import HYPERPARAMETERS, training
 
@@ -54,7 +55,7 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
 def drift_check(
     since: datetime.datetime | None = None,
     until: datetime.datetime | None = None,
-    source: str = "data/flights/flights.parquet",
+    source: str = "data/replay/flights.parquet",
     timestamps: list[str] = [],
     separator: str = "",
     decimal: Literal["auto", ".", ","] = "auto",
@@ -67,7 +68,7 @@ def drift_check(
     ignore: list[str] = [],
     feature_service: str = "flight_delay",
     feature_repository: str = "feature_repo",
-    feature_sources: str = "data/flights",
+    feature_sources: str = "data/replay",
     registered_model: str = "flight-delay",
     groups: list[str] = [],
     least_unfairness: Annotated[float, Ge(0), Le(1)] = 0.1,
@@ -81,7 +82,7 @@ def drift_check(
     silence_hours: Annotated[float, Ge(0)] = 24.0,
     notices: str = ".turnout/notices.json",
     prometheus: str = "",
-    training_source: str = "data/flights/flights.parquet",
+    training_source: str = "data/replay/flights.parquet",
     suite: str = "expectations/flights.json",
     target: str = "late",
     drop_null_target: bool = False,
@@ -99,7 +100,10 @@ def drift_check(
     """Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted.
 
     Data that drifted starts the training pipeline as a part of this run, unless one started lately; the new model has
-    to be better than the champion, as ever. Data that is broken is told, and trains nothing.
+    to be better than the champion, as ever. Data that is broken is told, and trains nothing. Without any rows the run
+    fails.
+
+    The defaults check the flights of yesterday: those of the same day of 2013, as if they had left now.
 
     Args:
         since: Start of the interval, a midnight in the time zone; the schedule's when empty. Not needed without times.
@@ -201,6 +205,8 @@ def drift_check(
             state=notices,
         )
         notified.set_retry(num_retries=2, backoff_duration="60s")
+        # There was nothing to check: the run that told so does not end as if there had been.
+        require_rows(data=ingested.outputs["data"]).after(notified)
     with dsl.If(monitored.outputs["train"] == True, name="train_again"):  # noqa: E712
         cooled = cool_down(registered_model=registered_model, days=cool_down_days)
         with dsl.If(cooled.outputs["start"] == True, name="cooled"):  # noqa: E712
