@@ -28,6 +28,7 @@ REFERENCE = PROJECT / "docs" / "reference"
 MADE = "<!-- Made by docs/generate.py: run `make docs`, do not edit. -->"
 
 ENVIRONMENT = {
+    "TURNOUT_PROFILE": "The profile of the project file.",
     "TURNOUT_ROOT": "Path or URI under which local runs keep artifacts and records. Default: `.turnout`.",
     "TURNOUT_SECRETS": "YAML file that stands for a cluster's secrets and config maps in local runs.",
     "TURNOUT_AIRFLOW": "Airflow's virtual environment, for `turnout airflow`. Default: `.venv-airflow`.",
@@ -288,9 +289,19 @@ def _option(option: Any) -> Sequence[str]:
 
 
 def configuration_page() -> str:
-    """Airflow's options and the environment variables."""
+    """The project file, Airflow's options and the environment variables."""
+    from turnout.project import file
+
     info = runpy.run_path(str(PACKAGE / "airflow" / "provider.py"))["get_provider_info"]()
-    parts = []
+    parts = [
+        "## The project file",
+        "In `pyproject.toml`, of the current directory or of one above it. "
+        + " ".join(inspect.getdoc(file).split("\n\n")[1].split()),
+        "```toml\n[tool.turnout]\npipelines = [\"my_team/pipelines/*.py\"]\n\n[tool.turnout.profile.prod]\n"
+        'root = "s3://bucket/runs"\nimage = "registry.example.com/my-team:1.2"\n```',
+        "`turnout --profile prod ...`, or `TURNOUT_PROFILE=prod`, chooses the profile.",
+        table(("key", ""), ((f"`{key}`", text) for key, (_, text) in file.KEYS.items())),
+    ]
     for section, content in info["config"].items():
         rows = (
             (

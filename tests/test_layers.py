@@ -16,19 +16,21 @@ ALLOWED: dict[str, set[str]] = {
     "task_ids": set(),  # DAG files load it when they are parsed, and nothing of plan or spec
     "names": set(),
     "extras": set(),
+    "project": {"errors", "spec"},
     "spec": {"errors"},
     "plan": {"errors", "names", "spec"},
     "execution": {"errors", "spec", "plan", "data"},  # of data, the digest of a file's content
     "runtimes": {"errors", "names", "spec", "plan", "execution"},
     "tracks": {"errors", "task_ids", "spec", "plan", "execution", "runtimes", "reports"},
     "airflow": {"errors", "task_ids", "spec", "plan", "execution", "runtimes", "tracks", "reports"},
-    "authoring": {"", "errors", "spec", "execution"},  # of execution, the digest of a component's code
+    "authoring": {"", "errors", "spec", "execution", "project"},  # of execution, the digest of a component's code
     "standalone": {"errors", "runtimes"},  # of runtimes, what ends a command with all that it has started
-    "verbs": {"errors", "spec", "plan", "execution", "tracks", "authoring"},
+    "verbs": {"errors", "spec", "plan", "execution", "tracks", "authoring", "project"},
     "reproduction": {"errors", "data", "models", "trackers"},
     "cli": {
         "",
         "errors",
+        "project",
         "spec",
         "plan",
         "execution",

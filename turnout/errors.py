@@ -6,6 +6,7 @@ TurnoutError               the base: a message for the person who can act on it
 │   ├── SpecError          a document is not a KFP pipeline
 │   ├── PlanError          a pipeline cannot be linked
 │   ├── TrackError         a track cannot run something the pipeline asks for
+│   ├── ProjectError       the project file says what is not understood
 │   └── ParameterError     values given for a run are not what the pipeline takes
 ├── StaleError             compiled files are not what the pipelines compile to
 ├── SourceError            the pipeline named on the command line cannot be found
@@ -88,6 +89,10 @@ class PlanError(FaultsError):
 
 class TrackError(FaultsError):
     """A track cannot run something the pipeline asks for."""
+
+
+class ProjectError(FaultsError):
+    """The project file says what is not understood."""
 
 
 class ParameterError(FaultsError):

@@ -22,12 +22,10 @@ from turnout.plan.model import Plan
 from turnout.plan.parameters import bind_parameters, with_data_interval
 from turnout.plan.results import RunResult, Watch
 from turnout.plan.support import report
+from turnout.project.file import current
 from turnout.spec.document import Document
 from turnout.tracks import registry
 from turnout.tracks.files import write_files
-
-ROOT = ".turnout"
-"""The root of runs when none is given, neither as an argument nor by `$TURNOUT_ROOT`."""
 
 
 def linked(pipeline: Any) -> Plan:
@@ -88,7 +86,7 @@ def run(
         pipeline: as `linked` takes it.
         parameters: values by name, of Python's or JSON's types. The others have their defaults.
         track: the track to run on.
-        root: path or URI under which runs are kept; `$TURNOUT_ROOT`, or `.turnout`, when None.
+        root: path or URI under which runs are kept; `$TURNOUT_ROOT`, the project's, or `.turnout`, when None.
         run_id: an id that no run under the root has; when empty, it is made from the time.
         runtime: how the commands of steps run, such as `docker`; when empty, the track's default.
         settings: settings of the runtime, by name.
@@ -145,14 +143,16 @@ def plan_of_run(run_id: str, root: str | Path | None = None) -> Plan:
 
 
 def _store(root: str | Path | None) -> ArtifactStore:
-    return ArtifactStore(str(root or os.environ.get("TURNOUT_ROOT") or ROOT))
+    project = current()
+    return ArtifactStore(str(root or os.environ.get("TURNOUT_ROOT") or project.path(project.root)))
 
 
 def _options(
     parallelism: int | None, cache: bool, secrets: str | Path | None, runtime: str, settings: Mapping[str, str]
 ) -> registry.Options:
-    declared = Secrets.read(Path(secrets)) if secrets else Secrets()
-    return registry.Options(parallelism, cache, declared, runtime, settings)
+    declared, project = Secrets.read(Path(secrets)) if secrets else Secrets(), current()
+    project.set_variables()
+    return registry.Options(parallelism, cache, declared, runtime or project.runtime, settings)
 
 
 def new_run_id() -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from turnout import __version__
 from turnout.errors import DefinitionError, Fault
 from turnout.execution.code_digest import code_digest
+from turnout.project.file import current
 from turnout.spec.command import OUTSIDE, UNCACHED
 from turnout.spec.signature import SIGNATURES, Signature, read_signature
 
@@ -57,7 +58,7 @@ def component(
     Args:
         function: a function at the top of an importable module; every parameter has a type and a line
             in the docstring. `Literal` and `annotated_types` bounds are checked when the step starts.
-        image: the container image with the code; `$TURNOUT_IMAGE`, or this version's image, when None.
+        image: the container image with the code; `$TURNOUT_IMAGE`, the project's, or this version's image, when None.
         outside: for a component that looks at more than its inputs, for example at a registry. It is a
             function that takes some of the component's parameters and returns, as JSON, the state of
             what the component looks at. An earlier result is used only if that state is still the same.
@@ -115,5 +116,5 @@ def component(
 
 
 def default_image() -> str:
-    """The image of components that name none: `$TURNOUT_IMAGE`, or the one of this version."""
-    return os.environ.get("TURNOUT_IMAGE") or f"turnout-python-components:{__version__}"
+    """The image of components that name none: `$TURNOUT_IMAGE`, the project's, or the one of this version."""
+    return os.environ.get("TURNOUT_IMAGE") or current().image or f"turnout-python-components:{__version__}"

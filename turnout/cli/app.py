@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 import turnout
 from turnout.cli import airflow, cache, check, compile, monitoring, reproduce, run, runs
+from turnout.cli.options import errors
+from turnout.project.file import PROFILE, current
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,11 +38,28 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
+    profile: Annotated[
+        str, typer.Option(envvar=PROFILE, metavar="NAME", help="A profile of the project file, such as prod.")
+    ] = "",
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    """The project file's values are the defaults of the options by their names."""
+    if profile:
+        os.environ[PROFILE] = profile
+    with errors():
+        project = current()
+    values = {"root": project.path(project.root), "runtime": project.runtime or None}
+    context.default_map = _defaults(context.command, values)
+    context.default_map["compile"]["out"] = project.path(project.dags)
+
+
+def _defaults(command: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    if hasattr(command, "commands"):
+        return {name: _defaults(inner, values) for name, inner in command.commands.items()}
+    return {option.name: values[option.name] for option in command.params if values.get(option.name)}
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -7,18 +7,18 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from turnout.errors import Fault, SourceError, StaleError, TurnoutError
 from turnout.extras import hint_for
+from turnout.project.file import current
 
 SOURCE = "module:pipeline, path.py[:name], a compiled KFP YAML, or a .zip or .tar.gz of one"
 Sources = Annotated[
     Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
-    typer.Argument(metavar="[SOURCE ...]", help=f"{SOURCE}. Default: every file in pipelines/."),
+    typer.Argument(metavar="[SOURCE ...]", help=f"{SOURCE}. Default: the project's, every file in pipelines/."),
 ]
 Root = Annotated[str, typer.Option(envvar="TURNOUT_ROOT", help="Path or URI under which runs are kept.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 3 with a diff if a file is not up to date.")]
@@ -70,8 +70,9 @@ def print_error(kind: str, faults: list[dict[str, Any]]) -> None:
 
 
 def all_pipelines() -> list[str]:
-    """The files of `pipelines/` here. Raises SourceError when there is none."""
-    found = sorted(str(path) for path in Path("pipelines").glob("*.py") if path.name != "__init__.py")
-    if not found:
-        raise SourceError("no pipelines/*.py", where="the current directory", hint="name a SOURCE")
+    """The files with pipelines of the project. Raises SourceError when there is none."""
+    project = current()
+    if not (found := project.sources()):
+        hint = "name a SOURCE, or write pipelines = [...] under [tool.turnout] in pyproject.toml"
+        raise SourceError(f"no {' or '.join(project.pipelines)}", where=str(project.directory), hint=hint)
     return found

@@ -1,0 +1,135 @@
+"""The project file: `[tool.turnout]` in pyproject.toml says once what options and variables would say each time.
+
+A profile, `[tool.turnout.profile.NAME]`, holds what is different there: in production, say. An option of the command
+line comes first, then an environment variable, the profile, the project, and Turnout's default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from turnout.errors import Fault, ProjectError, did_you_mean
+from turnout.spec.json_schema import value_faults
+
+PROFILE = "TURNOUT_PROFILE"
+"""The variable that names the profile."""
+
+_TEXT = {"type": "string", "minLength": 1}
+_TEXTS = {"type": "array", "items": _TEXT}
+KEYS: dict[str, tuple[dict[str, Any], str]] = {
+    "pipelines": (_TEXTS, "Files with pipelines, as patterns of paths. Default: `pipelines/*.py`."),
+    "dags": (_TEXT, "Directory of compiled files. Default: `dags`."),
+    "root": (_TEXT, "Path or URI under which runs are kept. Default: `.turnout`."),
+    "image": (_TEXT, "Container image of components that name none."),
+    "runtime": (_TEXT, "What steps run with: `docker`, for example. Default: as processes of this machine."),
+    "settings": (
+        {"type": "object", "additionalProperties": _TEXT},
+        "Settings of runtimes, by name. A path in it that starts with a dot starts in the project.",
+    ),
+    "trackers": (_TEXTS, "Trackers that MLflow's runs are mirrored in: `wandb`, or `module:Class`."),
+}
+"""What the file may say: the JSON Schema of each key, and what it means."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a project says, with a profile applied.
+
+    Attributes:
+        directory: where its file is; paths in it start there.
+        pipelines: patterns of files, from the directory on.
+        settings: of runtimes, by name.
+    """
+
+    directory: Path
+    pipelines: tuple[str, ...] = ("pipelines/*.py",)
+    dags: str = "dags"
+    root: str = ".turnout"
+    image: str = ""
+    runtime: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    trackers: tuple[str, ...] = ()
+
+    def path(self, value: str) -> str:
+        """A path of the file, from the current directory on; a URI or an absolute path as it is."""
+        if "://" in value or Path(value).is_absolute() or self.directory == Path.cwd():
+            return value
+        return str(self.directory / value)
+
+    def sources(self) -> list[str]:
+        """The files with pipelines."""
+        found = {path for pattern in self.pipelines for path in self.directory.glob(pattern)}
+        return [
+            self.path(str(path.relative_to(self.directory))) for path in sorted(found) if path.name != "__init__.py"
+        ]
+
+    def set_variables(self) -> None:
+        """Give this process, and those that it starts, the variables of trackers and settings that are not set."""
+        if self.trackers:
+            os.environ.setdefault("TURNOUT_TRACKERS", ",".join(self.trackers))
+        for name, value in self.settings.items():
+            os.environ.setdefault(f"TURNOUT_{name.upper()}", self.path(value) if value.startswith(".") else value)
+
+
+def current() -> Project:
+    """The project of the current directory, with the profile that `$TURNOUT_PROFILE` names.
+
+    Raises:
+        ProjectError: its file says what is not understood, all faults at once; there is no such profile.
+    """
+    return _read(Path.cwd(), os.environ.get(PROFILE, ""))
+
+
+def _read(start: Path, profile: str) -> Project:
+    for directory in (start, *start.parents):
+        file = directory / "pyproject.toml"
+        try:
+            table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("turnout")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
+            raise ProjectError([Fault(f"the project file cannot be read: {error}", str(file))]) from error
+        if table is not None:
+            return _project(table, file, profile)
+    if profile:
+        raise ProjectError([Fault(f"no profile '{profile}': there is no project file", str(start), hint=_FORM)])
+    return Project(start)
+
+
+_FORM = "write [tool.turnout.profile.NAME] into pyproject.toml"
+
+
+def _project(table: Any, file: Path, profile: str) -> Project:
+    profiles = table.get("profile", {}) if isinstance(table, dict) else {}
+    own = {key: value for key, value in table.items() if key != "profile"} if isinstance(table, dict) else table
+    faults = list(_faults(own, f"{file}: tool.turnout"))
+    if not isinstance(profiles, dict):
+        faults.append(Fault("not a table of profiles", f"{file}: tool.turnout.profile", hint=_FORM))
+        profiles = {}
+    for name, values in profiles.items():
+        faults += _faults(values, f"{file}: tool.turnout.profile.{name}")
+    if profile and profile not in profiles:
+        names = tuple(profiles)
+        faults.append(Fault(f"no profile '{profile}'", str(file), names, did_you_mean(profile, names) or _FORM))
+    if faults:
+        raise ProjectError(faults)
+    values = {**own, **profiles.get(profile, {})}
+    values["settings"] = {**own.get("settings", {}), **profiles.get(profile, {}).get("settings", {})}
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return Project(file.parent, **{**values, **lists})
+
+
+def _faults(values: Any, where: str) -> Iterator[Fault]:
+    if not isinstance(values, dict):
+        yield Fault("not a table", where)
+        return
+    for key, value in values.items():
+        if key in KEYS:
+            yield from value_faults(value, KEYS[key][0], f"{where}.{key}")
+        else:
+            yield Fault(f"no key '{key}'", where, tuple(KEYS), did_you_mean(key, KEYS))
