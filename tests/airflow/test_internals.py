@@ -20,8 +20,15 @@ SEEN = {
     "airflow.sdk.definitions.param": ["DagParam"],
     "airflow.sdk.definitions.taskgroup": ["MappedTaskGroup"],
     "airflow.timetables.base": ["Timetable"],
-    "airflow.api_fastapi.auth.managers.models.resource_details": ["DagAccessEntity"],
+    "airflow.api_fastapi.app": ["get_auth_manager"],
+    "airflow.api_fastapi.auth.managers.models.resource_details": ["DagDetails", "DagAccessEntity"],
     "airflow.api_fastapi.core_api.security": ["get_user", "requires_access_dag"],
+    "airflow.models.dag": ["DagModel"],
+    "airflow.models.dagrun": ["DagRun"],
+    "airflow.models.serialized_dag": ["SerializedDagModel"],
+    "airflow.models.taskinstance": ["TaskInstance"],
+    "airflow.models.xcom": ["XComModel"],
+    "airflow.utils.session": ["create_session"],
 }
 
 
@@ -43,7 +50,8 @@ def test_one_file_imports_from_inside_airflow() -> None:
 def test_the_names_are_those_that_are_listed_here() -> None:
     found: dict[str, list[str]] = {}
     for module, name in internals(INTERNALS):
-        found.setdefault(module, []).append(name)
+        names = found.setdefault(module, [])
+        names.extend([name] * (name not in names))
     assert found == SEEN
 
 

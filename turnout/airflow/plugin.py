@@ -1,4 +1,4 @@
-"""The Airflow plugin: a page with the results of a run, for who may see its DAG."""
+"""The Airflow plugin: tabs with the results of runs, tasks and DAGs, for who may see them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import importlib
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from airflow.plugins_manager import AirflowPlugin
 
-PREFIX = "/turnout"
+from turnout.airflow.addresses import PREFIX, run_address
 
 _TASKS_NEED = ("turnout.airflow.operators", "turnout.airflow.loops", "turnout.airflow.runtimes", "turnout.plan.link")
 
 
 def results_address(dag_id: str, run_id: str) -> str:
     """The address of a run's results, on the API server."""
-    return f"{PREFIX}/run?{urlencode({'dag_id': dag_id, 'run_id': run_id})}"
+    return f"{PREFIX}/{run_address(dag_id, run_id)}"
 
 
 class _Lazy:
@@ -33,6 +32,17 @@ class _Lazy:
         await self._app(scope, receive, send)
 
 
+def _tab(destination: str, href: str, name: str = "Results") -> dict[str, Any]:
+    """A tab of Airflow's page of a run, a task or a DAG, or an entry of its navigation."""
+    place = destination.replace("_", "-")
+    return {
+        "name": name,
+        "href": f"{PREFIX.lstrip('/')}/{href}",
+        "destination": destination,
+        "url_route": f"turnout-{place}",
+    }
+
+
 class TurnoutPlugin(AirflowPlugin):  # type: ignore[misc]
     name = "turnout"
 
@@ -43,4 +53,9 @@ class TurnoutPlugin(AirflowPlugin):  # type: ignore[misc]
             for module in _TASKS_NEED:
                 importlib.import_module(module)
 
+    # Airflow fills in the ids, encoded; the addresses are relative to its own, which may have a path.
+    external_views = [
+        _tab("dag_run", "run?dag_id={DAG_ID}&run_id={RUN_ID}"),
+        _tab("task_instance", "step?dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}&map_index={MAP_INDEX}"),
+    ]
     fastapi_apps = [{"app": _Lazy(), "url_prefix": PREFIX, "name": "Turnout"}]
