@@ -78,6 +78,7 @@ def run(
     cache: bool = True,
     parallelism: int | None = None,
     secrets: str | Path | None = None,
+    tags: Mapping[str, str] = {},
     watch: Watch = lambda step, line: None,
 ) -> RunResult:
     """Run a pipeline to its end.
@@ -93,6 +94,7 @@ def run(
         cache: whether results of earlier steps with the same code and inputs are used.
         parallelism: how many steps may run at once; when None, the number of cores.
         secrets: YAML file that stands for a cluster's secrets and config maps.
+        tags: by name, to find the run by later; the value of one without a value is empty.
         watch: called with a step whenever its state changes, and with each line that it prints.
 
     Returns:
@@ -109,7 +111,7 @@ def run(
         raise TrackError([Fault(what, plan.name, hint=hint)])
     values = bind_parameters(plan.parameters, parameters, plan.name)
     values = with_data_interval(values, plan.airflow, datetime.datetime.now(datetime.UTC))
-    options = _options(parallelism, cache, secrets, runtime, settings)
+    options = _options(parallelism, cache, secrets, runtime, settings, tags)
     return chosen.run(plan, values, _store(root), run_id or new_run_id(), options, watch)
 
 
@@ -148,11 +150,16 @@ def _store(root: str | Path | None) -> ArtifactStore:
 
 
 def _options(
-    parallelism: int | None, cache: bool, secrets: str | Path | None, runtime: str, settings: Mapping[str, str]
+    parallelism: int | None,
+    cache: bool,
+    secrets: str | Path | None,
+    runtime: str,
+    settings: Mapping[str, str],
+    tags: Mapping[str, str] = {},
 ) -> registry.Options:
     declared, project = Secrets.read(Path(secrets)) if secrets else Secrets(), current()
     project.set_variables()
-    return registry.Options(parallelism, cache, declared, runtime or project.runtime, settings)
+    return registry.Options(parallelism, cache, declared, runtime or project.runtime, settings, tags)
 
 
 def new_run_id() -> str:

@@ -12,7 +12,7 @@ from airflow import __version__ as version
 from paths import PACKAGE
 
 INTERNALS = PACKAGE / "airflow" / "internals.py"
-PUBLIC = ("airflow.sdk", "airflow.sdk.exceptions", "airflow.plugins_manager")
+PUBLIC = ("airflow.sdk", "airflow.sdk.exceptions", "airflow.plugins_manager", "airflow.listeners")
 SEEN = {
     "airflow.sdk.bases.timetable": ["BaseTimetable"],
     "airflow.sdk.definitions._internal.contextmanager": ["TaskGroupContext"],

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -69,10 +70,12 @@ class Step(PlanOperator):
         self._finish(context, task, runtime.resume(task, context, event, self.log), runtime.key(task))
 
     def _prepared(self) -> tuple[Task, Process]:
+        from turnout.airflow import run_record
         from turnout.airflow.runtimes import make_runtime, other_code
         from turnout.plan.task import make_task
 
         view = self._view
+        run_record.begin(view, Path(self.dag.fileloc).parent / self.spec, self.spec_digest)
         step = view.step(self.task_id)
         runtime = self._runtime = make_runtime(view, step)
         timeout = runtime.settings.get("activeDeadlineSeconds")

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from turnout.airflow import run_record
 from turnout.airflow.addresses import PREFIX, run_address
 
 _TASKS_NEED = ("turnout.airflow.operators", "turnout.airflow.loops", "turnout.airflow.runtimes", "turnout.plan.link")
@@ -58,4 +59,5 @@ class TurnoutPlugin(AirflowPlugin):  # type: ignore[misc]
         _tab("dag_run", "run?dag_id={DAG_ID}&run_id={RUN_ID}"),
         _tab("task_instance", "step?dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}&map_index={MAP_INDEX}"),
     ]
+    listeners = [run_record]
     fastapi_apps = [{"app": _Lazy(), "url_prefix": PREFIX, "name": "Turnout"}]

@@ -11,6 +11,7 @@ from turnout.errors import StoreError
 from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.model import Plan
+from turnout.plan.parameters import changed
 from turnout.spec.document import read
 from turnout.spec.step_contract import Run, State
 
@@ -39,6 +40,25 @@ def read_run(store: ArtifactStore, name: str) -> tuple[Plan, dict[str, Any]]:
     except (OSError, ValueError) as error:
         raise StoreError(f"the run's pipeline cannot be read: {error}", where=str(place)) from error
     return link(read(text, where=name)), found[0]
+
+
+def new_record(plan: Plan, run: Run, parameters: Mapping[str, Any], spec: str, track: str) -> dict[str, Any]:
+    """The record of a run that begins.
+
+    Args:
+        parameters: all of the run's.
+        spec: the digest of its pipeline's YAML.
+    """
+    return {
+        "pipeline": plan.name,
+        "run_id": run.run_id,
+        "track": track,
+        "parameters": dict(parameters),
+        "changed": changed(plan.parameters, parameters),
+        "create_time": run.create_time,
+        "spec": spec,
+        "state": State.RUNNING.value,
+    }
 
 
 def full_name(record: Mapping[str, Any]) -> str:

@@ -61,6 +61,15 @@ def bind_parameters(parameters: Mapping[str, Parameter], given: Mapping[str, Any
     return values
 
 
+def changed(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> list[str]:
+    """The names of a run's values that differ from the defaults; those without a default do."""
+    return [
+        name
+        for name, value in values.items()
+        if name in parameters and (parameters[name].required or value != parameters[name].default)
+    ]
+
+
 def with_data_interval(
     values: Mapping[str, Any],
     facts: AirflowFacts,

@@ -27,6 +27,20 @@ class Link:
         return self.href.isprintable() and (scheme is None or scheme[1].lower() in ("http", "https", "file"))
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A cell with a check box, in a section with a form.
+
+    Attributes:
+        label: what is chosen, for those who do not see the row.
+    """
+
+    name: str
+    value: str
+    label: str
+    chosen: bool = False
+
+
 class Number(str):
     """A cell with a number as it is to be shown: with its unit or interval, or with digits of its own."""
 
@@ -81,6 +95,9 @@ def shown(cell: Any) -> str:
         if not cell.is_address:
             return f"{cell.text}: {cell.href}"
         return Markup('<a href="{}">{}</a>').format(cell.href, cell.text)
+    if isinstance(cell, Choice):
+        box = Markup('<input type="checkbox" name="{}" value="{}" aria-label="{}"{}>')
+        return box.format(cell.name, cell.value, cell.label, Markup(" checked" if cell.chosen else ""))
     if isinstance(cell, Bar):
         share = f"{min(1.0, max(0.0, cell.share)):.1%}"
         return Markup('<span class="bar" style="--share: {}">{}</span>').format(share, cell.text)

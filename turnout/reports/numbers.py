@@ -46,3 +46,14 @@ def duration(seconds: float) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
     return f"{days} days {hours} h" if hours else f"{days} days"
+
+
+def short(value: float | None) -> str:
+    """A number for a narrow column: four digits after the point of what is about one, else four significant ones."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if 0.001 <= abs(value) < 10:
+        return f"{value:.4f}"
+    return f"{value:,.4g}" if abs(value) < 10000 else f"{value:,.0f}"

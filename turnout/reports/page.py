@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -17,11 +17,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from turnout.reports.cells import Bar, Histogram, Link, Mark, Number, Span, shown
+from turnout.reports.cells import Bar, Choice, Histogram, Link, Mark, Number, Span, shown
 from turnout.reports.figures import Image, data_uri
 from turnout.reports.style import STYLE
 
-__all__ = ["Bar", "Histogram", "Link", "Mark", "Number", "Section", "Span", "page"]
+__all__ = ["Bar", "Choice", "Form", "Histogram", "Link", "Mark", "Number", "Section", "Span", "page"]
 
 _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     """{% macro judged(verdict, good, reasons) -%}
@@ -40,6 +40,9 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 {% if section.text %}<p>{{ section.text }}</p>{% endif %}
 {% if section.markdown %}<div class="markdown">{{ rendered(section.markdown) }}</div>{% endif %}
 {% if section.code %}<pre tabindex="0">{{ section.code }}</pre>{% endif %}
+{% if section.form %}<form method="get" action="{{ section.form.action }}">
+{% for name, value in section.form.hidden.items() %}<input type="hidden" name="{{ name }}" value="{{ value }}">
+{% endfor %}<button>{{ section.form.button }}</button>{% endif %}
 {% if section.rows %}<div class="scroll" tabindex="0" role="group" aria-label="{{ section.name }}">
 <table{% if section.columns | length == 2 %} class="pairs"{% endif %}>
 <thead><tr>
@@ -58,6 +61,7 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 {% endfor %}
 </tbody></table></div>
 {% endif %}
+{% if section.form %}</form>{% endif %}
 {% if section.figures %}<div class="figures{{ ' single' if section.figures | length == 1 }}">
 {% for svg, caption in section.figures -%}
 <figure{{ wide(svg, caption) }}>{{ named(svg, caption) }}<figcaption>{{ caption }}</figcaption></figure>
@@ -94,6 +98,20 @@ _DRAWN = re.compile(r"<(?:img|svg|canvas|video|iframe)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
+class Form:
+    """What becomes of the choices in a section's table: they lead to another page, without a script.
+
+    Attributes:
+        action: address of the page.
+        hidden: further fields of it.
+    """
+
+    action: str
+    button: str
+    hidden: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of a page.
 
@@ -105,6 +123,7 @@ class Section:
         code: as it is, letter by letter.
         verdict, good, reasons: what is said of this part in a line, as `page` takes them.
         links: below all else but the parts.
+        form: where the choices in the table lead to.
         parts: with headings one level below this one's.
         folded: a few words, in whose place the section is shown when they are clicked; empty: it is shown.
         unfolded: whether it is open from the start.
@@ -124,6 +143,7 @@ class Section:
     good: bool | None = None
     reasons: Sequence[str] = ()
     links: Sequence[Link] = ()
+    form: Form | None = None
     parts: Sequence[Section] = ()
     folded: str = ""
     unfolded: bool = False

@@ -41,6 +41,9 @@ tr.bad { border-color: var(--line); } tr.bad td:first-child { color: var(--bad);
   min-width: 6rem; display: inline-block; text-align: left; white-space: nowrap; box-sizing: border-box; }
 .histogram { display: block; width: 7.5rem; height: 2rem; } .histogram .reference { fill: var(--pale); }
 .histogram .now { fill: none; stroke: var(--orange); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
+td input { width: 1.15rem; height: 1.15rem; margin: .15rem 0; }
+button { font: inherit; padding: .35rem .9rem; margin: .25rem 0 .75rem; color: var(--page); background: var(--blue);
+  border: 1px solid var(--blue); border-radius: 4px; cursor: pointer; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .5rem 1.5rem; }
 .figures.single { grid-template-columns: minmax(0, 1fr); }
 figure { margin: .5rem 0; } figure svg { max-width: 100%; height: auto; color: var(--text); }

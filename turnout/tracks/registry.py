@@ -36,6 +36,7 @@ class Options:
         secrets: what stands for the cluster's secrets and config maps.
         runtime: what steps run with; the track's own when empty.
         settings: of the runtime, by name.
+        tags: of the run, by name; the value of one without a value is empty.
     """
 
     parallelism: int | None = None
@@ -43,6 +44,7 @@ class Options:
     secrets: Secrets = field(default_factory=Secrets)
     runtime: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 DEFAULTS = Options()

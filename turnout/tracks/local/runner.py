@@ -24,7 +24,8 @@ from turnout.execution.cache import Cache, is_kept
 from turnout.execution.importer import artifact_at
 from turnout.execution.launcher import now
 from turnout.execution.own_files import OwnFiles
-from turnout.execution.runs import read_run
+from turnout.execution.run_summaries import write_tags
+from turnout.execution.runs import new_record, read_run
 from turnout.execution.store import ArtifactStore, with_workspace
 from turnout.plan.model import Plan, Region, Step
 from turnout.plan.progress import Execution, Progress
@@ -68,18 +69,13 @@ def run(
     store.check_writable()
     info = with_workspace(Run(plan.name, run_id, now()), plan.config, store)
     spec = write(plan.document)
-    record = {
-        "pipeline": plan.name,
-        "run_id": run_id,
-        "parameters": dict(parameters),
-        "create_time": info.create_time,
-        "spec": digest(spec),
-        "state": State.RUNNING.value,
-    }
+    record = new_record(plan, info, parameters, digest(spec), TRACK.name)
     store.check_free(info)
     with store.lock(info) as keep:
         with _written("the run cannot be recorded"):
             store.claim(info, record, spec)
+            if options.tags:
+                write_tags(store, info, options.tags)
         return _run(_Runner(plan, parameters, store, info, steps, options, watch), record, keep)
 
 
@@ -102,9 +98,12 @@ def resume(
     run_id = record["run_id"]
     if record["state"] == State.SUCCEEDED:
         raise StoreError(f"the run '{run_id}' has succeeded; there is nothing to resume", where=str(store.root))
+    if record.get("track", TRACK.name) != TRACK.name:
+        hint = "start it again there: what has succeeded is in its records and the cache"
+        raise StoreError(f"'{run_id}' is a run of the track {record['track']}", where=str(store.root), hint=hint)
     steps = _step_runner(plan, store, options)
     info = with_workspace(Run(plan.name, run_id, record["create_time"]), plan.config, store)
-    known = {"pipeline", "run_id", "parameters", "create_time", "spec"}
+    known = {"pipeline", "run_id", "track", "parameters", "changed", "create_time", "spec"}
     record = {key: value for key, value in record.items() if key in known} | {"state": State.RUNNING.value}
     with store.lock(info) as keep:
         end_leftovers(keep)
