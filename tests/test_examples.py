@@ -31,6 +31,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "imported": {"Output": len((EXAMPLES / "README.md").read_bytes())},
     "lightweight": {"Output": 5.0},
     "nested_pipeline": {"Output": 48},
+    "own_report": {"Output": "All shops have sold"},
     "one_of": {"Output": "the second player wins"},
 }
 VALUES = {

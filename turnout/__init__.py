@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from turnout.authoring.airflow import on_airflow
     from turnout.authoring.component import component
     from turnout.authoring.pipeline import pipeline
+    from turnout.reports.live import report
     from turnout.spec.airflow_facts import Asset, Deadline, Notifier, StepFacts, Timetable
     from turnout.verbs import compile, run
 
@@ -38,6 +39,7 @@ _HOMES = {
     "component": "turnout.authoring.component",
     "on_airflow": "turnout.authoring.airflow",
     "pipeline": "turnout.authoring.pipeline",
+    "report": "turnout.reports.live",
     **dict.fromkeys(("compile", "run"), "turnout.verbs"),
     **dict.fromkeys(("Asset", "Deadline", "Notifier", "StepFacts", "Timetable"), "turnout.spec.airflow_facts"),
     **dict.fromkeys(
@@ -79,6 +81,7 @@ __all__ = [
     "component",
     "on_airflow",
     "pipeline",
+    "report",
     "run",
 ]
 

@@ -67,6 +67,7 @@ def extract(page: str) -> dict[str, Any] | None:
         "good": good if isinstance(good, bool) else None,
         "reasons": [_text(line, _SHORT) for line in _list(content.get("reasons"), _LINES)],
         "about": _text(content.get("about"), _SHORT),
+        "notice": _text(content.get("notice"), _SHORT),
         "metrics": [
             (_text(pair[0], _SHORT), _value(pair[1]))
             for pair in _list(content.get("metrics"), _LINES)
@@ -80,8 +81,8 @@ def extract(page: str) -> dict[str, Any] | None:
 
 def _figures(page: str, start: int) -> Iterator[str]:
     """The drawings of a page, in its order; nothing in the place of what is none."""
-    while (start := page.find("<figure>", start)) >= 0 and (end := page.find("<figcaption>", start)) >= 0:
-        figure = page[start + len("<figure>") : end]
+    while (start := page.find("<figure", start)) >= 0 and (end := page.find("<figcaption>", start)) >= 0:
+        figure = page[page.find(">", start) + 1 : end]
         yield figure if figure.startswith("<svg ") else ""
         start = end
 

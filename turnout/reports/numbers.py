@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 NOTHING = "–"
 """What stands where a number is not defined."""
@@ -57,3 +58,20 @@ def short(value: float | None) -> str:
     if 0.001 <= abs(value) < 10:
         return f"{value:.4f}"
     return f"{value:,.4g}" if abs(value) < 10000 else f"{value:,.0f}"
+
+
+def alike(values: Sequence[float]) -> list[str]:
+    """Numbers of one column, with as many digits after the point: four significant ones of the largest.
+
+    A number that would show less than two digits so is written by itself; whole numbers have no point.
+    """
+    if all(value.is_integer() and abs(value) < 1e15 for value in values):
+        return [f"{value:,.0f}" for value in values]
+    largest = max(abs(value) for value in values)
+    places = min(6, max(0, 3 - math.floor(math.log10(largest)))) if largest else 0
+    if largest >= 1e15:
+        return [f"{value:.4g}" for value in values]
+    return [
+        f"{value:,.{places}f}" if not value or abs(value) >= 10.0 ** (1 - places) else f"{value:.2g}"
+        for value in values
+    ]

@@ -82,6 +82,7 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 <main>
 <h1>{{ title }}</h1>
 {% if about %}<p class="about">{{ about }}</p>{% endif %}
+{% if notice %}<p class="notice" role="status">{{ notice }}</p>{% endif %}
 {% if verdict %}{{ judged(verdict, good, reasons) }}{% endif %}
 {% if metrics %}<dl class="metrics">
 {% for name, value in metrics %}<div><dt>{{ name }}</dt><dd>{{ shown(value) }}</dd></div>
@@ -184,6 +185,7 @@ def page(
     reasons: Sequence[str] = (),
     metrics: Sequence[tuple[str, Any]] = (),
     links: Sequence[Link] = (),
+    notice: str = "",
     head: str = "",
 ) -> str:
     """An HTML page; all text is escaped.
@@ -193,11 +195,12 @@ def page(
         good: None where the verdict is neither good nor bad.
         metrics: names and values of the numbers that are seen first, below the verdict.
         links: to the pages around this one, above the title.
+        notice: what is to be known before all else.
         head: HTML for the head, taken as it is.
     """
     return _TEMPLATE.render(
         title=title, sections=sections, about=about, verdict=verdict, good=good, reasons=reasons, metrics=metrics,
-        links=links, head=Markup(head), style=Markup(STYLE), named=_named, shown=shown, rendered=_rendered, wide=_wide,
+        links=links, notice=notice, head=Markup(head), style=Markup(STYLE), named=_named, shown=shown, rendered=_rendered, wide=_wide,
         height=_height,
     )  # fmt: skip
 

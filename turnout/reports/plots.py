@@ -16,7 +16,7 @@ SEVERAL = ("#1f6fb2", "#d9822b", "#2f9e5b", "#b65fc4", "#c2484f", "#1fa3a8", "#9
 """Colours of lines side by side; all can be told from a white and from a dark page."""
 
 _VARIABLES = {
-    "#000000": "currentColor",
+    "#ffffff": "var(--page, #ffffff)",
     BLUE: f"var(--blue, {BLUE})",
     ORANGE: f"var(--orange, {ORANGE})",
     PALE: f"var(--pale, {PALE})",
@@ -49,4 +49,12 @@ def svg(figure: Figure) -> str:
     text = buffer.getvalue()
     text = re.sub(r'<g id="[^"]*"', "<g", text[text.index("<svg") :])
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return re.sub("#[0-9a-f]{6}", lambda found: _VARIABLES.get(found[0], found[0]), text)
+    return re.sub("#[0-9a-f]{6}\\b", _coloured, text)
+
+
+def _coloured(found: re.Match[str]) -> str:
+    """A colour as the page's: what is nearly black is text, and white is the page."""
+    red, green, blue = bytes.fromhex(found[0][1:])
+    if red == green == blue and red < 0x50:
+        return "currentColor"
+    return _VARIABLES.get(found[0], found[0])

@@ -15,6 +15,9 @@ from turnout.reports.page import Section, page
 _REASONS, _LONGEST_REASON = 5, 300
 """What the metadata of an artifact keeps of the reasons: it travels with every reference to the artifact."""
 
+_AGAIN = '<meta http-equiv="refresh" content="3">'
+"""A page that somebody has open shows what is new."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -26,6 +29,7 @@ class Report:
         reasons: of the verdict, a line each.
         about: what was looked at, such as the day, in a line below the title.
         metrics: names and values of the numbers that are seen first.
+        notice: what is to be known before all else, such as that the step still runs; empty for a finished report.
     """
 
     title: str
@@ -35,6 +39,7 @@ class Report:
     reasons: Sequence[str] = ()
     about: str = ""
     metrics: Sequence[tuple[str, Any]] = ()
+    notice: str = ""
 
     def to_html(self) -> str:
         """A page that needs nothing beside it, and from which the report can be read back."""
@@ -46,7 +51,8 @@ class Report:
             good=self.good,
             reasons=self.reasons,
             metrics=self.metrics,
-            head=embed(self._fields()),
+            notice=self.notice,
+            head=embed(self._fields()) + (_AGAIN if self.notice else ""),
         )
 
     @classmethod
@@ -71,18 +77,22 @@ class Report:
     def write(self, artifact: Any) -> str:
         """Write the page to an artifact's path, all of it or nothing, and the verdict to its metadata; the page."""
         text = self.to_html()
-        path = Path(artifact.path)
-        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        put(Path(artifact.path), text)
         artifact.metadata.update(self.metadata())
         return text
 
     def _fields(self) -> Mapping[str, Any]:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file so that readers see all of it, or what was there before."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _cut(text: str) -> str:

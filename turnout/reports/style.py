@@ -21,6 +21,7 @@ h1 { font-size: 1.5rem; line-height: 1.25; margin: .25rem 0; overflow-wrap: anyw
 h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem; padding-top: .75rem; border-top: 1px solid var(--line); }
 h2 { overflow-wrap: anywhere; } .about { color: var(--quiet); margin: 0 0 .5rem; }
 p { margin: .5rem 0; max-width: 46rem; overflow-wrap: anywhere; } a { color: var(--blue); }
+.notice { border: 1px dashed var(--blue); border-radius: 4px; padding: .4rem .75rem; }
 .verdict { padding: .75rem 1rem; border-left: .4rem solid var(--quiet); background: var(--soft); margin: 1rem 0; }
 .verdict { overflow-wrap: anywhere; } .verdict strong { font-size: 1.1rem; }
 .good { border-color: var(--good); } .bad { border-color: var(--bad); }

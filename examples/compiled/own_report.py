@@ -1,0 +1,38 @@
+# Compiled by Turnout from the pipeline own-report: change that, not this file.
+
+from airflow.sdk import DAG, Param
+
+from turnout.airflow import Outputs, Step
+
+with DAG(
+    dag_id="own-report",
+    doc_md="Count orders, and say what the report says.",
+    schedule=None,
+    catchup=False,
+    params={
+        "shops": Param(
+            ["north", "south"],
+            type=["null", "array"],
+            items={"type": "string"},
+            description="their names.",
+        ),
+    },
+    default_args={
+        "spec": "own_report.yaml",
+        "spec_digest": "sha256:71d7e743e12052fa8d6fdbbbf25b0e269a2b8a791e39558780c46dd808a32209",
+    },
+) as dag:
+    count_orders = Step(
+        task_id="count-orders",
+        doc_md="Count the orders of each shop.",
+        inputs={"shops": dag.param("shops")},
+    )
+    read_verdict = Step(
+        task_id="read-verdict",
+        doc_md="Say the verdict of a report.",
+        inputs={"report": count_orders.output["report"]},
+    )
+    outputs_of_the_run = Outputs(
+        task_id="outputs-of-the-run",
+        inputs={"Output": read_verdict.output["Output"]},
+    )
