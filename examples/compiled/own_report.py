@@ -19,7 +19,7 @@ with DAG(
     },
     default_args={
         "spec": "own_report.yaml",
-        "spec_digest": "sha256:71d7e743e12052fa8d6fdbbbf25b0e269a2b8a791e39558780c46dd808a32209",
+        "spec_digest": "sha256:30f134b262976330e291342306115ade43cc6a693bdda8dcdb26313b26c2d959",
     },
 ) as dag:
     count_orders = Step(
