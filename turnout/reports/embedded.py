@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from turnout.reports.cells import Bar, Histogram, Link, Number
+from turnout.reports.cells import Bar, Histogram, Link, Mark, Number
 from turnout.reports.figures import Image, image
 from turnout.reports.page import Section
 
@@ -117,6 +117,8 @@ def _cell(value: Any) -> Any:
         return {"number": str(value)}
     if isinstance(value, Bar):
         return {"bar": value.text, "share": _finite(value.share)}
+    if isinstance(value, Mark):
+        return {"mark": value.text, "tone": value.tone}
     if isinstance(value, Histogram):
         shares = {"histogram": list(map(_rounded, value.now)), "reference": list(map(_rounded, value.reference))}
         return {**shares, "label": value.label}
@@ -137,6 +139,9 @@ def _value(cell: Any) -> Any:
         return Number(_text(cell["number"], _SHORT))
     if "bar" in cell:
         return Bar(_finite(cell.get("share")), _text(cell["bar"], _SHORT))
+    if "mark" in cell:
+        tone = _text(cell.get("tone"), _SHORT)
+        return Mark(_text(cell["mark"], _SHORT), tone if tone.isalpha() else "quiet")
     if "histogram" in cell:
         now, reference = (
             [min(1.0, max(0.0, _finite(share))) for share in _list(cell.get(key), _PARTS)]

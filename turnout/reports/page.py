@@ -200,8 +200,8 @@ def page(
     """
     return _TEMPLATE.render(
         title=title, sections=sections, about=about, verdict=verdict, good=good, reasons=reasons, metrics=metrics,
-        links=links, notice=notice, head=Markup(head), style=Markup(STYLE), named=_named, shown=shown, rendered=_rendered, wide=_wide,
-        height=_height,
+        links=links, notice=notice, head=Markup(head), style=Markup(STYLE), named=_named, shown=shown,
+        rendered=_rendered, wide=_wide, height=_height,
     )  # fmt: skip
 
 

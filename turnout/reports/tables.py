@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from turnout.errors import ComponentError
-from turnout.reports.cells import Bar, Histogram, Link, Number
+from turnout.reports.cells import Bar, Histogram, Link, Mark, Number
 from turnout.reports.numbers import NOTHING, alike
 
 MOST_ROWS = 200
@@ -87,7 +87,7 @@ def _formed(rows: list[list[Any]]) -> list[list[Any]]:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, Link | Bar | Histogram | Number):
+    if value is None or isinstance(value, Link | Bar | Histogram | Mark | Number):
         return NOTHING if value is None else value
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # a scalar of numpy
         value = value.item()
