@@ -22,7 +22,8 @@ REPORT = Report(
         Section("Table", "A text.", ["name", "value"], [
             ["text </script> & more", 3], ["float", 0.25], ["no number", math.nan], ["nothing", None], ["yes", True],
             ["link", Link("there", "https://example.org/?a=1&b=2")], ["number", Number("0.84 (0.83 to 0.85)")],
-            ["bar", Bar(0.5, "half")], ["mark", Mark("failed", "bad")], ["histogram", Histogram([0.25, 0.75], [0.5, 0.5], "two parts")],
+            ["bar", Bar(0.5, "half")], ["mark", Mark("failed", "bad")],
+            ["histogram", Histogram([0.25, 0.75], [0.5, 0.5], "two parts")],
         ], frozenset({1})),
         Section("Drawings", figures=[(DRAWING, "A line"), (DRAWING, "Another <line>")]),
         Section("Words", markdown="**bold** and <b>no HTML</b>"),
