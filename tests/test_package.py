@@ -70,6 +70,12 @@ def test_pipelines_are_written_and_run_with_one_extra(wheel: Path, tmp_path: Pat
         assert done.returncode == 0, done.stdout + done.stderr
     compile((directory / "dags" / "lines.py").read_text(), "lines.py", "exec")
 
+    assert turnout("init", "orders").returncode == 0
+    for arguments in (["check"], ["compile", "--check"]):
+        command = [python.with_name("turnout"), *arguments]
+        done = subprocess.run(command, cwd=directory / "orders", env=OUTSIDE, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     done = turnout("check", "turnout.pipelines.training")
     assert done.returncode == 0, done.stdout + done.stderr
     (directory / "rows.csv").write_text("a,b\n1,2\n")

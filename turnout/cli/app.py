@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import turnout
-from turnout.cli import airflow, cache, check, compile, monitoring, reproduce, run, runs
+from turnout.cli import airflow, cache, check, compile, monitoring, new, reproduce, run, runs
 from turnout.cli.options import errors
 from turnout.project.file import PROFILE, current
 
@@ -19,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Write a machine-learning pipeline once; run it locally, on Airflow and on KFP.",
 )
+app.command("init")(new.init)
+app.command("new")(new.new)
 app.command("run")(run.run)
 app.command("compile")(compile.compile)
 app.command("check")(check.check)
