@@ -297,7 +297,7 @@ def configuration_page() -> str:
         "## The project file",
         "In `pyproject.toml`, of the current directory or of one above it. "
         + " ".join(inspect.getdoc(file).split("\n\n")[1].split()),
-        "```toml\n[tool.turnout]\npipelines = [\"my_team/pipelines/*.py\"]\n\n[tool.turnout.profile.prod]\n"
+        '```toml\n[tool.turnout]\npipelines = ["my_team/pipelines/*.py"]\n\n[tool.turnout.profile.prod]\n'
         'root = "s3://bucket/runs"\nimage = "registry.example.com/my-team:1.2"\n```',
         "`turnout --profile prod ...`, or `TURNOUT_PROFILE=prod`, chooses the profile.",
         table(("key", ""), ((f"`{key}`", text) for key, (_, text) in file.KEYS.items())),

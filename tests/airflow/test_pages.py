@@ -251,10 +251,59 @@ def test_tabs_lead_to_pages(client: TestClient, get: Callable[..., Any], store: 
         answer = get(f"/{address}")
         assert answer.status_code == 200, address
         assert client.get(f"/{address}").status_code == 401
-        assert "0.75" in answer.text
+        told = {"dag": "a+b:c/d e", "nav": "Models"}.get(view["destination"], "0.75")
+        assert told in answer.text
 
 
 def test_an_address_that_lacks_something_is_told(get: Callable[..., Any]) -> None:
     answer = get("/turnout/run?dag_id=training")
     assert answer.status_code == 400
     assert "not complete" in answer.text
+
+
+def registered(store: ArtifactStore, dag_id: str, run_id: str, version: str) -> None:
+    """The records of a run of Airflow that has put a version of a model into service."""
+    run = Run(dag_id, run_id, "")
+    model = {"registered_model": f"model-of-{dag_id}"}
+    record = {"pipeline": dag_id, "run_id": run_id, "create_time": "2026-11-01T00:00:00+00:00", "parameters": model}
+    store.write_record(store.run_path(run) / "run.json", {**record, "state": "SUCCEEDED", "track": "airflow"})
+    ended(store, run, "deploy", parameters={"version": version, "previous": ""}, ended="2026-11-01T01:00:00+00:00")
+
+
+@pytest.fixture
+def dags(airflow: Path) -> tuple[str, str]:
+    """Two DAGs that Airflow knows, each with a run that has put a model into service."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.merge(DagBundleModel(name="pages"))
+        session.flush()
+        for dag_id in ("training-one", "other-one"):
+            session.merge(DagModel(dag_id=dag_id, bundle_name="pages"))
+    store = ArtifactStore(str(HOME / "root"))
+    for dag_id in ("training-one", "other-one"):
+        registered(store, dag_id, "r1", "3")
+    return "training-one", "other-one"
+
+
+def test_models_are_told_to_who_may_see_their_dag(dags: tuple[str, str], get: Callable[..., Any]) -> None:
+    for name, told in (("training", "training-one"), ("other", "other-one")):
+        page = get("/turnout/models", f"reader-of-{name}").text
+        assert f"model-of-{told} 3" in page
+        assert page.count("model-of-") == page.count(f"model-of-{told}")
+    assert "model-of-" not in get("/turnout/models", HIDDEN).text
+    assert "model-of-" not in get("/turnout/models", "reader-of-nothing").text
+
+
+def test_models_are_not_told_to_strangers(client: TestClient, dags: tuple[str, str]) -> None:
+    assert client.get("/turnout/models").status_code == 401
+
+
+def test_the_runs_of_a_dag_are_side_by_side(dags: tuple[str, str], get: Callable[..., Any]) -> None:
+    registered(ArtifactStore(str(HOME / "root")), "training-one", "r+2", "4")
+    page = get("/turnout/dag?dag_id=training-one").text
+    assert "run?dag_id=training-one&amp;run_id=r1" in page
+    assert "run?dag_id=training-one&amp;run_id=r%2B2" in page
+    assert get("/turnout/dag?dag_id=other-one").status_code == 403

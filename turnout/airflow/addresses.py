@@ -22,9 +22,9 @@ def artifact_address(dag_id: str, run_id: str, step: str, iteration: tuple[int, 
     return f"artifact?{urlencode({**_step(dag_id, run_id, step, iteration), 'output': output})}"
 
 
-def dag_address(dag_id: str) -> str:
-    """The page of all runs of a DAG."""
-    return f"dag?{urlencode({'dag_id': dag_id})}"
+def dag_address(dag_id: str, metric: str = "") -> str:
+    """The page of all runs of a DAG, judged by a metric."""
+    return f"dag?{urlencode({'dag_id': dag_id, **({'metric': metric} if metric else {})})}"
 
 
 def airflow_run(dag_id: str, run_id: str) -> str:

@@ -31,7 +31,7 @@ if (again) setTimeout(function look() {
 
 _HASH = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'self'"
 
 HEADERS = {
     # No other script runs, nothing is fetched from elsewhere; reports are others' pages, and in frames of their own.

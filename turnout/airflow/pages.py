@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, HTTPException, Request
@@ -13,17 +14,23 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from turnout.airflow import internals
 from turnout.airflow.frame import OTHERS, App, framed, guarded
 from turnout.airflow.known_run import KnownRun, known_run
+from turnout.airflow.overviews import dag_document, models_document
 from turnout.airflow.run_view import setting
 from turnout.airflow.shown import nothing_page, others_page, run_document, step_document, waiting_page
 from turnout.errors import TurnoutError
-from turnout.execution.own_files import NotOpened, OwnFiles
+from turnout.execution.own_files import NotOpened, OwnFiles, in_time
+from turnout.execution.run_summaries import run_summaries
 from turnout.execution.store import ArtifactStore
+from turnout.plan.run_summary import RunSummary
 from turnout.plan.values import Iteration
 from turnout.reports.page import page
 from turnout.spec.step_contract import Artifact, Run
 
 AGAIN_S = 15
 """Seconds after which the page of a run that goes on is loaded again."""
+
+PATIENCE_OF_ALL_S = 30.0
+"""Seconds that reading the records of all runs may take."""
 
 LARGEST_DOWNLOAD = 2**30
 """Bytes; what is larger is fetched from the store itself."""
@@ -41,9 +48,21 @@ def make_app() -> App:
     for kind, handler in ((HTTPException, _http_error), (RequestValidationError, _bad_address), (Exception, _fault)):
         app.add_exception_handler(kind, handler)
     of_dag = [Depends(internals.reader_of_dag())]
-    pages: dict[str, Callable[..., Response | str]] = {"run": run_page, "step": step_page, "artifact": artifact}
+    pages: dict[str, Callable[..., Response | str]] = {
+        "run": run_page,
+        "step": step_page,
+        "artifact": artifact,
+        "dag": dag_page,
+    }
     for name, made in pages.items():
         app.get(f"/{name}", response_class=HTMLResponse, response_model=None, dependencies=of_dag)(made)
+    reader = internals.reader()
+
+    @app.get("/models", response_class=HTMLResponse)
+    def models(user: Any = Depends(reader)) -> str:  # noqa: B008 - how FastAPI is told
+        """The entry of the navigation: the models of the DAGs that its reader may see."""
+        return framed(models_document(_summaries(), internals.readable_dags(user)))
+
     return guarded(app)
 
 
@@ -70,6 +89,14 @@ def step_page(dag_id: str, run_id: str, task_id: str, map_index: str = "", itera
         return framed(step_document(run, files, step), AGAIN_S * (not step.state.finished))
     _check_ours(dag_id)
     return framed(nothing_page(run, task_id), AGAIN_S * run.going_on)
+
+
+def dag_page(dag_id: str, metric: str = "") -> str:
+    """The tab of a DAG: its runs side by side."""
+    runs = _summaries(dag_id)
+    if not runs:
+        _check_ours(dag_id)
+    return framed(dag_document(dag_id, runs, metric))
 
 
 def artifact(dag_id: str, run_id: str, task_id: str, output: str, iteration: str = "", keep: bool = False) -> Response:
@@ -125,6 +152,14 @@ def _all_of(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 def _files(dag_id: str, run_id: str) -> OwnFiles:
     return OwnFiles(ArtifactStore(setting("root")), Run(dag_id, run_id, ""))
+
+
+def _summaries(dag_id: str = "") -> list[RunSummary]:
+    store = ArtifactStore(setting("root"))
+    try:
+        return in_time(lambda: run_summaries(store, dag_id), PATIENCE_OF_ALL_S)
+    except (NotOpened, TimeoutError) as why:
+        raise HTTPException(503, f"the runs cannot be listed: {why or 'the artifact store does not answer'}") from why
 
 
 def _known(files: OwnFiles) -> KnownRun:

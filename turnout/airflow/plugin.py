@@ -14,6 +14,13 @@ from turnout.airflow.addresses import PREFIX, run_address
 
 _TASKS_NEED = ("turnout.airflow.operators", "turnout.airflow.loops", "turnout.airflow.runtimes", "turnout.plan.link")
 
+_CHART = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23{}' "
+    "stroke-width='1.5'%3E%3Cpath d='M3 20h18M6 20v-5h3v5M11 20V10h3v10M16 20V5h3v15'/%3E%3C/svg%3E"
+)
+_ICONS = {"icon": _CHART.format("3f3f46"), "icon_dark_mode": _CHART.format("e4e4e7")}
+"""Bars of a chart, in the colours of Airflow's own icons."""
+
 
 def results_address(dag_id: str, run_id: str) -> str:
     """The address of a run's results, on the API server."""
@@ -56,8 +63,10 @@ class TurnoutPlugin(AirflowPlugin):  # type: ignore[misc]
 
     # Airflow fills in the ids, encoded; the addresses are relative to its own, which may have a path.
     external_views = [
+        _tab("dag", "dag?dag_id={DAG_ID}"),
         _tab("dag_run", "run?dag_id={DAG_ID}&run_id={RUN_ID}"),
         _tab("task_instance", "step?dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}&map_index={MAP_INDEX}"),
+        _tab("nav", "models", "Models") | {"nav_top_level": True, **_ICONS},
     ]
     listeners = [run_record]
     fastapi_apps = [{"app": _Lazy(), "url_prefix": PREFIX, "name": "Turnout"}]

@@ -38,8 +38,43 @@ _AT_ONCE = threading.BoundedSemaphore(32)
 """Files that may be waited for: a store that hangs must not fill the process with threads."""
 
 
+_SILENT = "the artifact store does not answer"
+
+
 class NotOpened(Exception):
     """Why a file is not opened, in words for a page."""
+
+
+def in_time(action: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+    """What an action on a store gives. One that hangs is left to itself, in a thread that holds nothing up.
+
+    Raises:
+        TimeoutError: it takes longer.
+        NotOpened: it failed.
+    """
+    if not _AT_ONCE.acquire(timeout=patience_s):
+        raise NotOpened(_SILENT)
+    future: Future[T] = Future()
+
+    def act() -> None:
+        try:
+            future.set_result(action())
+        except BaseException as error:  # it is raised where it is waited for
+            future.set_exception(error)
+        finally:
+            _AT_ONCE.release()
+
+    threading.Thread(target=act, name="turnout-own-files", daemon=True).start()
+    try:
+        return future.result(patience_s)
+    except (NotOpened, TimeoutError):
+        raise
+    except FileNotFoundError:
+        raise NotOpened("nothing is there any more") from None
+    except PermissionError:
+        raise NotOpened("it may not be read") from None
+    except Exception as error:  # every protocol has its own; its text may name what a reader should not see
+        raise NotOpened(f"it cannot be read ({type(error).__name__})") from None
 
 
 class OwnFiles:
@@ -85,37 +120,18 @@ class OwnFiles:
             yield self.in_time(read)
 
     def in_time(self, action: Callable[[], T]) -> T:
-        """What an action on the store gives. One that hangs is left to itself, in a thread that holds nothing up.
+        """What an action on the store gives.
 
         Raises:
-            NotOpened: it failed, or took too long.
+            NotOpened: it failed, or took too long, as one before it did.
         """
-        if self._hangs or not _AT_ONCE.acquire(timeout=self.patience_s):
-            raise NotOpened("the artifact store does not answer")
-        future: Future[T] = Future()
-
-        def act() -> None:
-            try:
-                future.set_result(action())
-            except BaseException as error:  # it is raised where it is waited for
-                future.set_exception(error)
-            finally:
-                _AT_ONCE.release()
-
-        threading.Thread(target=act, name="turnout-own-files", daemon=True).start()
+        if self._hangs:
+            raise NotOpened(_SILENT)
         try:
-            return future.result(self.patience_s)
-        except NotOpened:
-            raise
+            return in_time(action, self.patience_s)
         except TimeoutError:
             self._hangs = True
             raise NotOpened(f"the artifact store did not answer within {self.patience_s:g} seconds") from None
-        except FileNotFoundError:
-            raise NotOpened("nothing is there any more") from None
-        except PermissionError:
-            raise NotOpened("it may not be read") from None
-        except Exception as error:  # every protocol has its own; its text may name what a reader should not see
-            raise NotOpened(f"it cannot be read ({type(error).__name__})") from None
 
     def _place(self, uri: str) -> tuple[str, ...]:
         """Where a URI leads, as names from the root on."""
