@@ -27,7 +27,7 @@ FIRST = {"nested_pipeline": "nested_pipeline.py:nested_pipeline"}
 
 OUTPUTS: dict[str, dict[str, Any]] = {
     "container": {"Output": "hello!"},
-    "form": {"Output": "trees since 2024-01-31 on 50% of a, b, limit None"},
+    "form": {"Output": "trees with squared since 2024-01-31 UTC on 50% of a, b, limit None"},
     "imported": {"Output": len((EXAMPLES / "README.md").read_bytes())},
     "lightweight": {"Output": 5.0},
     "nested_pipeline": {"Output": 48},

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from turnout.authoring.pipeline import pipeline
     from turnout.reports.live import report
     from turnout.spec.airflow_facts import Asset, Deadline, Notifier, StepFacts, Timetable
+    from turnout.spec.form import Examples, Labels, NotWith, Title
     from turnout.verbs import compile, run
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ _HOMES = {
     "report": "turnout.reports.live",
     **dict.fromkeys(("compile", "run"), "turnout.verbs"),
     **dict.fromkeys(("Asset", "Deadline", "Notifier", "StepFacts", "Timetable"), "turnout.spec.airflow_facts"),
+    **dict.fromkeys(("Examples", "Labels", "NotWith", "Title"), "turnout.spec.form"),
     **dict.fromkeys(
         (
             "HTML",
@@ -67,15 +69,19 @@ __all__ = [
     "ComponentError",
     "Dataset",
     "Deadline",
+    "Examples",
     "Input",
+    "Labels",
     "Markdown",
     "Metrics",
     "Model",
+    "NotWith",
     "Notifier",
     "Output",
     "PipelineTaskFinalStatus",
     "StepFacts",
     "Timetable",
+    "Title",
     "TurnoutError",
     "compile",
     "component",

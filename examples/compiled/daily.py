@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, CronDataIntervalTimetable
 
-from turnout.airflow import Notify, Step
+from turnout.airflow import Interval, Notify, Step
 
 with DAG(
     dag_id="daily",
@@ -22,15 +22,6 @@ with DAG(
         ),
     ],
     tags=["daily"],
-    params={
-        "since": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            description="start of the day; the schedule fills it in.",
-        ),
-        "until": Param(None, type=["null", "string"], format="date-time", description="its end."),
-    },
     default_args={
         "spec": "daily.yaml",
         "spec_digest": "sha256:70376a1fb31ec6da6f4589f6cc11bf7e8d9db58e6093822697e71819670eb17a",
@@ -39,5 +30,5 @@ with DAG(
     load = Step(
         task_id="load",
         doc_md="Load what came in an interval.",
-        inputs={"since": dag.param("since"), "until": dag.param("until")},
+        inputs={"since": Interval("since"), "until": Interval("until")},
     )

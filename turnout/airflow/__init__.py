@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from turnout.airflow.expressions import Field, OneOf, Status, Template
+    from turnout.airflow.expressions import Field, Interval, OneOf, Status, Template
     from turnout.airflow.loops import Items, Loop
     from turnout.airflow.named_classes import Notify, make_timetable
     from turnout.airflow.operators import End, Outputs, Step, When
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "End",
     "Field",
+    "Interval",
     "Items",
     "Loop",
     "Notify",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "expressions": ("Field", "OneOf", "Status", "Template"),
+    "expressions": ("Field", "Interval", "OneOf", "Status", "Template"),
     "loops": ("Items", "Loop"),
     "named_classes": ("Notify", "make_timetable"),
 }

@@ -29,6 +29,24 @@ class Expression:
         return iter(())
 
 
+class Interval(Expression):
+    """A parameter of a scheduled run that is the start, or the end, of its data interval.
+
+    The form has no field for it: it asks for the interval itself. A run's configuration may still say another time.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Interval({self.name!r})"
+
+    def source(self) -> Source:
+        from turnout.plan.model import PipelineParameter
+
+        return PipelineParameter(self.name)
+
+
 class Item(Expression):
     """The item of a loop around the task, or a field of it: `loop.item["name"]`."""
 

@@ -16,12 +16,14 @@ from airflow.sdk import BaseOperator, conf
 from turnout import task_ids
 from turnout.airflow.plans import read_plan
 from turnout.airflow.provider import SECTION
-from turnout.errors import StepError, TurnoutError
+from turnout.errors import ParameterError, StepError, TurnoutError
 from turnout.execution.importer import artifact_at
 from turnout.execution.store import ArtifactStore, with_workspace
 from turnout.plan.model import Node, Region, Step
 from turnout.plan.parameters import empty_value, with_data_interval
 from turnout.plan.values import Iteration, Values, parsed
+from turnout.spec.form import combination_faults
+from turnout.spec.json_schema import value_faults
 from turnout.spec.placeholders import run_values
 from turnout.spec.step_contract import Run, State
 from turnout.spec.values import ABSENT
@@ -50,7 +52,7 @@ class View:
         self.run = self._run()
         self.values = Values(
             self.plan,
-            self._parameters({name: task.dag.param(name).resolve(context) for name in self.plan.parameters}),
+            self._parameters(context["params"]),
             run_values(self.run, str(self.store.root)),
             outputs=_Outputs(self),  # type: ignore[arg-type]
             items=_Items(self),  # type: ignore[arg-type]
@@ -77,10 +79,19 @@ class View:
         run = Run(self.plan.name, self.context["run_id"], created, date.isoformat() if date else "")
         return with_workspace(run, self.plan.config, self.store)
 
-    def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        schemas = {name: item.schema for name, item in self.plan.parameters.items()}
+    def _parameters(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the run's parameters. Raises ParameterError when some do not go together."""
+        schemas = {name: dict(item.schema) for name, item in self.plan.parameters.items()}
+        given = {name: params.get(name, item.default) for name, item in self.plan.parameters.items()}
         given = {name: empty_value(schemas[name]) if value is None else value for name, value in given.items()}
-        if not self.plan.document.platform_config("airflow").get("data_interval"):
+        faults = combination_faults(schemas, given, self.plan.name)
+        interval_names = self.plan.document.platform_config("airflow").get("data_interval", ())
+        # Airflow has checked all but these, which the form may not have.
+        for name in interval_names:
+            faults += value_faults(given[name], schemas[name], f"{self.plan.name}.{name}")
+        if faults:
+            raise ParameterError(faults)
+        if not interval_names:
             return given
         dag_run = self.context["dag_run"]
         start, end = dag_run.data_interval_start, dag_run.data_interval_end

@@ -140,10 +140,16 @@ def pipeline(
     facts = {
         **facts_to_json(_airflow_facts(airflow, signature, where)),
         "parameters": checks,
-        "parameter_order": list(signature.parameters),
+        "parameter_order": _in_sections(signature, airflow.get("sections", {})),
     }
     graph.turnout = Facts(signature, {key: value for key, value in facts.items() if value not in ([], {})})
     return graph
+
+
+def _in_sections(signature: Signature, sections: Mapping[str, Sequence[str]]) -> list[str]:
+    """The parameters in the order of the form: those without a section first, then section by section."""
+    placed = list(dict.fromkeys(name for names in sections.values() for name in names if name in signature.parameters))
+    return [*(name for name in signature.parameters if name not in placed), *placed]
 
 
 def _airflow_facts(arguments: Mapping[str, Any], signature: Signature, where: str) -> AirflowFacts:

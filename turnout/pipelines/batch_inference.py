@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from turnout import Asset, on_airflow, pipeline
+from turnout import Asset, Labels, Title, on_airflow, pipeline
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
 from turnout.components.monitor import monitor
 from turnout.components.pin_model import pin_model
 from turnout.components.predict import predict
 from turnout.components.validate import validate
+from turnout.pipelines import _fields as fields
 
 PREDICTIONS = Asset("flight-delay-predictions")
 
@@ -24,43 +25,55 @@ PREDICTIONS = Asset("flight-delay-predictions")
     max_active_runs=2,
     tags=["inference", "example"],
     sections={
-        "Data": ["since", "until", "source", "revision", "suite", "timestamp", "timezone"],
-        "Files": ["timestamps", "separator", "decimal", "encoding"],
+        "Prediction": ["source", "model", "table", "keys"],
+        "Interval": ["since", "until", "timestamp", "timezone", "without_time"],
+        "Data": ["revision", "suite", "timestamps", "separator", "decimal", "encoding"],
         "Features": ["feature_service", "feature_repository", "feature_sources", "offline_store"],
-        "Model": ["model"],
+        "Rows that fail": ["quarantine", "quarantine_limit"],
         "Monitoring": ["ignore", "prometheus"],
-        "Output": ["table", "without_time", "keys", "prefix", "quarantine", "quarantine_limit"],
-        "Engine": ["engine", "master", "spark_conf"],
+        "Engine": ["engine", "master", "spark_conf", "prefix"],
     },
 )
 def batch_inference(
     since: datetime.datetime | None = None,
     until: datetime.datetime | None = None,
-    source: str = "data/replay/flights.parquet",
-    revision: str = "",
-    timestamps: list[str] = [],
-    separator: str = "",
-    decimal: Literal["auto", ".", ","] = "auto",
-    encoding: str = "",
-    suite: str = "expectations/flights_to_predict.json",
-    timestamp: str = "event_timestamp",
-    timezone: str = "UTC",
-    feature_service: str = "flight_delay",
-    feature_repository: str = "feature_repo",
-    feature_sources: str = "data/replay",
-    offline_store: Literal["repository", "spark"] = "repository",
-    model: str = "models:/flight-delay@champion",
-    ignore: list[str] = [],
-    prometheus: str = "",
-    table: str = "predictions/flight_delay",
-    without_time: Literal["replace", "snapshot"] = "replace",
-    keys: list[str] = ["flight_id"],
-    prefix: str = "",
-    quarantine: str = "",
-    quarantine_limit: Annotated[float, Ge(0), Le(1)] = 0.01,
-    engine: Literal["auto", "arrow", "spark"] = "auto",
-    master: str = "",
-    spark_conf: dict[str, str] = {},
+    source: fields.Table = "data/replay/flights.parquet",
+    revision: fields.Revision = "",
+    timestamps: fields.TimeColumns = [],
+    separator: fields.Separator = "",
+    decimal: fields.Decimal = "auto",
+    encoding: fields.Encoding = "",
+    suite: fields.Suite = "expectations/flights_to_predict.json",
+    timestamp: fields.Timestamp = "event_timestamp",
+    timezone: fields.TimeZone = "UTC",
+    feature_service: fields.FeatureService = "flight_delay",
+    feature_repository: fields.FeatureRepository = "feature_repo",
+    feature_sources: fields.FeatureSources = "data/replay",
+    offline_store: Annotated[
+        Literal["repository", "spark"],
+        Title("Who joins the features"),
+        Labels({"repository": "the repository's own store", "spark": "Spark"}),
+    ] = "repository",
+    model: fields.ModelVersion = "models:/flight-delay@champion",
+    ignore: Annotated[list[str], Title("Columns not to compare")] = [],
+    prometheus: fields.Prometheus = "",
+    table: fields.Predictions = "predictions/flight_delay",
+    without_time: Annotated[
+        Literal["replace", "snapshot"],
+        Title("Without times, replace"),
+        Labels({"replace": "all", "snapshot": "the snapshot of the same day"}),
+    ] = "replace",
+    keys: fields.PassedOn = ["flight_id"],
+    prefix: fields.Prefix = "",
+    quarantine: fields.Quarantine = "",
+    quarantine_limit: Annotated[float, Ge(0), Le(1), Title("Most rows that may fail")] = 0.01,
+    engine: Annotated[
+        Literal["auto", "arrow", "spark"],
+        Title("Where rows are predicted"),
+        Labels({"auto": "Spark where there is a cluster and it pays", "arrow": "this machine", "spark": "Spark"}),
+    ] = "auto",
+    master: fields.Master = "",
+    spark_conf: fields.SparkConf = {},
 ) -> None:
     """Predict the rows of a data interval with the champion, and publish them as a table.
 
@@ -71,7 +84,8 @@ def batch_inference(
     Args:
         since: Start of the interval, a midnight in the time zone; the schedule's when empty. Not needed without times.
         until: End of the interval, which is not part of it.
-        source: Path or URI of the table with the rows; with a revision, its path in the DVC repository.
+        source: Path or URI of the table with the rows, of which a run takes its data interval; with a revision,
+            its path in the DVC repository.
         revision: Git revision of the DVC repository; empty for the data as it is now.
         timestamps: Columns that hold times, as texts or dates.
         separator: What separates the values of a CSV source, such as ; or tab; found from its rows when empty.

@@ -1,21 +1,21 @@
 """Tune several estimators side by side, train the best, judge it, and if it is better put it into service."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Lt
 from kfp import dsl
 
-from turnout import pipeline
+from turnout import Title, pipeline
 from turnout.components.choose import choose
 from turnout.components.deploy import deploy
-from turnout.components.evaluate import Metric, evaluate
+from turnout.components.evaluate import evaluate
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
 from turnout.components.register import register
 from turnout.components.split import split
-from turnout.components.train import Derived, train
+from turnout.components.train import train
 from turnout.components.tune import tune
 from turnout.components.validate import validate
+from turnout.pipelines import _fields as fields
 from turnout.pipelines.training import HYPERPARAMETERS
 from turnout.pipelines.tuning import SPACE
 
@@ -43,49 +43,50 @@ CANDIDATES = [
     tags=["training", "tuning", "example"],
     max_active_runs=1,
     sections={
-        "Data": ["source", "revision", "timestamps", "separator", "decimal", "encoding", "suite"],
+        "Candidates": ["source", "target", "task", "candidates", "metric", "trials", "registered_model"],
+        "Search": ["seconds", "folds", "pruner"],
+        "Data": ["revision", "timestamps", "separator", "decimal", "encoding", "suite"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
+        "Model": ["ignore", "drop_null_target", "derive", "timezone", "seed"],
         "Test": ["timestamp", "keys", "test_fraction", "gap_hours"],
-        "Model": ["target", "drop_null_target", "task", "ignore", "derive", "timezone", "candidates", "seed"],
-        "Search": ["trials", "seconds", "folds", "pruner"],
-        "Judgement": ["metric", "minimum_improvement", "slices", "minimum_rows", "require_champion"],
-        "Records": ["registered_model", "experiment"],
+        "Judgement": ["minimum_improvement", "slices", "minimum_rows", "require_champion"],
+        "Records": ["experiment"],
     },
 )
 def candidates(
-    source: str = "data/flights/flights.parquet",
-    revision: str = "",
-    timestamps: list[str] = [],
-    separator: str = "",
-    decimal: Literal["auto", ".", ","] = "auto",
-    encoding: str = "",
-    suite: str = "expectations/flights.json",
-    feature_service: str = "flight_delay",
-    feature_repository: str = "feature_repo",
-    feature_sources: str = "data/flights",
-    target: str = "late",
-    drop_null_target: bool = False,
-    task: Literal["classification", "regression"] = "classification",
-    ignore: list[str] = ["flight_id", "event_timestamp"],
-    derive: list[Derived] = [],
-    timezone: str = "UTC",
-    timestamp: str = "event_timestamp",
-    keys: list[str] = [],
-    test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
-    gap_hours: Annotated[float, Ge(0)] = 24.0,
-    candidates: list[dict[str, Any]] = CANDIDATES,
-    trials: Annotated[int, Ge(1)] = 30,
-    seconds: Annotated[float, Ge(0)] = 0.0,
-    folds: Annotated[int, Ge(2)] = 4,
-    pruner: Literal["none", "median"] = "median",
-    seed: int = 0,
-    metric: Metric = "roc_auc",
-    minimum_improvement: Annotated[float, Ge(0)] = 0.0,
-    slices: list[str] = ["carrier", "origin"],
-    minimum_rows: Annotated[int, Ge(1)] = 50,
-    require_champion: bool = False,
-    registered_model: str = "flight-delay",
-    experiment: str = "flight-delay",
+    source: fields.Table = "data/flights/flights.parquet",
+    revision: fields.Revision = "",
+    timestamps: fields.TimeColumns = [],
+    separator: fields.Separator = "",
+    decimal: fields.Decimal = "auto",
+    encoding: fields.Encoding = "",
+    suite: fields.Suite = "expectations/flights.json",
+    feature_service: fields.FeatureService = "flight_delay",
+    feature_repository: fields.FeatureRepository = "feature_repo",
+    feature_sources: fields.FeatureSources = "data/flights",
+    target: fields.Target = "late",
+    drop_null_target: fields.DropNullTarget = False,
+    task: fields.Task = "classification",
+    ignore: fields.NotLearned = ["flight_id", "event_timestamp"],
+    derive: fields.Calendar = [],
+    timezone: fields.TimeZone = "UTC",
+    timestamp: fields.Timestamp = "event_timestamp",
+    keys: fields.Keys = [],
+    test_fraction: fields.TestFraction = 0.2,
+    gap_hours: fields.GapHours = 24.0,
+    candidates: Annotated[list[dict[str, Any]], Title("Candidates")] = CANDIDATES,
+    trials: fields.Trials = 30,
+    seconds: fields.Seconds = 0.0,
+    folds: fields.Folds = 4,
+    pruner: fields.Pruner = "median",
+    seed: fields.Seed = 0,
+    metric: fields.JudgedBy = "roc_auc",
+    minimum_improvement: fields.MinimumImprovement = 0.0,
+    slices: fields.Slices = ["carrier", "origin"],
+    minimum_rows: fields.MinimumRows = 50,
+    require_champion: fields.RequireChampion = False,
+    registered_model: fields.RegisteredModel = "flight-delay",
+    experiment: fields.Experiment = "flight-delay",
 ) -> None:
     """Tune several estimators side by side, train the best, judge it, and if it is better put it into service.
 

@@ -1,21 +1,20 @@
 """Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted."""
 
 import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 from kfp import dsl
 
-from turnout import pipeline
+from turnout import Title, pipeline
 from turnout.components.cool_down import cool_down
-from turnout.components.evaluate import Metric
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
 from turnout.components.monitor import monitor
 from turnout.components.notify import notify
 from turnout.components.pin_model import pin_model
 from turnout.components.require_rows import require_rows
-from turnout.components.train import Derived
+from turnout.pipelines import _fields as fields
 from turnout.pipelines.training import HYPERPARAMETERS, training
 
 
@@ -27,14 +26,14 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
     max_active_runs=1,
     tags=["monitoring", "example"],
     sections={
-        "Data": ["since", "until", "source", "timestamp", "timezone", "keys", "ignore"],
-        "Files": ["timestamps", "separator", "decimal", "encoding"],
-        "Predictions": ["predictions", "prefix"],
+        "Check": ["source", "registered_model", "predictions", "channels"],
+        "Interval": ["since", "until", "timestamp", "timezone"],
+        "Data": ["keys", "ignore", "prefix", "timestamps", "separator", "decimal", "encoding"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
-        "Model": ["registered_model", "groups", "least_unfairness"],
-        "Judgement": ["rate", "least_distance", "null_limit", "least_rows", "least_loss", "stale_hours"],
-        "Notices": ["channels", "silence_hours", "notices", "prometheus"],
-        "Training": [
+        "Judgement": ["metric", "rate", "least_distance", "null_limit", "least_rows", "least_loss", "stale_hours"],
+        "Fairness": ["groups", "least_unfairness"],
+        "Notices": ["silence_hours", "notices", "prometheus"],
+        "Training after drift": [
             "cool_down_days",
             "training_source",
             "suite",
@@ -45,7 +44,6 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
             "derive",
             "estimator",
             "hyperparameters",
-            "metric",
             "slices",
             "minimum_rows",
             "experiment",
@@ -55,47 +53,47 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
 def drift_check(
     since: datetime.datetime | None = None,
     until: datetime.datetime | None = None,
-    source: str = "data/replay/flights.parquet",
-    timestamps: list[str] = [],
-    separator: str = "",
-    decimal: Literal["auto", ".", ","] = "auto",
-    encoding: str = "",
-    timestamp: str = "event_timestamp",
-    timezone: str = "UTC",
-    keys: list[str] = ["flight_id"],
-    predictions: str = "",
-    prefix: str = "",
-    ignore: list[str] = [],
-    feature_service: str = "flight_delay",
-    feature_repository: str = "feature_repo",
-    feature_sources: str = "data/replay",
-    registered_model: str = "flight-delay",
-    groups: list[str] = [],
-    least_unfairness: Annotated[float, Ge(0), Le(1)] = 0.1,
-    rate: Annotated[float, Gt(0), Le(0.5)] = 0.05,
-    least_distance: Annotated[float, Ge(0), Le(1)] = 0.1,
-    null_limit: Annotated[float, Ge(0), Le(1)] = 0.2,
-    least_rows: Annotated[int, Ge(1)] = 50,
-    least_loss: Annotated[float, Ge(0)] = 0.02,
-    stale_hours: Annotated[float, Ge(0)] = 0.0,
-    channels: list[str] = [],
-    silence_hours: Annotated[float, Ge(0)] = 24.0,
-    notices: str = ".turnout/notices.json",
-    prometheus: str = "",
-    training_source: str = "data/replay/flights.parquet",
-    suite: str = "expectations/flights.json",
-    target: str = "late",
-    drop_null_target: bool = False,
-    task: Literal["classification", "regression"] = "classification",
-    not_learned: list[str] = ["flight_id", "event_timestamp"],
-    derive: list[Derived] = [],
-    estimator: str = "lightgbm.LGBMClassifier",
-    hyperparameters: dict[str, Any] = HYPERPARAMETERS,
-    metric: Metric = "roc_auc",
-    slices: list[str] = ["carrier", "origin"],
-    minimum_rows: Annotated[int, Ge(1)] = 50,
-    experiment: str = "flight-delay",
-    cool_down_days: Annotated[float, Ge(0)] = 7.0,
+    source: fields.Table = "data/replay/flights.parquet",
+    timestamps: fields.TimeColumns = [],
+    separator: fields.Separator = "",
+    decimal: fields.Decimal = "auto",
+    encoding: fields.Encoding = "",
+    timestamp: fields.Timestamp = "event_timestamp",
+    timezone: fields.TimeZone = "UTC",
+    keys: fields.Keys = ["flight_id"],
+    predictions: fields.Predictions = "",
+    prefix: fields.Prefix = "",
+    ignore: Annotated[list[str], Title("Columns not to compare")] = [],
+    feature_service: fields.FeatureService = "flight_delay",
+    feature_repository: fields.FeatureRepository = "feature_repo",
+    feature_sources: fields.FeatureSources = "data/replay",
+    registered_model: fields.RegisteredModel = "flight-delay",
+    groups: Annotated[list[str], Title("Columns of groups")] = [],
+    least_unfairness: Annotated[float, Ge(0), Le(1), Title("Unfairness that does not matter")] = 0.1,
+    rate: Annotated[float, Gt(0), Le(0.5), Title("Rate of false discoveries")] = 0.05,
+    least_distance: Annotated[float, Ge(0), Le(1), Title("Drift that does not matter")] = 0.1,
+    null_limit: Annotated[float, Ge(0), Le(1), Title("Most further missing values")] = 0.2,
+    least_rows: Annotated[int, Ge(1), Title("Least rows to judge by")] = 50,
+    least_loss: Annotated[float, Ge(0), Title("Loss that does not matter")] = 0.02,
+    stale_hours: Annotated[float, Ge(0), Title("Most hours without new rows")] = 0.0,
+    channels: Annotated[list[str], Title("Channels")] = [],
+    silence_hours: Annotated[float, Ge(0), Title("Hours between like notices")] = 24.0,
+    notices: Annotated[str, Title("File of notices")] = ".turnout/notices.json",
+    prometheus: fields.Prometheus = "",
+    training_source: Annotated[str, Title("Table to train on")] = "data/replay/flights.parquet",
+    suite: fields.Suite = "expectations/flights.json",
+    target: fields.Target = "late",
+    drop_null_target: fields.DropNullTarget = False,
+    task: fields.Task = "classification",
+    not_learned: fields.NotLearned = ["flight_id", "event_timestamp"],
+    derive: fields.Calendar = [],
+    estimator: fields.Estimator = "lightgbm.LGBMClassifier",
+    hyperparameters: fields.Hyperparameters = HYPERPARAMETERS,
+    metric: fields.JudgedBy = "roc_auc",
+    slices: fields.Slices = ["carrier", "origin"],
+    minimum_rows: Annotated[int, Ge(1), Title("Least rows to judge a new model by")] = 50,
+    experiment: fields.Experiment = "flight-delay",
+    cool_down_days: Annotated[float, Ge(0), Title("Days between trainings")] = 7.0,
 ) -> None:
     """Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted.
 
@@ -108,7 +106,7 @@ def drift_check(
     Args:
         since: Start of the interval, a midnight in the time zone; the schedule's when empty. Not needed without times.
         until: End of the interval, which is not part of it.
-        source: Path or URI of the table with the rows.
+        source: Path or URI of the table with the rows, of which a run takes those of its data interval.
         timestamps: Columns that hold times, as texts or dates.
         separator: What separates the values of a CSV source, such as ; or tab; found from its rows when empty.
         decimal: What stands before the fraction of a CSV source's numbers; found from its columns when auto.

@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from turnout import Asset, on_airflow, pipeline
+from turnout import Asset, Examples, Labels, Title, on_airflow, pipeline
 from turnout.components.pin_model import pin_model
 from turnout.components.predict_stream import predict_stream
+from turnout.pipelines import _fields as fields
 
 PREDICTIONS = Asset("flight-delay-predictions")
 
@@ -18,29 +19,36 @@ PREDICTIONS = Asset("flight-delay-predictions")
     max_active_runs=1,
     tags=["inference", "example"],
     sections={
-        "Stream": ["source", "kind", "options", "columns", "checkpoint"],
-        "Model": ["model"],
-        "Output": ["table", "keys", "prefix", "timestamp", "timezone", "quarantine"],
+        "Stream": ["source", "kind", "model", "table"],
+        "Source": ["options", "columns", "checkpoint"],
+        "Predictions": ["keys", "prefix", "timestamp", "timezone", "quarantine"],
         "Engine": ["minutes", "interval", "master", "spark_conf"],
     },
 )
 def streaming_inference(
-    source: str = "incoming/flights",
-    kind: Literal["parquet", "kafka"] = "parquet",
-    options: dict[str, str] = {},
-    columns: dict[str, str] = {"flight_id": "bigint", "event_timestamp": "timestamp"},
-    checkpoint: str = "checkpoints/flight_delay",
-    model: str = "models:/flight-delay@champion",
-    table: str = "predictions/flight_delay",
-    keys: list[str] = ["flight_id"],
-    prefix: str = "",
-    timestamp: str = "event_timestamp",
-    timezone: str = "UTC",
-    quarantine: str = "predictions/flight_delay_failed",
-    minutes: Annotated[float, Ge(0)] = 0.0,
-    interval: str = "10 seconds",
-    master: str = "",
-    spark_conf: dict[str, str] = {},
+    source: Annotated[str, Title("Directory or topics"), Examples("incoming/flights")] = "incoming/flights",
+    kind: Annotated[
+        Literal["parquet", "kafka"],
+        Title("Kind of source"),
+        Labels({"parquet": "Parquet files", "kafka": "Kafka"}),
+    ] = "parquet",
+    options: Annotated[dict[str, str], Title("Spark options of the source")] = {},
+    columns: Annotated[dict[str, str], Title("Types of further columns")] = {
+        "flight_id": "bigint",
+        "event_timestamp": "timestamp",
+    },
+    checkpoint: Annotated[str, Title("Checkpoint")] = "checkpoints/flight_delay",
+    model: fields.ModelVersion = "models:/flight-delay@champion",
+    table: fields.Predictions = "predictions/flight_delay",
+    keys: fields.PassedOn = ["flight_id"],
+    prefix: fields.Prefix = "",
+    timestamp: fields.Timestamp = "event_timestamp",
+    timezone: fields.TimeZone = "UTC",
+    quarantine: fields.Quarantine = "predictions/flight_delay_failed",
+    minutes: Annotated[float, Ge(0), Title("Minutes to go on")] = 0.0,
+    interval: Annotated[str, Title("How often to look"), Examples("10 seconds", "1 minute")] = "10 seconds",
+    master: fields.Master = "",
+    spark_conf: fields.SparkConf = {},
 ) -> None:
     """Predict what came since the last run, exactly once, with the champion of now.
 

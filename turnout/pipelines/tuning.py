@@ -1,20 +1,20 @@
 """Search for the best hyperparameters, train with them, judge the model, and if it is better put it into service."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Lt
 from kfp import dsl
 
-from turnout import pipeline
+from turnout import Title, pipeline
 from turnout.components.deploy import deploy
-from turnout.components.evaluate import Metric, evaluate
+from turnout.components.evaluate import evaluate
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
 from turnout.components.register import register
 from turnout.components.split import split
-from turnout.components.train import Derived, train
+from turnout.components.train import train
 from turnout.components.tune import tune
 from turnout.components.validate import validate
+from turnout.pipelines import _fields as fields
 from turnout.pipelines.training import HYPERPARAMETERS
 
 SPACE = {
@@ -31,62 +31,53 @@ SPACE = {
     tags=["training", "tuning", "example"],
     max_active_runs=1,
     sections={
-        "Data": ["source", "revision", "timestamps", "separator", "decimal", "encoding", "suite"],
+        "Tuning": ["source", "target", "task", "estimator", "metric", "trials", "registered_model"],
+        "Search": ["space", "seconds", "folds", "pruner", "study"],
+        "Data": ["revision", "timestamps", "separator", "decimal", "encoding", "suite"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
+        "Model": ["ignore", "drop_null_target", "derive", "timezone", "hyperparameters", "seed"],
         "Test": ["timestamp", "keys", "test_fraction", "gap_hours"],
-        "Model": [
-            "target",
-            "drop_null_target",
-            "task",
-            "ignore",
-            "derive",
-            "timezone",
-            "estimator",
-            "hyperparameters",
-            "seed",
-        ],
-        "Search": ["space", "trials", "seconds", "folds", "pruner", "study"],
-        "Judgement": ["metric", "minimum_improvement", "slices", "minimum_rows", "require_champion"],
-        "Records": ["registered_model", "experiment"],
+        "Judgement": ["minimum_improvement", "slices", "minimum_rows", "require_champion"],
+        "Records": ["experiment"],
     },
 )
 def tuning(
-    source: str = "data/flights/flights.parquet",
-    revision: str = "",
-    timestamps: list[str] = [],
-    separator: str = "",
-    decimal: Literal["auto", ".", ","] = "auto",
-    encoding: str = "",
-    suite: str = "expectations/flights.json",
-    feature_service: str = "flight_delay",
-    feature_repository: str = "feature_repo",
-    feature_sources: str = "data/flights",
-    target: str = "late",
-    drop_null_target: bool = False,
-    task: Literal["classification", "regression"] = "classification",
-    ignore: list[str] = ["flight_id", "event_timestamp"],
-    derive: list[Derived] = [],
-    timezone: str = "UTC",
-    timestamp: str = "event_timestamp",
-    keys: list[str] = [],
-    test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
-    gap_hours: Annotated[float, Ge(0)] = 24.0,
-    estimator: str = "lightgbm.LGBMClassifier",
-    hyperparameters: dict[str, Any] = HYPERPARAMETERS,
-    space: dict[str, Any] = SPACE,
-    trials: Annotated[int, Ge(1)] = 30,
-    seconds: Annotated[float, Ge(0)] = 0.0,
-    folds: Annotated[int, Ge(2)] = 4,
-    pruner: Literal["none", "median"] = "median",
-    study: str = "",
-    seed: int = 0,
-    metric: Metric = "roc_auc",
-    minimum_improvement: Annotated[float, Ge(0)] = 0.0,
-    slices: list[str] = ["carrier", "origin"],
-    minimum_rows: Annotated[int, Ge(1)] = 50,
-    require_champion: bool = False,
-    registered_model: str = "flight-delay",
-    experiment: str = "flight-delay",
+    source: fields.Table = "data/flights/flights.parquet",
+    revision: fields.Revision = "",
+    timestamps: fields.TimeColumns = [],
+    separator: fields.Separator = "",
+    decimal: fields.Decimal = "auto",
+    encoding: fields.Encoding = "",
+    suite: fields.Suite = "expectations/flights.json",
+    feature_service: fields.FeatureService = "flight_delay",
+    feature_repository: fields.FeatureRepository = "feature_repo",
+    feature_sources: fields.FeatureSources = "data/flights",
+    target: fields.Target = "late",
+    drop_null_target: fields.DropNullTarget = False,
+    task: fields.Task = "classification",
+    ignore: fields.NotLearned = ["flight_id", "event_timestamp"],
+    derive: fields.Calendar = [],
+    timezone: fields.TimeZone = "UTC",
+    timestamp: fields.Timestamp = "event_timestamp",
+    keys: fields.Keys = [],
+    test_fraction: fields.TestFraction = 0.2,
+    gap_hours: fields.GapHours = 24.0,
+    estimator: fields.Estimator = "lightgbm.LGBMClassifier",
+    hyperparameters: fields.Hyperparameters = HYPERPARAMETERS,
+    space: Annotated[dict[str, Any], Title("Search space")] = SPACE,
+    trials: fields.Trials = 30,
+    seconds: fields.Seconds = 0.0,
+    folds: fields.Folds = 4,
+    pruner: fields.Pruner = "median",
+    study: Annotated[str, Title("Search to go on with")] = "",
+    seed: fields.Seed = 0,
+    metric: fields.JudgedBy = "roc_auc",
+    minimum_improvement: fields.MinimumImprovement = 0.0,
+    slices: fields.Slices = ["carrier", "origin"],
+    minimum_rows: fields.MinimumRows = 50,
+    require_champion: fields.RequireChampion = False,
+    registered_model: fields.RegisteredModel = "flight-delay",
+    experiment: fields.Experiment = "flight-delay",
 ) -> None:
     """Search for the best hyperparameters, train with them, judge the model, and if it is better put it into service.
 

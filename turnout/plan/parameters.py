@@ -14,6 +14,7 @@ from turnout.errors import Fault, ParameterError, did_you_mean
 from turnout.plan.model import Parameter
 from turnout.spec.airflow_facts import AirflowFacts, last_interval
 from turnout.spec.document import Document
+from turnout.spec.form import combination_faults
 from turnout.spec.json_schema import JSON_TYPES, URI, value_faults, whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec, InputArtifactSpec, InputParameterSpec
 from turnout.spec.values import ABSENT
@@ -56,6 +57,9 @@ def bind_parameters(parameters: Mapping[str, Parameter], given: Mapping[str, Any
             faults.append(Fault(f"parameter '{name}' has no value and no default", pipeline, hint=hint))
         else:
             values[name] = item.default
+    if not faults:
+        schemas = {name: item.schema for name, item in parameters.items()}
+        faults.extend(combination_faults(schemas, values, pipeline))
     if faults:
         raise ParameterError(faults)
     return values

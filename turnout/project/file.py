@@ -62,10 +62,10 @@ class Project:
         return str(self.directory / value)
 
     def sources(self) -> list[str]:
-        """The files with pipelines."""
+        """The files with pipelines; `_name.py` is what they have in common."""
         found = {path for pattern in self.pipelines for path in self.directory.glob(pattern)}
         return [
-            self.path(str(path.relative_to(self.directory))) for path in sorted(found) if path.name != "__init__.py"
+            self.path(str(path.relative_to(self.directory))) for path in sorted(found) if not path.name.startswith("_")
         ]
 
     def set_variables(self) -> None:

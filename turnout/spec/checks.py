@@ -17,6 +17,7 @@ from turnout.errors import Fault, did_you_mean
 from turnout.spec.command import CREATE_PVC, DELETE_PVC
 from turnout.spec.deployment_spec import ExecutorSpec
 from turnout.spec.document import Document, to_dict
+from turnout.spec.form import not_with_faults
 from turnout.spec.json_schema import JSON_TYPES, convert, value_faults
 from turnout.spec.json_values import TOO_LARGE, beyond_doubles, leaves
 from turnout.spec.pipeline_spec import ComponentInputsSpec, ComponentSpec, PipelineTaskSpec, RetryPolicy, TaskInputsSpec
@@ -147,12 +148,15 @@ def _parameter_facts(document: Document) -> Iterator[Fault]:
     if not isinstance(checks, dict) or not all(isinstance(facets, dict) for facets in checks.values()):
         yield Fault("the parameters' checks are no mapping of mappings", f"{place}.parameters")
         return
+    root = document.pipeline.root
+    declared = ((root.input_definitions if root else None) or ComponentInputsSpec()).parameters
     for name, facets in checks.items():
         for key, value in facets.items():
             if key not in FACETS:
                 yield Fault(f"no check '{key}'", f"{place}.parameters.{name}", tuple(FACETS), did_you_mean(key, FACETS))
             elif not isinstance(value, FACETS[key]) or isinstance(value, bool):
                 yield Fault(f"{value!r} is no value of '{key}'", f"{place}.parameters.{name}")
+        yield from not_with_faults(facets, declared, f"{place}.parameters.{name}")
 
 
 FACETS: dict[str, tuple[type, ...]] = {
@@ -160,6 +164,10 @@ FACETS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), (int, float)),
     "format": (str,),
     "items": (dict,),
+    "title": (str,),
+    "examples": (list,),
+    "values_display": (dict,),
+    "not_with": (dict,),
 }
 """What `@pipeline` says of parameters beside KFP's types, in JSON Schema's words. Protobuf has no integers here."""
 

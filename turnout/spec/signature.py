@@ -12,7 +12,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ import annotated_types as bounds
 import docstring_parser
 
 from turnout.errors import DefinitionError, Fault, did_you_mean
+from turnout.spec.form import form_facets, not_with_faults
 from turnout.spec.json_schema import value_faults
 
 _JSON_TYPES: dict[type, str] = {
@@ -125,6 +126,7 @@ def read_signature(function: Callable[..., Any], *, dates: bool) -> Signature:
         if item.default is not item.empty:
             defaults[name] = _json_default(item.default)
             faults.extend(_default_faults(defaults[name], schema, here))
+    faults.extend(_form_faults(parameters, where))
     for name in docs.keys() - signature.keys():
         faults.append(
             Fault("the docstring describes a parameter that there is not", f"{where}.{name}",
@@ -221,6 +223,9 @@ def _is_kfp(annotation: Any) -> bool:
 def _facets(metadata: tuple[Any, ...], measure: str) -> dict[str, Any]:
     facets: dict[str, Any] = {}
     for item in metadata:
+        if (said := form_facets(item)) is not None:
+            facets |= said
+            continue
         for part in item if isinstance(item, bounds.GroupedMetadata) else [item]:
             match part:
                 case bounds.Ge(limit):
@@ -240,9 +245,30 @@ def _facets(metadata: tuple[Any, ...], measure: str) -> dict[str, Any]:
                 case _:
                     raise _UnsupportedError(
                         f"{part!r} says nothing that can be checked",
-                        "bounds are those of annotated_types: Ge, Gt, Le, Lt, Interval, MultipleOf, Len",
+                        "bounds are those of annotated_types: Ge, Gt, Le, Lt, Interval, MultipleOf, Len; "
+                        "for a form there are turnout's Title, Examples, Labels, NotWith",
                     )
     return facets
+
+
+def _form_faults(parameters: dict[str, Parameter], where: str) -> Iterator[Fault]:
+    """What is wrong with examples, labels of choices, and with what is said not to go together."""
+    schemas = {name: item.schema or {} for name, item in parameters.items()}
+    for name, schema in schemas.items():
+        here = f"{where}.{name}"
+        values = schema.get("items", {}) if schema.get("type") == "array" else schema
+        for example in schema.get("examples", ()):
+            for fault in value_faults(example, values, here):
+                yield Fault(f"example does not fit: {fault.what}", here, fault.available)
+        for choice in schema.get("values_display", ()):
+            if choice not in schema.get("enum", ()):
+                choices = tuple(map(str, schema.get("enum", ())))
+                yield Fault(f"a label for '{choice}', which is not one of the choices", here, choices)
+        yield from not_with_faults(schema, schemas, here)
+        for other, by_value in schema.get("not_with", {}).items():
+            choices = schemas.get(other, {}).get("enum", list(by_value))
+            for value in (value for value in by_value if value not in choices):
+                yield Fault(f"'{value}' is not one of the choices of '{other}'", here, tuple(map(str, choices)))
 
 
 def _json_default(value: Any) -> Any:

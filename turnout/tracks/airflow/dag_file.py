@@ -23,7 +23,6 @@ from turnout.plan.model import (
     FinalStatus,
     LoopItem,
     OneOf,
-    Parameter,
     PipelineParameter,
     Plan,
     Region,
@@ -33,13 +32,13 @@ from turnout.plan.model import (
     Template,
     giving,
 )
-from turnout.plan.parameters import empty_value
 from turnout.plan.retry import Backoff
 from turnout.spec.airflow_facts import StepFacts, read_step_facts
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
 from turnout.tracks.airflow.arguments import as_text, dag_arguments, delta, step_arguments
 from turnout.tracks.airflow.ends import ends, joins, unwaited
+from turnout.tracks.airflow.form import form, interval_parameters
 from turnout.tracks.airflow.limits import loop_faults
 from turnout.tracks.airflow.python_source import Call, Code, call, literal, quoted
 from turnout.tracks.files import MARK
@@ -53,7 +52,9 @@ _HOMES = {
     **dict.fromkeys(("CronDataIntervalTimetable", "CronTriggerTimetable"), "airflow.sdk"),
     **dict.fromkeys(("DeltaDataIntervalTimetable", "DeltaTriggerTimetable"), "airflow.sdk"),
     **dict.fromkeys(("AsyncCallback", "DeadlineAlert", "DeadlineReference"), "airflow.sdk.definitions.deadline"),
-    **dict.fromkeys(("End", "Field", "Items", "Loop", "Notify", "OneOf", "Outputs", "Status"), "turnout.airflow"),
+    **dict.fromkeys(
+        ("End", "Field", "Interval", "Items", "Loop", "Notify", "OneOf", "Outputs", "Status"), "turnout.airflow"
+    ),
     **dict.fromkeys(("Step", "Template", "When", "make_timetable"), "turnout.airflow"),
 }
 """Where the names come from that a DAG file may use; no step's variable takes one."""
@@ -107,6 +108,7 @@ class DagFile:
     def __init__(self, plan: Plan, spec: str, spec_digest: str):
         self.plan, self.spec, self.spec_digest = plan, spec, spec_digest
         self.facts = plan.airflow
+        self.interval = interval_parameters(self.facts)
         self.names: dict[str, str] = {}
         self.taken = {*_HOMES, "dag"}
         self.ends, self.joins = ends(plan), joins(plan)
@@ -154,24 +156,11 @@ class DagFile:
         if self.plan.description:
             arguments["doc_md"] = as_text(self.plan.description)
         arguments |= dag_arguments(self.facts, self.plan.config.active_deadline_seconds)
-        if self.plan.parameters:
-            arguments["params"] = {name: self._param(item) for name, item in self.plan.parameters.items()}
+        if fields := form(self.plan):
+            arguments["params"] = fields
         defaults = {"spec": self.spec, "spec_digest": self.spec_digest}
         arguments["default_args"] = defaults | step_arguments(self.facts.steps)
         return arguments
-
-    def _param(self, parameter: Parameter) -> Code:
-        # A required parameter has no first argument: the form asks for it.
-        default = [] if parameter.required else [parameter.default]
-        schema = {key: whole_numbers(value, {"type": "number"}) for key, value in parameter.schema.items()}
-        if not parameter.required and empty_value(schema) is not None:
-            # The form takes an empty field for null, and without it lets nobody start the run.
-            schema["type"] = ["null", schema["type"]]
-        sections = (title for title, names in self.facts.sections.items() if parameter.name in names)
-        texts = {"section": title} if (title := next(sections, "")) else {}
-        if parameter.description:
-            texts["description"] = parameter.description
-        return Code(call("Param", {**schema, **texts}, 2, default))
 
     def _region(self, region: Region, depth: int) -> Iterator[str]:
         for node in region.nodes:
@@ -279,6 +268,8 @@ class DagFile:
         match source:
             case Constant(value):
                 return whole_numbers(value)
+            case PipelineParameter(name) if name in self.interval:
+                return Call("Interval", [name])
             case PipelineParameter(name):
                 return Code(f"dag.param({quoted(name)})")
             case StepOutput(step, output):
