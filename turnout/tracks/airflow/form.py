@@ -19,8 +19,9 @@ from turnout.tracks.airflow.python_source import Code, call
 
 def interval_parameters(facts: AirflowFacts) -> tuple[str, ...]:
     """The parameters that the form has no field for: Airflow's own asks for the data interval of a scheduled run."""
-    timed = facts.schedule is not None and facts.schedule not in UNTIMED_PRESETS
-    return (facts.data_interval or ()) if timed else ()
+    schedule = facts.schedule
+    untimed = schedule is None or (isinstance(schedule, str) and schedule in UNTIMED_PRESETS)
+    return () if untimed else facts.data_interval or ()
 
 
 def form(plan: Plan) -> dict[str, Code]:
