@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
         "tracks",
         "monitoring",
         "reproduction",
+        "reports",
         "standalone",
     },
     **{name: {"errors", *DOMAIN} for name in DOMAIN},

@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import in_process
 import pytest
+from judged_runs import Runs, runner
 
 from turnout import verbs
 from turnout.errors import StoreError
-from turnout.execution.run_summaries import run_summaries, run_summary
+from turnout.execution.run_summaries import run_summaries
 from turnout.execution.store import ArtifactStore
 from turnout.plan.model_history import model_histories
-from turnout.plan.run_summary import RunSummary
 from turnout.spec.step_contract import State
-
-JUDGED = "tests/examples/judged.py"
-
-Runs = Callable[..., RunSummary]
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """Runs a pipeline of the examples; what is then read of it."""
-    runtime = in_process.install(monkeypatch)
-
-    def call(run_id: str, name: str = "judged", tags: dict[str, str] = {}, **parameters: Any) -> RunSummary:
-        verbs.run(f"{JUDGED}:{name}", parameters, root=tmp_path, run_id=run_id, runtime=runtime, tags=tags)
-        found = run_summary(ArtifactStore(str(tmp_path)), name, run_id)
-        assert found
-        return found
-
-    return call
+    return runner(tmp_path, monkeypatch)
 
 
 def test_a_run_is_told_in_a_few_facts(run: Runs) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import turnout
-from turnout.cli import airflow, cache, check, compile, monitoring, new, reproduce, run, runs
+from turnout.cli import airflow, cache, check, compare, compile, monitoring, new, reproduce, run, runs
 from turnout.cli.options import errors
 from turnout.project.file import PROFILE, current
 
@@ -26,6 +26,8 @@ app.command("compile")(compile.compile)
 app.command("check")(check.check)
 app.command("runs")(runs.list_runs)
 app.command("show")(runs.show)
+app.command("tag")(runs.tag)
+app.command("compare")(compare.compare)
 app.command("airflow")(airflow.airflow)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(cache.commands, name="cache")

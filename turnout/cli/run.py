@@ -10,6 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from turnout.cli.options import SOURCE, Json, Root, errors
+from turnout.cli.runs import parsed_tags
 
 
 def run(
@@ -41,6 +42,10 @@ def run(
             help="A setting of the runtime.",
         ),
     ] = None,
+    tag: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--tag", metavar="NAME[=VALUE]", help="A tag, to find the run by later."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a pipeline on this machine. Exit 0 only when the run succeeded."""
@@ -57,18 +62,19 @@ def run(
     with errors(as_json):
         more["settings"] = dict(_pair(item, "--setting image=python:3.11") for item in setting or [])
         if resume:
-            if source or parameter or run_id:
+            if source or parameter or run_id or tag:
                 raise typer.BadParameter("a run that is resumed has its pipeline, parameters and id already (--resume)")
             with watching(verbs.plan_of_run(resume, root), resume) as watch:
                 result = verbs.resume(resume, watch=watch, **more)
         else:
             if not source:
                 raise typer.BadParameter("no pipeline to run: name a SOURCE, or a run with --resume RUN_ID")
+            tags = parsed_tags(tag or [])
             plan = verbs.linked(source)
             values = _typed(plan, parameter or [])
             run_id = run_id or verbs.new_run_id()
             with watching(plan, run_id) as watch:
-                result = verbs.run(plan, values, run_id=run_id, watch=watch, **more)
+                result = verbs.run(plan, values, run_id=run_id, tags=tags, watch=watch, **more)
     if as_json:
         print(json.dumps(result.to_dict(), indent=2, default=str))
     else:

@@ -12,9 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from turnout.errors import StoreError, TurnoutError
+from turnout.execution.runs import no_run
 from turnout.execution.store import ArtifactStore, segment
+from turnout.plan.comparison import RunDetails
+from turnout.plan.link import link
 from turnout.plan.results import RunResult, StepResult
 from turnout.plan.run_summary import RunSummary, Tags, summarised
+from turnout.spec.document import read
 from turnout.spec.step_contract import Outcome, Run
 
 RECORD, TAGS, OUTCOME = "run.json", "tags.json", "outcome.json"
@@ -43,6 +48,40 @@ def run_summary(store: ArtifactStore, pipeline: str, run_id: str) -> RunSummary 
         if found := _summary(*key, records):
             return found
     return None
+
+
+def find_run(runs: Sequence[RunSummary], name: str, root: str) -> RunSummary:
+    """A run by its id, or `PIPELINE/RUN_ID`.
+
+    Raises:
+        StoreError: there is no such run, or more than one.
+    """
+    found = [run for run in runs if name in (run.run_id, run.name)]
+    if not found:
+        raise no_run(name, [run.run_id for run in runs] + [run.name for run in runs], root)
+    if len(found) > 1:
+        known = tuple(run.name for run in found)
+        raise StoreError(f"more than one run '{name}'", where=root, available=known, hint="name the pipeline too")
+    return found[0]
+
+
+def run_details(store: ArtifactStore, run: RunSummary) -> RunDetails:
+    """A run with its steps, and its plan where its pipeline can be read."""
+    place = store.run_path(Run(run.pipeline, run.run_id, ""))
+    records = next((found for _, found in _all_records(store, run.pipeline, place.name, all_outcomes=True)), {})
+    steps = run_steps(records.get(RECORD, {}), {})
+    told = {(step.name, step.iteration): step for step in run_steps({}, _outcomes(records))}
+    if steps:  # a record does not tell all that an outcome does
+        for step in steps:
+            if found := told.get((segment(step.name), step.iteration)):
+                step.outcome = found.outcome
+    else:
+        steps = list(told.values())
+    try:
+        plan = link(read((place / "pipeline.yaml").read_text(encoding="utf-8"), where=run.name))
+    except (OSError, ValueError, TurnoutError):
+        plan = None
+    return RunDetails(run, tuple(steps), plan)
 
 
 def run_steps(record: Mapping[str, Any], outcomes: Mapping[str, Any]) -> list[StepResult]:
@@ -86,11 +125,10 @@ def _summary(pipeline: str, run: str, records: _Records) -> RunSummary | None:
         pipeline, run: names of the directories.
     """
     record = records.get(RECORD, {})
-    outcomes = {path.partition("/")[0]: content for path, content in records.items() if path.endswith(f"/{OUTCOME}")}
     try:
         if record and (segment(record["pipeline"]), segment(record["run_id"])) != (pipeline, run):
             return None  # a copy of another
-        steps = run_steps(record, outcomes)
+        steps = run_steps(record, _outcomes(records))
         if not record and not steps:
             return None
         record = record or {"pipeline": pipeline, "run_id": run, "track": "airflow"}
@@ -99,13 +137,21 @@ def _summary(pipeline: str, run: str, records: _Records) -> RunSummary | None:
         return None  # a file of somebody else
 
 
+def _outcomes(records: _Records) -> dict[str, Mapping[str, Any]]:
+    return {path.partition("/")[0]: content for path, content in records.items() if path.endswith(f"/{OUTCOME}")}
+
+
 def _all_records(
-    store: ArtifactStore, pipeline: str = "", run: str = "*"
+    store: ArtifactStore, pipeline: str = "", run: str = "*", *, all_outcomes: bool = False
 ) -> Iterator[tuple[tuple[str, str], _Records]]:
-    """The records of each run, by the names of the directories of its pipeline and its own."""
+    """The records of each run, by the names of the directories of its pipeline and its own.
+
+    Args:
+        all_outcomes: those of steps too that the run's record tells.
+    """
     chosen = segment(pipeline) if pipeline else "*"
     if store.is_local:
-        yield from _local_records(Path(str(store.root)), chosen, run)
+        yield from _local_records(Path(str(store.root)), chosen, run, all_outcomes)
         return
     fs, root = store.root.fs, store.root.path.rstrip("/")
     patterns = [f"{root}/{chosen}/{run}/{name}" for name in (RECORD, TAGS, f"*/{OUTCOME}")]
@@ -125,23 +171,25 @@ def _split(path: str, root: str) -> tuple[tuple[str, str], str]:
     return (pipeline, run), "/".join(name)
 
 
-def _local_records(root: Path, pipeline: str, run: str) -> Iterator[tuple[tuple[str, str], _Records]]:
+def _local_records(
+    root: Path, pipeline: str, run: str, all_outcomes: bool
+) -> Iterator[tuple[tuple[str, str], _Records]]:
     for pipeline_name in _directories(root) if pipeline == "*" else [pipeline]:
         place = root / pipeline_name
         for run_name in _directories(place) if run == "*" else [run]:
-            records = dict(_of_run(f"{place}/{run_name}"))
+            records = dict(_of_run(f"{place}/{run_name}", all_outcomes))
             if records:
                 yield (pipeline_name, run_name), records
 
 
-def _of_run(place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _of_run(place: str, all_outcomes: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
     record = _read(f"{place}/{RECORD}")
     tags = _read(f"{place}/{TAGS}")
     if record is not None:
         yield RECORD, record
     if tags is not None:
         yield TAGS, tags
-    if not (record and record.get("steps")):
+    if all_outcomes or not (record and record.get("steps")):
         for step in _directories(Path(place)):
             if (outcome := _read(f"{place}/{step}/{OUTCOME}")) is not None:
                 yield f"{step}/{OUTCOME}", outcome

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from upath import UPath
 
-from turnout.errors import StoreError
+from turnout.errors import StoreError, did_you_mean
 from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.model import Plan
@@ -28,8 +29,8 @@ def read_run(store: ArtifactStore, name: str) -> tuple[Plan, dict[str, Any]]:
     runs = find_runs(store)
     found = [run for run in runs if name in (run["run_id"], full_name(run))]
     if not found:
-        known = tuple(run["run_id"] for run in runs[-5:])
-        raise StoreError(f"no run '{name}'", where=str(store.root), available=known, hint="turnout runs lists them")
+        names = [run["run_id"] for run in runs] + [full_name(run) for run in runs]
+        raise no_run(name, names, str(store.root))
     if len(found) > 1:
         known = tuple(map(full_name, found))
         hint = "name the pipeline too"
@@ -59,6 +60,17 @@ def new_record(plan: Plan, run: Run, parameters: Mapping[str, Any], spec: str, t
         "spec": spec,
         "state": State.RUNNING.value,
     }
+
+
+def no_run(name: str, known: Sequence[str], root: str) -> StoreError:
+    """That there is no such run, with those whose names are the most like it.
+
+    Args:
+        known: the names of all runs, the latest ones last; first their ids.
+    """
+    close = difflib.get_close_matches(name, known, n=5) or list(known[: len(known) // 2][-5:])
+    hint = did_you_mean(name, known) or "turnout runs lists them"
+    return StoreError(f"no run '{name}'", where=root, available=close, hint=hint)
 
 
 def full_name(record: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ what its step leaves:
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -139,8 +140,19 @@ class RunSummary:
         return self.verdicts[-1] if self.verdicts else None
 
     @property
+    def name(self) -> str:
+        """The name of the run that no other has."""
+        return f"{self.pipeline}/{self.run_id}"
+
+    @property
     def tag_texts(self) -> list[str]:
-        return [f"{name}={value}" if value else name for name, value in self.tags.items()]
+        return tag_texts(self.tags)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The run in JSON's types, with the last verdict by itself."""
+        verdict = dataclasses.asdict(self.verdict) if self.verdict else None
+        state = self.state.label if self.state else None
+        return {**dataclasses.asdict(self), "state": state, "verdict": verdict}
 
     def metric(self, name: str) -> MetricValue | None:
         """A metric by its name, or by `STEP.NAME`; None when there is none."""
@@ -151,6 +163,11 @@ class RunSummary:
         """Those of the step whose metrics come first, but for those of the champion."""
         first = self.metrics[0].step if self.metrics else ""
         return [item for item in self.metrics if item.step == first and not item.name.startswith("champion_")]
+
+
+def tag_texts(tags: Tags) -> list[str]:
+    """Tags as they are typed."""
+    return [f"{name}={value}" if value else name for name, value in tags.items()]
 
 
 def summarised(record: Mapping[str, Any], steps: Sequence[StepResult], tags: Tags | None = None) -> RunSummary:
@@ -254,7 +271,7 @@ def _metrics(steps: Sequence[StepResult], decided_by: str) -> Iterator[MetricVal
             if isinstance(value, int | float) and not isinstance(value, bool)
         }
         score = _outputs(step).get("score")
-        decides = decides or next((name for name, value in values.items() if value == score), "")
+        decides = decides or next((name for name, value in values.items() if value == score), "largest_distance")
         for name in sorted(values, key=lambda name: name != decides):
             yield MetricValue(step.label, name, values[name], *_interval(intervals.get(name)))
 

@@ -61,7 +61,7 @@ def plot_lines(
     x_ends = x.ends or _ends([point[0] for point in points], 0.02)
     y_ends = y.ends or _ends([*(point[1] for point in points), *limit], 0.08)
     rows = _legend([(line.name, COLOURS[index % len(COLOURS)]) for index, line in enumerate(lines) if line.name])
-    height = _HEIGHT + 18 * len(rows)
+    height = _HEIGHT + (4 if rows else 0) + 18 * len(rows)
     bottom = _HEIGHT - _BOTTOM
     marks = y.ticks or _round_ticks(*y_ends)
     left = 12 + _LETTER * max(len(text) for _, text in marks)
@@ -88,7 +88,7 @@ def plot_lines(
         parts.append(_dashed(place((x_ends[0], threshold)), place((x_ends[1], threshold))))
     for index, line in enumerate(lines):
         parts += _drawn(line, COLOURS[index % len(COLOURS)], [place(point) for point in line.points])
-    parts += [part for row, at in zip(rows, range(_HEIGHT + 4, height + 18, 18), strict=False) for part in row(at)]
+    parts += [part for row, at in zip(rows, range(_HEIGHT + 6, height + 18, 18), strict=False) for part in row(at)]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" role="img" '
         f'aria-label="{escape(label or y.label)}" font-family="system-ui, sans-serif" font-size="12" '

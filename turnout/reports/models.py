@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from turnout.plan.model_history import ModelHistory, Version, day, model_histories
 from turnout.plan.run_summary import RunSummary
+from turnout.plan.run_table import metric_columns, time_text
 from turnout.reports.numbers import short
 from turnout.reports.page import Link, Mark, Number, Section, page
-from turnout.reports.runs import RunLink, drift_sections, link, metric_columns, time_text
+from turnout.reports.runs import RunLink, drift_sections, link
 
 
 def models_page(

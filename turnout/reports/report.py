@@ -30,6 +30,9 @@ class Report:
         about: what was looked at, such as the day, in a line below the title.
         metrics: names and values of the numbers that are seen first.
         notice: what is to be known before all else, such as that the step still runs; empty for a finished report.
+        facts: what the artifact's metadata keeps beside the verdict, for lists and comparisons of runs: the `metric`
+            that decided, `intervals` of metrics as `[low, high]` by name, `calibration` as pairs of a predicted
+            probability and the observed share. The page does not have them.
     """
 
     title: str
@@ -40,6 +43,7 @@ class Report:
     about: str = ""
     metrics: Sequence[tuple[str, Any]] = ()
     notice: str = ""
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_html(self) -> str:
         """A page that needs nothing beside it, and from which the report can be read back."""
@@ -68,11 +72,11 @@ class Report:
     def metadata(self) -> dict[str, Any]:
         """The verdict for the metadata of the artifact, so that lists of runs need not open the page."""
         if not self.verdict:
-            return {}
+            return dict(self.facts)
         reasons = [_cut(reason) for reason in self.reasons[:_REASONS]]
         if (more := len(self.reasons) - _REASONS) > 0:
             reasons.append(f"and {more:,} more")
-        return {"verdict": _cut(self.verdict), "good": self.good, "reasons": reasons}
+        return {"verdict": _cut(self.verdict), "good": self.good, "reasons": reasons, **self.facts}
 
     def write(self, artifact: Any) -> str:
         """Write the page to an artifact's path, all of it or nothing, and the verdict to its metadata; the page."""
@@ -82,7 +86,7 @@ class Report:
         return text
 
     def _fields(self) -> Mapping[str, Any]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "facts"}
 
 
 def put(path: Path, text: str) -> None:

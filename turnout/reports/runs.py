@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections
 import datetime
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from turnout.plan.metric_directions import higher_is_better
 from turnout.plan.model_history import day, latest_checks
 from turnout.plan.run_summary import DriftCheck, RunSummary
+from turnout.plan.run_table import best_run, cut, differing_parameters, metric_columns, time_text
 from turnout.reports.lines import Axis, Line, plot_lines
 from turnout.reports.numbers import duration, short
 from turnout.reports.page import Choice, Form, Link, Mark, Number, Section, page
@@ -19,8 +19,8 @@ from turnout.spec.step_contract import State
 RunLink = Callable[[RunSummary], str]
 """The address of a run's page; empty where it has none."""
 
-MOST_METRICS, MOST_PARAMETERS = 3, 8
-"""Metrics, and parameters that differ, that have a column of their own."""
+MOST_PARAMETERS = 8
+"""Parameters that differ that have a column of their own."""
 
 
 def runs_page(
@@ -49,11 +49,17 @@ def runs_page(
     reasons = [
         ", ".join(f"{count} {state.lower() or 'of which the end is not known'}" for state, count in counts.items())
     ]
+    good: bool | None = counts["FAILED"] < len(runs) or not runs
+    checks = [(run, check) for run in runs for check in run.drift]
     if best and metrics:
         found = best.metric(metrics[0])
         verdict = f"The best run by {metrics[0]} is {best.run_id}: {short(found.value if found else None)}"
         if best.verdict:
             reasons.insert(0, f"{best.verdict.step} said: {best.verdict.text}")
+    elif checks:
+        last = max((check for _, check in checks), key=lambda check: (day(check), check.when))
+        verdict, good = f"{day(last)}: {last.text}", not last.alert
+        reasons = [*last.reasons, *reasons]
     else:
         verdict = f"{len(runs)} runs" if runs else "No runs yet"
     names = [*metrics, *(name for name in _all_metrics(runs) if name not in metrics)]
@@ -62,60 +68,11 @@ def runs_page(
         _table(runs, metrics, best, run_link, compare, several),
         *([Section("The best by another metric", links=others)] if len(others) > 1 else []),
         *_curves(runs, metrics),
-        *drift_sections([(run, check) for run in runs for check in run.drift], run_link),
+        *drift_sections(checks, run_link),
     ]
     title = f"Runs of {pipeline}" if pipeline else "Runs"
     shown = [section for section in sections if section.rows or section.figures or section.links]
-    return page(
-        title, shown, verdict=verdict, good=counts["FAILED"] < len(runs) or not runs, reasons=reasons if runs else []
-    )
-
-
-def metric_columns(runs: Sequence[RunSummary], first: str = "") -> list[str]:
-    """The metrics that runs are told apart by: what decides first, then those that the most runs have.
-
-    Args:
-        first: a metric that is to be the first, if a run has it.
-    """
-    decided = [run for run in runs if run.verdict and run.metrics] or [run for run in runs if run.metrics]
-    decides = collections.Counter(run.main_metrics[0].name for run in decided if run.main_metrics)
-    counts: collections.Counter[str] = collections.Counter()
-    for run in reversed(decided):
-        counts.update({item.name: 1 for item in run.main_metrics})
-    names = [name for name, _ in decides.most_common(1)] + [name for name, _ in counts.most_common()]
-    if first and any(run.metric(first) for run in runs):
-        names.insert(0, first)
-    return list(dict.fromkeys(names))[:MOST_METRICS]
-
-
-def best_run(runs: Sequence[RunSummary], metric: str) -> RunSummary | None:
-    """The run with the best value of a metric among those that did not fail; None when none has it."""
-    values = [
-        (found.value, index)
-        for index, run in enumerate(runs)
-        if run.state is not State.FAILED and (found := run.metric(metric)) and found.value == found.value
-    ]
-    lower = higher_is_better(metric) is False
-    return runs[max(values, key=lambda pair: (-pair[0] if lower else pair[0], pair[1]))[1]] if values else None
-
-
-def differing_parameters(runs: Sequence[RunSummary]) -> dict[str, list[str]]:
-    """The parameters whose values are not the same in all runs, with the text of each run's value.
-
-    Of a struct each field counts alone, as `hyperparameters.n_estimators`; of a run that has none the text is empty.
-    """
-    every = [dict(_leaves(run.parameters)) for run in runs]
-    names = dict.fromkeys(name for values in every for name in values)
-    found = {name: [_text(values[name]) if name in values else "" for values in every] for name in names}
-    return {name: texts for name, texts in found.items() if len(set(texts)) > 1}
-
-
-def _leaves(values: Mapping[str, Any], around: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{around}{name}.")
-        else:
-            yield f"{around}{name}", value
+    return page(title, shown, verdict=verdict, good=good, reasons=reasons if runs else [])
 
 
 def state_text(run: RunSummary) -> str:
@@ -125,16 +82,6 @@ def state_text(run: RunSummary) -> str:
 def link(text: str, href: str) -> Link | str:
     """A link, or the text alone where it leads nowhere."""
     return Link(text, href) if href else text
-
-
-def time_text(when: str) -> str:
-    """A time in UTC, to the minute; nothing for one that is not known."""
-    try:
-        time = datetime.datetime.fromisoformat(when)
-    except ValueError:
-        return when
-    time = time.astimezone(datetime.UTC) if time.tzinfo else time
-    return f"{time:%Y-%m-%d %H:%M}"
 
 
 def state_mark(run: RunSummary) -> Mark:
@@ -206,14 +153,6 @@ def _versions(run: RunSummary) -> str:
         for name, event in zip(names, run.versions, strict=True)
         if event.serves or (event.model, event.version) not in served
     )
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, sort_keys=True)
-
-
-def cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _all_metrics(runs: Sequence[RunSummary]) -> list[str]:

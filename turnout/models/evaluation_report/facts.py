@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from sklearn.calibration import calibration_curve
 
 from turnout.data.times import series_in_utc
+from turnout.models.evaluation_report.intervals import Measured
 from turnout.models.registry import ModelVersion
+from turnout.models.scoring import Predictions
 from turnout.reports.page import Link, Section
 
 
@@ -38,6 +43,26 @@ def facts_section(
         )),
     ]  # fmt: skip
     return Section("Facts", "", ["", ""], [[name, value] for name, value in facts if value])
+
+
+def compared_facts(metric: str, measured: Measured, truth: np.ndarray, ours: Predictions) -> dict[str, Any]:
+    """What comparisons of runs need beside the scores, for the artifact's metadata: a few numbers, all of them finite.
+
+    Args:
+        metric: that decided.
+        truth: labels in the form of the predictions.
+    """
+    intervals = {
+        name: [round(of.low, 6), round(of.high, 6)]
+        for name, of in measured.ours.items()
+        if math.isfinite(of.low) and math.isfinite(of.high)
+    }
+    facts: dict[str, Any] = {"metric": metric, "intervals": intervals}
+    if len(ours.classes) == 2:
+        observed, predicted = calibration_curve(truth, ours.values, n_bins=10, strategy="quantile")
+        pairs = zip(predicted, observed, strict=True)
+        facts["calibration"] = [[round(float(x), 4), round(float(y), 4)] for x, y in pairs]
+    return facts
 
 
 def parameters_section(model: Any, said: Mapping[str, Any]) -> list[Section]:
