@@ -12,7 +12,8 @@ from conftest import COMPONENTS, HOME, run_dag
 
 from turnout.execution.store import ArtifactStore
 from turnout.plan.results import StepResult
-from turnout.reports.run import results_page
+from turnout.reports.run.document import run_page
+from turnout.reports.run.shown import ShownRun
 from turnout.spec.step_contract import Run
 
 CODE = '''
@@ -65,8 +66,9 @@ def test_as_a_warning_it_runs_says_so_and_is_not_cached(dag: Any, capsys: pytest
     said = "".join(capsys.readouterr())
     assert WHAT in said
     assert "its results are not cached" in said
-    page = results_page("changing", "r", [StepResult.of("answer", (), outcome)], lambda uri, limit: "")
-    assert "answer: ran code other than" in page
+    record = {"pipeline": "changing", "run_id": "r"}
+    page = run_page(ShownRun(record, [StepResult.of("answer", (), outcome)], lambda uri, limit: ""))
+    assert "Ran code other than the pipeline was compiled with: answer" in page
 
 
 @pytest.mark.parametrize(

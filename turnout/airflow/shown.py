@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from turnout.airflow.addresses import airflow_run, airflow_task
+from turnout.airflow.addresses import airflow_run, airflow_task, artifact_address, run_address, step_address
 from turnout.airflow.known_run import KnownRun
 from turnout.execution.own_files import OwnFiles
 from turnout.plan.results import StepResult
 from turnout.reports.page import Link, Section, page
-from turnout.reports.run import results_page
+from turnout.reports.run.document import run_page
+from turnout.reports.run.shown import Links, ShownRun
+from turnout.reports.run.step import step_page
 
 
 def run_document(run: KnownRun, files: OwnFiles) -> str:
-    """The page of a run of which some step has ended."""
-    ended = [step for step in run.steps if step.outcome]
-    return results_page(run.record["pipeline"], run.record["run_id"], ended, files.read, run.record.get("outputs", {}))
+    """The page of a run."""
+    return run_page(_shown(run, files))
 
 
 def step_document(run: KnownRun, files: OwnFiles, step: StepResult) -> str:
     """The page of a step."""
-    return results_page(run.record["pipeline"], run.record["run_id"], [step], files.read)
+    return step_page(_shown(run, files), step)
+
+
+def _shown(run: KnownRun, files: OwnFiles) -> ShownRun:
+    ids = run.record["pipeline"], run.record["run_id"]
+    links = Links(
+        step=lambda step: step_address(*ids, step.name, step.iteration),
+        log=lambda step: airflow_task(*ids, step.name, run.map_index(step)),
+        artifact=lambda step, name, artifact: artifact_address(*ids, step.name, step.iteration, name),
+        around=[Link("The run in Airflow", airflow_run(*ids))],
+        run=run_address(*ids),
+    )
+    return ShownRun(run.record, run.steps, files.read, links, run.plan)
 
 
 def waiting_page(run: KnownRun) -> str:

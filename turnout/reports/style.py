@@ -48,7 +48,7 @@ button { font: inherit; padding: .35rem .9rem; margin: .25rem 0 .75rem; color: v
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .5rem 1.5rem; }
 .figures.single { grid-template-columns: minmax(0, 1fr); }
 figure { margin: .5rem 0; } figure svg { max-width: 100%; height: auto; color: var(--text); }
-figure img { max-width: 100%; height: auto; }
+figure img { max-width: 100%; height: auto; max-height: 32rem; }
 figure svg text { font-family: system-ui, sans-serif !important; fill: currentColor; }
 figure.wide { overflow-x: auto; }
 iframe { width: 100%; border: 1px solid var(--line); border-radius: 4px; background: #fff; color-scheme: light; }

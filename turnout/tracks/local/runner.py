@@ -17,13 +17,10 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from upath import UPath
-
 from turnout.errors import Fault, StepError, StoreError, TrackError, TurnoutError
 from turnout.execution.cache import Cache, is_kept
 from turnout.execution.importer import artifact_at
 from turnout.execution.launcher import now
-from turnout.execution.own_files import OwnFiles
 from turnout.execution.run_summaries import write_tags
 from turnout.execution.runs import new_record, read_run
 from turnout.execution.store import ArtifactStore, with_workspace
@@ -33,7 +30,6 @@ from turnout.plan.results import RunResult, StepResult, Watch, plain
 from turnout.plan.retry import Backoff
 from turnout.plan.task import make_task
 from turnout.plan.values import Values
-from turnout.reports.run import run_report
 from turnout.runtimes.leftovers import end_leftovers
 from turnout.runtimes.registry import make_step_runner
 from turnout.runtimes.steps import Attempt, StepRunner
@@ -43,6 +39,7 @@ from turnout.spec.placeholders import run_values
 from turnout.spec.step_contract import Outcome, Run, State, Task
 from turnout.spec.values import ABSENT
 from turnout.tracks.local import DEFAULT_RUNTIME, TRACK
+from turnout.tracks.local.pages import write_pages
 from turnout.tracks.registry import DEFAULTS, Options
 
 
@@ -134,8 +131,7 @@ def _run(runner: _Runner, record: Mapping[str, Any], keep: int | None) -> RunRes
         try:
             with _written("the run's end cannot be recorded"):
                 store.write_record(path / "run.json", ended)
-                files = OwnFiles(store, runner.info, any_pipeline=True)
-                _write_report(path / "report.html", run_report(runner.plan, ended, files.read))
+                write_pages(store, runner.info, runner.plan, ended, result.steps)
         except StoreError as error:
             result.errors.append(str(error))
             result.state = State.FAILED if result.state is State.SUCCEEDED else result.state
@@ -160,14 +156,6 @@ def _written(what: str) -> Iterator[None]:
     except OSError as error:
         hint = "make room, then go on: turnout run --resume RUN_ID" if error.errno in _FULL else ""
         raise StoreError(f"{what}: {error.strerror}", where=str(error.filename or ""), hint=hint) from error
-
-
-def _write_report(path: UPath, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError:
-        path.unlink(missing_ok=True)  # half a page
-        raise
 
 
 def _commands(region: Region, times: int = 1) -> Iterator[list[str]]:

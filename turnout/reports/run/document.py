@@ -1,0 +1,54 @@
+"""The page of a run, which tells it in the order in which one asks: what came of it, why, from what, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from turnout.reports.drawing import graph
+from turnout.reports.page import Section, page
+from turnout.reports.run.facts import (
+    artifacts_section,
+    data_section,
+    model_section,
+    outputs_section,
+    parameters_section,
+)
+from turnout.reports.run.gates import gates_section
+from turnout.reports.run.metrics import metrics_sections
+from turnout.reports.run.own_reports import main_reports
+from turnout.reports.run.shown import ShownRun
+from turnout.reports.run.steps import steps_section
+from turnout.reports.run.verdicts import about, headline, verdicts_section
+
+
+def run_page(run: ShownRun) -> str:
+    """The page of a run, while it goes on or after it; all that is in it is in this one text."""
+    said = headline(run)
+    sections = [
+        verdicts_section(run, said),
+        *metrics_sections(run),
+        *main_reports(run, said.step),
+        parameters_section(run),
+        gates_section(run),
+        model_section(run),
+        data_section(run),
+        outputs_section(run),
+        *_graph(run),
+        steps_section(run),
+        artifacts_section(run),
+    ]
+    return page(
+        run.name,
+        [section for section in sections if section.has_content],
+        about=about(run, said),
+        verdict=said.text,
+        good=said.good,
+        reasons=said.reasons,
+        links=run.links.around,
+    )
+
+
+def _graph(run: ShownRun) -> Iterator[Section]:
+    if run.plan:
+        drawn = graph(run.plan, run.steps)
+        yield Section("Graph", figures=[(drawn, "A box is a step; a dashed frame belongs together.")])
