@@ -162,7 +162,7 @@ def test_a_script_in_an_artifact_does_not_run(kind: str, get: Callable[..., Any]
     page = re.sub(r"<script data-again=.*?</script>", "", page, count=1, flags=re.DOTALL)  # the one of the page itself
     frames = re.findall(r'<iframe sandbox srcdoc="[^"<>]*"', page)
     outside = re.sub(r'srcdoc="[^"]*"', "", page)
-    assert len(frames) == (kind in ("HTML", "Markdown"))
+    assert len(frames) == (kind == "HTML")
     assert "<script" not in outside
     assert "onload" not in outside.replace("&lt;svg onload", "")
     assert 'href="javascript' not in outside

@@ -160,6 +160,8 @@ def test_nothing_of_what_others_write_runs_or_is_fetched(ran: Any) -> None:
         assert page.count("<iframe sandbox srcdoc=") == 1
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page  # theirs, in the frame without scripts
         assert "alert(2)" in words(page)
+        assert page.count("<h1>") == 1
+        assert "<h3>Words</h3>" in page
 
 
 @pytest.mark.parametrize("name", ["secret.html", "link.html"])

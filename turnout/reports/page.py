@@ -232,4 +232,9 @@ def _rendered(markdown: str) -> Markup:
     """Markdown as HTML: of HTML in it only the text is shown, and nothing is fetched."""
     from markdown_it import MarkdownIt
 
-    return Markup(MarkdownIt("js-default").disable("image").render(markdown))
+    parser = MarkdownIt("js-default").disable("image")
+    tokens = parser.parse(markdown)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):  # below the headings of the page
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+    return Markup(parser.renderer.render(tokens, parser.options, {}))

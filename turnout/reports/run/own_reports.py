@@ -17,7 +17,7 @@ _KINDS = ("system.HTML", "system.Markdown", "system.ClassificationMetrics")
 _MOST, _MOST_FIGURES, _MOST_ROWS = 12, 6, 30
 """What the page of a run shows: reports, and of each the drawings and the rows of a table."""
 
-_LONGEST = 4 * 2**20
+_LONGEST = 2_000_000
 """Bytes; a longer report is named, not shown."""
 
 _ROOM = 500_000
