@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from paths import PROJECT
+
+from turnout.cli.annotations import github, of_faults
 
 SHAPES = "tests/examples/shapes.py"
 
@@ -52,6 +55,24 @@ def test_all_pipelines_are_checked_also_beside_faulty_ones(turnout, tmp_path: Pa
     ran = turnout("check", directory=tmp_path)
     assert ran.status == 1
     assert "p: no faults" in ran.out
+    ran = turnout("check", "--format", "github", directory=tmp_path)
+    what = "ModuleNotFoundError: No module named 'no_such_library'"
+    assert (ran.status, ran.out) == (1, f"::error file=pipelines/bad.py,line=1,title=turnout%3A fault::{what}\n")
+    (run,) = turnout("check", "--format", "sarif", directory=tmp_path).json["runs"]
+    (result,) = run["results"]
+    assert (result["ruleId"], result["message"]["text"]) == ("fault", what)
+    assert result["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "pipelines/bad.py"},
+        "region": {"startLine": 1},
+    }
+
+
+def test_text_cannot_end_an_annotation_or_name_another_place() -> None:
+    fault = {"what": "50%\n::error file=x::no", "where": "a,b:c.step", "available": [], "hint": "a\rb"}
+    (item,) = of_faults([{"source": "module:pipeline", "faults": [fault]}])
+    assert (item.file, item.line) == ("", 1)
+    assert github([item]) == ("::error title=turnout%3A fault::50%25%0A::error file=x::no @ a,b:c.step%0Ahint: a%0Db\n")
+    assert github([dataclasses.replace(item, file="a,b:c", message="x")]).startswith("::error file=a%2Cb%3Ac,line=1,")
 
 
 PARTS = """from typing import NamedTuple

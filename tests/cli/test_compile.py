@@ -78,6 +78,11 @@ def test_an_edit_of_code_changes_a_line_of_the_yaml_and_no_dag_file(turnout, tmp
     (first, before), (second, after) = kept
     assert first == second
     assert len([line for line, other in zip(before, after, strict=True) if line != other]) == 1
+    ran = turnout("compile", f"{tmp_path}/work.py", "--out", str(tmp_path / "before"), "--check")
+    assert ran.out.endswith(f"{tmp_path}/before/work.yaml: what has changed in the pipeline\n  step c: other code\n")
+    ran = turnout("compile", f"{tmp_path}/work.py", "--out", str(tmp_path / "before"), "--check", "--format", "github")
+    place = f"file={tmp_path}/before/work.yaml,line=1,title=turnout%3A stale"
+    assert (ran.status, ran.out) == (3, f"::error {place}::not up to date: run turnout compile%0Astep c: other code\n")
 
 
 def test_two_pipelines_never_share_a_file(turnout, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from turnout.cli.annotations import FORMATS, Format, of_faults
 from turnout.cli.options import Json, Runtime, Sources, all_pipelines, errors
 from turnout.errors import Fault, TurnoutError
 
@@ -20,12 +21,16 @@ def check(
     track: Annotated[Optional[str], typer.Option(help="Only this track. Default: all tracks.")] = None,  # noqa: UP045
     runtime: Runtime = None,
     as_json: Json = False,
+    format: Annotated[Format, typer.Option(help="How to print it; github and sarif have the faults alone.")] = "text",
 ) -> None:
     """Report all faults, and what each track keeps, lowers and refuses. Exit 1 when there is a fault."""
+    as_json = as_json or format == "json"
     with errors(as_json):
         checked = check_all(sources or all_pipelines(), track, runtime)
     if as_json:
         print(json.dumps({"pipelines": checked}, indent=2, default=str))
+    elif format in FORMATS:
+        print(FORMATS[format](of_faults(checked)), end="")
     else:
         for outcome in checked:
             _show(outcome)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
+from turnout.cli.annotations import FORMATS, Annotation
 from turnout.cli.options import Check, Runtime, Sources, all_pipelines, errors
 from turnout.errors import Fault, FaultsError, StaleError, TurnoutError
+
+if TYPE_CHECKING:
+    from turnout.tracks.files import Stale
 
 
 def compile(
@@ -18,6 +22,9 @@ def compile(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the files.")] = Path("dags"),
     runtime: Runtime = None,
     check: Check = False,
+    format: Annotated[
+        Literal["text", "github", "sarif"], typer.Option(help="With --check: how to print what is not up to date.")
+    ] = "text",
 ) -> None:
     """Compile pipelines to files: to DAG files, or to what the chosen track runs.
 
@@ -28,7 +35,7 @@ def compile(
     named = {"track": track} if track else {}
     with errors():
         files = compile_all(sources or all_pipelines(), runtime=runtime, **named)
-        write(files, out, check, "run turnout compile", () if sources else left_over(files, out))
+        write(files, out, check, "run turnout compile", () if sources else left_over(files, out), format)
 
 
 def compile_all(sources: Iterable[str], **options: Any) -> dict[Path, str]:
@@ -58,11 +65,15 @@ def compile_all(sources: Iterable[str], **options: Any) -> dict[Path, str]:
     return files
 
 
-def write(files: dict[Path, str], out: Path, check: bool, hint: str, left_over: Iterable[Path] = ()) -> None:
+def write(
+    files: dict[Path, str], out: Path, check: bool, hint: str, left_over: Iterable[Path] = (), format: str = "text"
+) -> None:
     """Write files, or print how they differ from those that are there.
 
     Args:
+        hint: what brings them up to date.
         left_over: files that should be there no more.
+        format: how to print the differences: `text`, or one of `turnout.cli.annotations.FORMATS`.
     """
     from turnout.tracks.files import stale, write_files
 
@@ -74,12 +85,31 @@ def write(files: dict[Path, str], out: Path, check: bool, hint: str, left_over: 
             path.unlink()
             print(f"removed {path}")
         return
-    diffs = stale(files, out)
-    for diff in diffs:
-        print(diff, end="")
-    for path in surplus:
-        print(f"{path}: its pipeline is gone")
-    if diffs:
-        raise StaleError(f"{len(diffs)} of {len(files)} files are stale", where=str(out), hint=hint)
+    found = stale(files, out)
+    if format in FORMATS:
+        print(FORMATS[format](_annotations(found, surplus, hint)), end="")
+    else:
+        _show(found, surplus)
+    if found:
+        raise StaleError(f"{len(found)} of {len(files)} files are stale", where=str(out), hint=hint)
     if surplus:
         raise StaleError(f"{len(surplus)} files are of pipelines that are gone", where=str(out), hint=hint)
+
+
+def _show(found: Iterable[Stale], surplus: Iterable[Path]) -> None:
+    """The lines that differ; and below them, where a person looks first, what that means for the pipelines."""
+    for file in found:
+        print(file.diff, end="")
+    for path in surplus:
+        print(f"{path}: its pipeline is gone")
+    for file in found:
+        if changes := file.changes():
+            print("\n".join([f"{file.path}: what has changed in the pipeline", *(f"  {line}" for line in changes)]))
+
+
+def _annotations(found: Iterable[Stale], surplus: Iterable[Path], hint: str) -> Iterator[Annotation]:
+    for file in found:
+        what = "not up to date" if file.there else "missing"
+        yield Annotation("stale", "\n".join([f"{what}: {hint}", *file.changes()]), str(file.path))
+    for path in surplus:
+        yield Annotation("stale", f"its pipeline is gone: {hint}", str(path))

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+from turnout.errors import TurnoutError
+from turnout.plan.changes import changes
+from turnout.plan.link import link
+from turnout.spec.document import read
 
 MARK = "# Compiled by Turnout from the pipeline "
 """How a file of Python begins that a pipeline was compiled to."""
@@ -36,15 +42,32 @@ def write_files(files: Mapping[Path, str], out: Path) -> list[Path]:
     return written
 
 
-def stale(files: Mapping[Path, str], out: Path) -> list[str]:
-    """A unified diff for each file that is missing or not as it should be."""
-    diffs = []
-    for name, text in files.items():
-        path = out / name
-        there = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if there != text:
-            lines = difflib.unified_diff(
-                there.splitlines(keepends=True), text.splitlines(keepends=True), str(path), f"{path} (compiled now)"
-            )
-            diffs.append("".join(lines))
-    return diffs
+@dataclass(frozen=True)
+class Stale:
+    """A file that is not as it should be; one that is missing is empty."""
+
+    path: Path
+    there: str
+    now: str
+
+    @property
+    def diff(self) -> str:
+        """The lines that differ, as a unified diff."""
+        before, after = self.there.splitlines(keepends=True), self.now.splitlines(keepends=True)
+        return "".join(difflib.unified_diff(before, after, str(self.path), f"{self.path} (compiled now)"))
+
+    def changes(self) -> list[str]:
+        """What has changed in the pipeline that the file holds, in words; nothing when it holds none, or did not."""
+        if self.path.suffix != ".yaml" or not self.there:
+            return []
+        try:
+            return changes(*(link(read(text, where=str(self.path))) for text in (self.there, self.now)))
+        except TurnoutError:
+            return []
+
+
+def stale(files: Mapping[Path, str], out: Path) -> list[Stale]:
+    """The files that are missing or not as they should be."""
+    paths = {out / name: text for name, text in files.items()}
+    there = {path: path.read_text(encoding="utf-8") if path.is_file() else "" for path in paths}
+    return [Stale(path, there[path], text) for path, text in paths.items() if there[path] != text]
