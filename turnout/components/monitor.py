@@ -112,10 +112,11 @@ def monitor(
     from turnout.inference import table
     from turnout.monitoring.check import Settings, check, require_questions
     from turnout.monitoring.checked_table import current
+    from turnout.monitoring.comparison_report import comparison_report, first_reasons, period_of
     from turnout.monitoring.judgement import judge
     from turnout.monitoring.profile import count
     from turnout.monitoring.reference import find_reference
-    from turnout.monitoring.report import comparison_report, findings_json, first_reasons, log_metrics, publish_metrics
+    from turnout.monitoring.report import findings_json, log_metrics, publish_metrics
 
     settings = Settings(
         rate=rate, least_distance=least_distance, metric=metric, target=target, least_loss=least_loss, concept=concept,
@@ -141,7 +142,11 @@ def monitor(
     summary = "\n".join([f"{verdict}; {counts.rows:,} rows", *first_reasons(reasons)])
     print(*(item.text for item in comparison.findings if item.check == "performance"), summary, sep="\n")
 
-    comparison_report(comparison, known.profile, counts, verdict, not judgement.alert, reasons).write(report)
+    said = str(judgement)[:1].upper() + str(judgement)[1:] if known.profile.columns else verdict
+    comparison_report(
+        comparison, known.profile, counts, said, not judgement.alert, reasons, settings, name=known.name,
+        period=period_of(chosen, data.metadata, timezone),
+    ).write(report)  # fmt: skip
     Path(findings.path).write_text(findings_json(comparison, judgement, known.name), encoding="utf-8")
     log_metrics(metrics, comparison, counts.rows, metric)
     if prometheus:

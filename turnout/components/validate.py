@@ -20,7 +20,7 @@ def validate(data: Input[Dataset], report: Output[HTML], suite: str = "") -> Non
 
     from turnout import ComponentError
     from turnout.data.expectations import check, read_suite
-    from turnout.reports.page import Section
+    from turnout.data.validation_report import validation_report
     from turnout.reports.report import Report
 
     if not suite:
@@ -29,23 +29,11 @@ def validate(data: Input[Dataset], report: Output[HTML], suite: str = "") -> Non
         return
     definition = read_suite(suite)
     table = pd.read_parquet(data.path)
-    outcomes = sorted(check(table, definition, suite), key=lambda outcome: outcome.passed)
-    failures = [str(outcome) for outcome in outcomes if not outcome.passed]
-    verdict = (
-        f"{len(failures)} of {len(outcomes)} expectations failed"
-        if failures
-        else f"All {len(outcomes)} expectations hold"
-    )
-    columns = ["result", "column", "expectation", "wanted", "rows that fail", "found"]
-    rows = [
-        ["passed" if outcome.passed else "FAILED", outcome.column, outcome.name, outcome.wanted, outcome.unexpected,
-         outcome.observed]
-        for outcome in outcomes
-    ]  # fmt: skip
-    section = Section(f"Suite {definition['name']}", f"{len(table):,} rows, {table.shape[1]} columns", columns, rows,
-                      frozenset(range(len(failures))))  # fmt: skip
-    Report("Validation", [section], verdict, not failures, failures).write(report)
+    outcomes = check(table, definition, suite)
+    told = validation_report(outcomes, definition, *table.shape)
+    told.write(report)
+    failures = told.reasons
     if failures:
         hint = "the report shows all; correct the data, or the suite where it asks too much"
-        raise ComponentError(f"{verdict}:\n  " + "\n  ".join(failures), where=suite, hint=hint)
-    print(verdict)
+        raise ComponentError(f"{told.verdict}:\n  " + "\n  ".join(failures), where=suite, hint=hint)
+    print(told.verdict)

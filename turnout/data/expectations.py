@@ -102,11 +102,16 @@ def _outcome(result: Any, rows: int) -> Outcome:
     return Outcome(
         name=result.expectation_config.type,
         column=column,
-        wanted=", ".join(f"{key}={value}" for key, value in kwargs.items()),
+        wanted=", ".join(f"{key}={_plain(value)}" for key, value in kwargs.items()),
         unexpected=unexpected,
         observed=examples or observed,
         complaint="" if result.success else complaint,
     )
+
+
+def _plain(value: Any) -> Any:
+    """A number without a point that says nothing: Great Expectations makes floats of whole numbers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _exceptions(info: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

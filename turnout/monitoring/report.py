@@ -1,108 +1,14 @@
-"""A comparison as a report that is read in a minute, and as metrics for Prometheus."""
+"""A comparison as JSON, as metrics of the run, and as metrics for Prometheus."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from turnout.monitoring.findings import FAIRNESS, MODEL, Comparison, Finding
+from turnout.monitoring.findings import Comparison
 from turnout.monitoring.judgement import Judgement
-from turnout.monitoring.profile import Column, Profile, aligned
 from turnout.monitoring.prometheus import Gauges
-from turnout.reports.page import Section
-from turnout.reports.plots import ORANGE, PALE, plot, svg
-from turnout.reports.report import Report
-
-_PLOTS = 8
-_MOST_ROWS = 200
-_MOST_REASONS = 20
-"""Of tables with thousands of columns, what a person reads; the artifact `findings` has all."""
-
-_COLORS = (PALE, ORANGE)
-
-
-def comparison_report(
-    comparison: Comparison, reference: Profile, current: Profile, verdict: str, good: bool, reasons: Sequence[str]
-) -> Report:
-    """The report, of a size that does not grow with the table's columns; those that drifted most are drawn."""
-    meaning = "p: how likely a difference as large is where nothing has changed, for so many rows and findings."
-    data = (
-        f"{comparison.rows:,} rows, held against {comparison.reference_rows:,} of the reference. "
-        f"Distance: the share of rows that would have to change, between 0 and 1. {meaning}"
-    )
-    model = f"Distance: how much worse, or how much more often yes, in the unit of what is told. {meaning}"
-    of_model = [item for item in comparison.findings if item.check in (*MODEL, *FAIRNESS)]
-    of_data = [
-        item
-        for item in comparison.findings
-        if item not in of_model and (item.check in ("distribution", "joint") or item.distance > 0)
-    ]
-    sections = [_table("The model", model, of_model)] if of_model else []
-    sections.append(_table("The data", data, of_data))
-    if comparison.faults:
-        faults = [[fault] for fault in comparison.faults[:_MOST_ROWS]]
-        sections.insert(0, Section("Broken", _shown(comparison.faults), ["fault"], faults))
-    drawn = [item.column for item in comparison.drifted if item.check == "distribution"][:_PLOTS]
-    figures = [(_draw(reference.columns[name], current.columns[name]), name) for name in drawn]
-    if figures:
-        sections.append(Section("Columns that drifted", "Blue the reference, orange now.", figures=figures))
-    return Report("Monitoring", sections, verdict, good, first_reasons(reasons))
-
-
-def first_reasons(reasons: Sequence[str]) -> list[str]:
-    """The first of many reasons, and how many there are more."""
-    more = len(reasons) - _MOST_REASONS
-    return [*reasons[:_MOST_REASONS], *([f"and {more:,} more"] if more > 0 else [])]
-
-
-def _table(title: str, text: str, findings: Sequence[Finding]) -> Section:
-    shown = findings[:_MOST_ROWS]
-    rows = [
-        [item.column, item.check, item.text, round(item.distance, 3), _p_value(item.adjusted), "yes" * item.counts]
-        for item in shown
-    ]
-    bad = frozenset(index for index, item in enumerate(shown) if item.counts)
-    return Section(title, f"{text} {_shown(findings)}".strip(), ["", "of", "", "distance", "p", "counts"], rows, bad)
-
-
-def _shown(items: Sequence[Any]) -> str:
-    """What is said of a list of which not all is shown."""
-    if len(items) <= _MOST_ROWS:
-        return ""
-    return f"Shown are the first {_MOST_ROWS} of {len(items):,}, those that count and are largest; `findings` has all."
-
-
-def _p_value(value: float) -> str:
-    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
-
-
-def _draw(reference: Column, current: Column) -> str:
-    figure, axes = plot("", "share of rows", height=2.6)
-    cells, *counts = aligned(reference, current)
-    shares = [of / max(1, of.sum()) for of in counts]
-    if reference.kind == "category":
-        chosen = np.argsort(-(shares[0] + shares[1]))[:12]
-        labels = [[*cells, "others"][index] for index in chosen]
-        for offset, share, color in zip((-0.2, 0.2), shares, _COLORS, strict=True):
-            axes.bar(np.arange(len(chosen)) + offset, share[chosen], 0.4, color=color)
-        axes.set_xticks(range(len(chosen)), [label[:12] for label in labels], rotation=45, ha="right")
-        return svg(figure)
-    marks = np.array(reference.cells, float)
-    if len(marks) <= 20:
-        for offset, share, color in zip((-0.2, 0.2), shares, _COLORS, strict=True):
-            axes.bar(np.arange(len(marks)) + offset, share[1::2], 0.4, color=color)
-        axes.set_xticks(range(len(marks)), [f"{mark:g}" for mark in marks], rotation=45, ha="right")
-        return svg(figure)
-    inner = marks[int(0.01 * len(marks)) : int(np.ceil(0.99 * len(marks)))]
-    edges = np.linspace(inner[0], inner[-1], 31)
-    for share, color in zip(shares, _COLORS, strict=True):
-        heights = np.diff(np.interp(edges, marks, np.cumsum(share)[1::2]))
-        axes.stairs(heights, edges, color=color, linewidth=2)
-    return svg(figure)
 
 
 def findings_json(comparison: Comparison, judgement: Judgement, reference: str) -> str:

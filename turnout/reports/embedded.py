@@ -33,6 +33,7 @@ def embed(fields: Mapping[str, Any]) -> str:
             "columns": list(section.columns),
             "rows": [[_cell(value) for value in row] for row in section.rows],
             "bad": sorted(section.bad),
+            "stacked": section.stacked,
             "figures": [caption for _, caption in section.figures],
         }
         for section in fields["sections"]
@@ -106,6 +107,7 @@ def _section(item: Mapping[str, Any], figures: Iterator[str]) -> Section:
         frozenset(index for index in _list(item.get("bad"), _ROWS) if isinstance(index, int)),
         drawn,
         markdown=_text(item.get("markdown"), _LONG),
+        stacked=item.get("stacked") is True,
     )
 
 

@@ -44,7 +44,7 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 {% for name, value in section.form.hidden.items() %}<input type="hidden" name="{{ name }}" value="{{ value }}">
 {% endfor %}<button>{{ section.form.button }}</button>{% endif %}
 {% if section.rows %}<div class="scroll" tabindex="0" role="group" aria-label="{{ section.name }}">
-<table{% if section.columns | length == 2 %} class="pairs"{% endif %}>
+<table{% if section.stacked %} class="stacked"{% elif section.columns | length == 2 %} class="pairs"{% endif %}>
 <thead><tr>
 {% for column in section.columns -%}
 <th scope="col"{% if loop.index0 in section.numeric %} class="number"{% endif %}>{{ column }}</th>
@@ -56,7 +56,9 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 {%- for cell in row -%}
 {% set text = shown(cell) -%}
 {% set kind = 'number' if loop.index0 in section.numeric else 'short' if text | striptags | length < 24 -%}
-<td{% if kind %} class="{{ kind }}"{% endif %}>{{ text }}</td>
+<td{% if kind %} class="{{ kind }}"{% endif %}
+{%- if section.stacked and kind and loop.index0 > 2 %} data-label="{{ section.columns[loop.index0] }}"{% endif -%}
+>{{ text }}</td>
 {%- endfor %}</tr>
 {% endfor %}
 </tbody></table></div>
@@ -129,6 +131,7 @@ class Section:
         folded: a few words, in whose place the section is shown when they are clicked; empty: it is shown.
         unfolded: whether it is open from the start.
         anchor: the id that addresses can name.
+        stacked: whether a row of the table is a block of its own where the page is narrow; else the table scrolls.
     """
 
     heading: str
@@ -149,6 +152,7 @@ class Section:
     folded: str = ""
     unfolded: bool = False
     anchor: str = ""
+    stacked: bool = False
 
     @property
     def name(self) -> str:

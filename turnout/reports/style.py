@@ -36,6 +36,14 @@ td { overflow-wrap: break-word; max-width: 28rem; }
 td.short { white-space: nowrap; }
 @media (max-width: 40rem) { td:not(.number, .short) { min-width: 8rem; max-width: 10rem; overflow-wrap: anywhere; } }
 table.pairs td { overflow-wrap: anywhere; min-width: 6.5rem; max-width: 40rem; }
+@media (max-width: 40rem) { table.stacked, .stacked tbody { display: block; }
+  .stacked thead { position: absolute; clip-path: inset(50%); }
+  .stacked tr { display: flex; flex-wrap: wrap; gap: .15rem 1rem; padding: .6rem 0; }
+  .stacked tr { border-bottom: 1px solid var(--line); }
+  table.stacked tr td { display: block; border: 0; padding: 0; min-width: 0; max-width: 100%; text-align: left; }
+  table.stacked tr td:not(.short, .number) { flex: 1 0 100%; } .stacked td:first-child { font-weight: 600; }
+  .stacked td[data-label]::before { content: attr(data-label) " "; color: var(--quiet); }
+  table.stacked tr td:empty { display: none; } }
 td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
 tr.bad { border-color: var(--line); } tr.bad td:first-child { color: var(--bad); font-weight: 600; }
 .bar { background: linear-gradient(var(--bar), var(--bar)) no-repeat left / var(--share) 100%; padding: .1rem .4rem;
