@@ -223,12 +223,13 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:21c25e94be3167002462e5e3c7c471fdf8d0274000cadf411176513f5e314e9c",
+        "spec_digest": "sha256:54eec210e7cb1c3d16ecb84b35aa5eee821b835fdb1e718547589a44d9146e5c",
     },
 ) as dag:
     ingest = Step(
         task_id="ingest",
         doc_md="Read a table from where it is kept, and record exactly what was read.",
+        inlets=[Asset(name="data/replay/flights.parquet")],
         inputs={
             "decimal": dag.param("decimal"),
             "encoding": dag.param("encoding"),
@@ -245,6 +246,7 @@ with DAG(
     pin_model = Step(
         task_id="pin-model",
         doc_md="Give the version that a model's alias means now: steps that come later, or again, use the same one.",
+        inlets=[Asset(name="models:/flight-delay@champion")],
         inputs={"model": dag.param("model")},
     )
     validate = Step(
@@ -255,6 +257,7 @@ with DAG(
     featurise = Step(
         task_id="featurise",
         doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",
+        inlets=[Asset(name="data/replay"), Asset(name="data/replay/flights.parquet")],
         inputs={
             "feature_service": dag.param("feature_service"),
             "master": dag.param("master"),
@@ -270,6 +273,11 @@ with DAG(
     monitor = Step(
         task_id="monitor",
         doc_md="Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.",
+        inlets=[
+            Asset(name="data/replay/flights.parquet"),
+            Asset(name="models:/flight-delay@champion"),
+            Asset(name="data/replay"),
+        ],
         inputs={
             "check_name": "flight-delay-batch-inference",
             "ignore": dag.param("ignore"),
@@ -284,7 +292,13 @@ with DAG(
     predict = Step(
         task_id="predict",
         doc_md="Score each row of an interval, and make that the content of its days in a table, all at once.",
-        publishes={"predictions": Asset(name="flight-delay-predictions")},
+        publishes={"predictions": Asset(name="predictions/flight_delay")},
+        asset_names={"predictions": "{table}"},
+        inlets=[
+            Asset(name="data/replay/flights.parquet"),
+            Asset(name="models:/flight-delay@champion"),
+            Asset(name="data/replay"),
+        ],
         inputs={
             "engine": dag.param("engine"),
             "keys": dag.param("keys"),

@@ -1,6 +1,6 @@
 # Compiled by Turnout from the pipeline flight-delay-candidates: change that, not this file.
 
-from airflow.sdk import DAG, Param, TaskGroup
+from airflow.sdk import DAG, Asset, Param, TaskGroup
 
 from turnout.airflow import End, Items, Loop, Step, When
 
@@ -340,12 +340,13 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:f2b555005e888724963da95e030004306c876d86cf198d8194cbaa87dc9e5a5a",
+        "spec_digest": "sha256:d8b39692bdba6ce28f95d59143d1e87dfb53ea0c01407b3e72967067fba788db",
     },
 ) as dag:
     ingest = Step(
         task_id="ingest",
         doc_md="Read a table from where it is kept, and record exactly what was read.",
+        inlets=[Asset(name="data/flights/flights.parquet")],
         inputs={
             "decimal": dag.param("decimal"),
             "encoding": dag.param("encoding"),
@@ -363,6 +364,7 @@ with DAG(
     featurise = Step(
         task_id="featurise",
         doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",
+        inlets=[Asset(name="data/flights"), Asset(name="data/flights/flights.parquet")],
         inputs={
             "feature_service": dag.param("feature_service"),
             "repository": dag.param("feature_repository"),
@@ -461,6 +463,9 @@ with DAG(
         register = Step(
             task_id="register",
             doc_md="Make a trained model a version in the MLflow registry; the same model again is the same version.",
+            publishes={"version": Asset(name="models:/flight-delay@challenger")},
+            asset_names={"version": "models:/{registered_model}@{alias}"},
+            inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
                 "registered_model": dag.param("registered_model"),
                 "model": train.output["model"],
@@ -469,6 +474,9 @@ with DAG(
         deploy = Step(
             task_id="deploy",
             doc_md="Try a model version on sample rows, then make it the champion.",
+            publishes={"version": Asset(name="models:/flight-delay@champion")},
+            asset_names={"version": "models:/{registered_model}@champion"},
+            inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
                 "registered_model": dag.param("registered_model"),
                 "version": register.output["version"],

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TaskGroup
 
 from turnout.airflow import Interval, Step, Template, When
 
@@ -396,12 +396,13 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:bfa70592754933a946c21732990726e7328e128e55f51718bfc64a1a808c1e2a",
+        "spec_digest": "sha256:868daeb6896ddbba2b714d68a31b9a39706767cbcb0b635e190e41a9913b4f46",
     },
 ) as dag:
     ingest = Step(
         task_id="ingest",
         doc_md="Read a table from where it is kept, and record exactly what was read.",
+        inlets=[Asset(name="data/replay/flights.parquet")],
         inputs={
             "allow_empty": True,
             "decimal": dag.param("decimal"),
@@ -418,6 +419,7 @@ with DAG(
     pin_model = Step(
         task_id="pin-model",
         doc_md="Give the version that a model's alias means now: steps that come later, or again, use the same one.",
+        inlets=[Asset(name="models:/flight-delay@champion")],
         inputs={
             "model": Template(
                 "models:/{{$.inputs.parameters['pipelinechannel--registered_model']}}@champion",
@@ -428,6 +430,7 @@ with DAG(
     featurise = Step(
         task_id="featurise",
         doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",
+        inlets=[Asset(name="data/replay"), Asset(name="data/replay/flights.parquet")],
         inputs={
             "feature_service": dag.param("feature_service"),
             "repository": dag.param("feature_repository"),
@@ -438,6 +441,11 @@ with DAG(
     monitor = Step(
         task_id="monitor",
         doc_md="Say whether data has drifted from what a model was trained on, by how much, and whether it is broken.",
+        inlets=[
+            Asset(name="data/replay/flights.parquet"),
+            Asset(name="models:/flight-delay@champion"),
+            Asset(name="data/replay"),
+        ],
         inputs={
             "check_name": "flight-delay-drift-check",
             "groups": dag.param("groups"),
@@ -521,6 +529,7 @@ with DAG(
                 train_again_cooled_flight_delay_training_ingest = Step(
                     task_id="ingest",
                     doc_md="Read a table from where it is kept, and record exactly what was read.",
+                    inlets=[Asset(name="data/replay/flights.parquet")],
                     inputs={
                         "decimal": dag.param("decimal"),
                         "encoding": dag.param("encoding"),
@@ -540,6 +549,7 @@ with DAG(
                 train_again_cooled_flight_delay_training_featurise = Step(
                     task_id="featurise",
                     doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",
+                    inlets=[Asset(name="data/replay"), Asset(name="data/replay/flights.parquet")],
                     inputs={
                         "feature_service": dag.param("feature_service"),
                         "repository": dag.param("feature_repository"),
@@ -597,6 +607,9 @@ with DAG(
                     register = Step(
                         task_id="register",
                         doc_md="Make a trained model a version in the MLflow registry; the same model again is the same version.",
+                        publishes={"version": Asset(name="models:/flight-delay@challenger")},
+                        asset_names={"version": "models:/{registered_model}@{alias}"},
+                        inlets=[Asset(name="data/replay/flights.parquet"), Asset(name="data/replay")],
                         inputs={
                             "registered_model": dag.param("registered_model"),
                             "model": train.output["model"],
@@ -605,6 +618,9 @@ with DAG(
                     deploy = Step(
                         task_id="deploy",
                         doc_md="Try a model version on sample rows, then make it the champion.",
+                        publishes={"version": Asset(name="models:/flight-delay@champion")},
+                        asset_names={"version": "models:/{registered_model}@champion"},
+                        inlets=[Asset(name="data/replay/flights.parquet"), Asset(name="data/replay")],
                         inputs={
                             "registered_model": dag.param("registered_model"),
                             "version": register.output["version"],

@@ -139,18 +139,21 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:233fb7a2825625c273d7a49ef8965e578ec0d4996987586459287076e860ceb6",
+        "spec_digest": "sha256:b78caa1dcf7fe26ecd38a5dc2fe66895d015afa365e6636bd7c3121d2653f2c6",
     },
 ) as dag:
     pin_model = Step(
         task_id="pin-model",
         doc_md="Give the version that a model's alias means now: steps that come later, or again, use the same one.",
+        inlets=[Asset(name="models:/flight-delay@champion")],
         inputs={"model": dag.param("model")},
     )
     predict_stream = Step(
         task_id="predict-stream",
         doc_md="Score each row of a stream exactly once, and add it to a table of predictions as `predict` writes them.",
-        publishes={"predictions": Asset(name="flight-delay-predictions")},
+        publishes={"predictions": Asset(name="predictions/flight_delay")},
+        asset_names={"predictions": "{table}"},
+        inlets=[Asset(name="incoming/flights"), Asset(name="models:/flight-delay@champion")],
         inputs={
             "checkpoint": dag.param("checkpoint"),
             "columns": dag.param("columns"),

@@ -1,6 +1,6 @@
 # Compiled by Turnout from the pipeline flight-delay-training: change that, not this file.
 
-from airflow.sdk import DAG, Param, TaskGroup
+from airflow.sdk import DAG, Asset, Param, TaskGroup
 
 from turnout.airflow import Step, When
 
@@ -301,12 +301,13 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:f4793484713eda50794275fe79234ec02b67f7a6b822d4e8a7d8ea078ffaa109",
+        "spec_digest": "sha256:4f003ec6af4f3b399cc610c0183873ea4cd8c683320864350107e53b922c5bd5",
     },
 ) as dag:
     ingest = Step(
         task_id="ingest",
         doc_md="Read a table from where it is kept, and record exactly what was read.",
+        inlets=[Asset(name="data/flights/flights.parquet")],
         inputs={
             "decimal": dag.param("decimal"),
             "encoding": dag.param("encoding"),
@@ -324,6 +325,7 @@ with DAG(
     featurise = Step(
         task_id="featurise",
         doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",
+        inlets=[Asset(name="data/flights"), Asset(name="data/flights/flights.parquet")],
         inputs={
             "feature_service": dag.param("feature_service"),
             "repository": dag.param("feature_repository"),
@@ -387,6 +389,9 @@ with DAG(
         register = Step(
             task_id="register",
             doc_md="Make a trained model a version in the MLflow registry; the same model again is the same version.",
+            publishes={"version": Asset(name="models:/flight-delay@challenger")},
+            asset_names={"version": "models:/{registered_model}@{alias}"},
+            inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
                 "registered_model": dag.param("registered_model"),
                 "model": train.output["model"],
@@ -395,6 +400,9 @@ with DAG(
         deploy = Step(
             task_id="deploy",
             doc_md="Try a model version on sample rows, then make it the champion.",
+            publishes={"version": Asset(name="models:/flight-delay@champion")},
+            asset_names={"version": "models:/{registered_model}@champion"},
+            inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
                 "registered_model": dag.param("registered_model"),
                 "version": register.output["version"],

@@ -1,6 +1,6 @@
 # Compiled by Turnout from the pipeline flight-delay-tuning: change that, not this file.
 
-from airflow.sdk import DAG, Param, TaskGroup
+from airflow.sdk import DAG, Asset, Param, TaskGroup
 
 from turnout.airflow import Step, When
 
@@ -351,12 +351,13 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:daad3d90e2b1d48ef4d715febaada9365d059b3b173cfc758516c99bcdfee75f",
+        "spec_digest": "sha256:2060c9355fd981e8f07d0ccc2a24a3b2e8b3ca61400eaaa01e1bd0332f2733ff",
     },
 ) as dag:
     ingest = Step(
         task_id="ingest",
         doc_md="Read a table from where it is kept, and record exactly what was read.",
+        inlets=[Asset(name="data/flights/flights.parquet")],
         inputs={
             "decimal": dag.param("decimal"),
             "encoding": dag.param("encoding"),
@@ -374,6 +375,7 @@ with DAG(
     featurise = Step(
         task_id="featurise",
         doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",
+        inlets=[Asset(name="data/flights"), Asset(name="data/flights/flights.parquet")],
         inputs={
             "feature_service": dag.param("feature_service"),
             "repository": dag.param("feature_repository"),
@@ -462,6 +464,9 @@ with DAG(
         register = Step(
             task_id="register",
             doc_md="Make a trained model a version in the MLflow registry; the same model again is the same version.",
+            publishes={"version": Asset(name="models:/flight-delay@challenger")},
+            asset_names={"version": "models:/{registered_model}@{alias}"},
+            inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
                 "registered_model": dag.param("registered_model"),
                 "model": train.output["model"],
@@ -470,6 +475,9 @@ with DAG(
         deploy = Step(
             task_id="deploy",
             doc_md="Try a model version on sample rows, then make it the champion.",
+            publishes={"version": Asset(name="models:/flight-delay@champion")},
+            asset_names={"version": "models:/{registered_model}@champion"},
+            inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
                 "registered_model": dag.param("registered_model"),
                 "version": register.output["version"],

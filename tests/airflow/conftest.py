@@ -14,7 +14,8 @@ from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 COMPONENTS = PROJECT / ".venv" / "bin"
-HOME = Path(tempfile.mkdtemp(prefix="turnout-airflow-"))
+# A test's own process has the home of the tests that started it.
+HOME = Path(os.environ.get("TURNOUT_TEST_HOME") or tempfile.mkdtemp(prefix="turnout-airflow-"))
 DAGS = HOME / "dags"
 RANDOM = int(os.environ.get("TURNOUT_RANDOM_PIPELINES", "12"))
 """How many random pipelines to run."""
@@ -94,6 +95,7 @@ def airflow() -> Path:
     """Compile the tests' pipelines, and make a database."""
     shutil.copytree(PROJECT / "dags", DAGS, ignore=shutil.ignore_patterns("__pycache__"))
     shapes = [f"tests/examples/shapes.py:{name}" for name in ("branch", "failing", "flaky", "nested")]
+    shapes.append("tests/examples/lineage.py:lineage")
     subprocess.run([COMPONENTS / "turnout", "compile", *shapes, "--out", DAGS], cwd=PROJECT, check=True)
     contract = dict.fromkeys([*(case.shape for case in CASES), "hostile"])
     sources = [f"tests/contract/shapes.py:{shape}" for shape in contract]

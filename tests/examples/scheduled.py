@@ -60,7 +60,7 @@ def nightly(since: datetime.datetime | None = None, until: datetime.datetime | N
         until: its end.
     """
     first = tell(text=f"{since} {until}")
-    on_airflow(first, pool="default_pool", pool_slots=2, priority=7, publishes={"Output": TABLE})
+    on_airflow(first, pool="default_pool", pool_slots=2, priority=7, reads=[Asset("days")], publishes={"Output": TABLE})
     second = tell(text=first.output)
     on_airflow(second, owner="someone", max_active=1)
 

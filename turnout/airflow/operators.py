@@ -32,16 +32,30 @@ class Step(PlanOperator):
 
     Args:
         publishes: assets by name of the output that updates them; the event tells the value, or where the
-            artifact is.
+            artifact is, and what it was made of.
+        asset_names: names of assets that hold the step's inputs in braces, by output: a run whose inputs are not the
+            defaults updates another asset.
     """
 
     ui_color = "#e8eef7"
     operator_extra_links: tuple[MlflowRun | Results, ...] = (Results(), MlflowRun())
 
-    def __init__(self, *, publishes: Mapping[str, Asset] | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        *,
+        publishes: Mapping[str, Asset] | None = None,
+        asset_names: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(outlets=list((publishes or {}).values()), **kwargs)
-        self.publishes = dict(publishes or {})
+        self.publishes, self.asset_names = dict(publishes or {}), dict(asset_names or {})
+        if asset_names:
+            from airflow.sdk import AssetAlias
+
+            # Stands for the assets that only a run knows.
+            self.outlets.append(AssetAlias(f"{self.dag_id}.{self.task_id}"))
         self._runtime: Process | None = None
+        self._ran: tuple[Task, Outcome] | None = None
 
     def execute(self, context: Context) -> None:
         from turnout.execution.cache import Cache
@@ -98,6 +112,7 @@ class Step(PlanOperator):
         from turnout.spec.step_contract import State
 
         view = self._view
+        self._ran = task, outcome
         if outcome.other_code:
             self.log.warning("the step ran code other than the pipeline was compiled with; its results are not cached")
         if outcome.state is not State.SUCCEEDED:
@@ -110,9 +125,18 @@ class Step(PlanOperator):
         for name, value in {**outcome.parameters, **artifacts}.items():
             short = _short(value)
             context["ti"].xcom_push(key=name, value=short)
-            if name in self.publishes:
-                facts = {key: value[key] for key in ("uri", "digest")} if name in artifacts else {"value": short}
-                context["outlet_events"][self.publishes[name]].extra = {"run_id": view.run.run_id, **facts}
+        if self.publishes or self.asset_names:
+            from turnout.airflow.assets import publish
+
+            publish(context, view, task, outcome, self.publishes, self.asset_names, self.log)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The step's datasets, for the OpenLineage provider, which calls this where it is installed."""
+        if self._ran is None:
+            return None
+        from turnout.airflow.openlineage import lineage
+
+        return lineage(self._view, *self._ran)
 
     def on_kill(self) -> None:
         if self._runtime is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -13,6 +13,8 @@ from turnout import __version__
 from turnout.errors import DefinitionError, Fault
 from turnout.execution.code_digest import code_digest
 from turnout.project.file import current
+from turnout.spec.airflow_facts import Asset, StepFacts
+from turnout.spec.assets import DECLARED, field_faults
 from turnout.spec.command import OUTSIDE, UNCACHED
 from turnout.spec.signature import SIGNATURES, Signature, read_signature
 
@@ -37,10 +39,17 @@ def component(
     image: str | None = None,
     outside: Callable[..., Any] | None = None,
     cache: bool = True,
+    reads: Sequence[Asset] = (),
+    publishes: Mapping[str, Asset] | None = None,
 ) -> PythonComponent: ...
 @overload
 def component(
-    *, image: str | None = None, outside: Callable[..., Any] | None = None, cache: bool = True
+    *,
+    image: str | None = None,
+    outside: Callable[..., Any] | None = None,
+    cache: bool = True,
+    reads: Sequence[Asset] = (),
+    publishes: Mapping[str, Asset] | None = None,
 ) -> Callable[[_Function], PythonComponent]: ...
 def component(
     function: Callable[..., Any] | None = None,
@@ -48,6 +57,8 @@ def component(
     image: str | None = None,
     outside: Callable[..., Any] | None = None,
     cache: bool = True,
+    reads: Sequence[Asset] = (),
+    publishes: Mapping[str, Asset] | None = None,
 ) -> Any:
     """Make a KFP component from a typed Python function.
 
@@ -65,12 +76,14 @@ def component(
             KFP's server cannot call the function, so there such steps always run.
         cache: False for a component that is there for what it does outside of the run, such as to deploy a model. No
             earlier result stands for that: its steps always run, on every track, whatever a pipeline says.
+        reads: assets of Airflow that it reads. Their names may hold its parameters: `Asset("{source}")`.
+        publishes: assets that it updates, by the name of the output that stands for each; also by its parameters.
 
     Raises:
         DefinitionError: the function cannot be a component, with every reason.
     """
     if function is None:
-        return functools.partial(component, image=image, outside=outside, cache=cache)
+        return functools.partial(component, image=image, outside=outside, cache=cache, reads=reads, publishes=publishes)
     where = f"{function.__module__}.{function.__qualname__}"
     if function.__module__ == "__main__" or "." in function.__qualname__ or function.__name__ == "<lambda>":
         hint = "put it at the top of a module: a step imports it by `module:function`"
@@ -86,6 +99,9 @@ def component(
         ]
         if faults:
             raise DefinitionError(faults)
+    assets = [*reads, *(publishes or {}).values()]
+    if faults := list(field_faults(assets, signature.parameters, where)):
+        raise DefinitionError(faults)
     plain = signature.plain_function()
     if os.environ.get("_KFP_RUNTIME") == "true":
         return RunningComponent(plain, signature)
@@ -98,6 +114,9 @@ def component(
         result = dsl.component(base_image=image, target_image=image)(plain)
     except (TypeError, ValueError) as error:
         raise DefinitionError([Fault(str(error), where)]) from error
+    known = tuple(result.component_spec.outputs or {})
+    if faults := [Fault(f"no output '{name}'", where, known) for name in publishes or {} if name not in known]:
+        raise DefinitionError(faults)
     container = result.component_spec.implementation.container
     # kfp.local takes for Python components those whose command names the module of KFP's own executor.
     container.command = ["turnout", "exec", target, "--contract=kfp.dsl.executor_main"]
@@ -112,6 +131,7 @@ def component(
         dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
     ]
     SIGNATURES[target] = signature
+    DECLARED[target] = StepFacts(reads=tuple(reads), publishes=dict(publishes or {}))
     return result
 
 

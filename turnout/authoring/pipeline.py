@@ -25,6 +25,7 @@ from turnout.spec.airflow_facts import (
     StepFacts,
     facts_to_json,
 )
+from turnout.spec.assets import DECLARED
 from turnout.spec.command import OUTSIDE, UNCACHED
 from turnout.spec.deployment_spec import PipelineDeploymentConfig
 from turnout.spec.document import Document, from_dict
@@ -206,7 +207,7 @@ def compile_pipeline(graph: GraphComponent) -> Document:
         },
     )
     spec = _without_caches(spec)
-    docs = _docs(spec)
+    docs = _said_by_components(spec)
     platform = document.platform
     if docs or (facts and facts.airflow):
         # KFP's server takes a second document only if it has the key `kubernetes`.
@@ -222,14 +223,16 @@ def compile_pipeline(graph: GraphComponent) -> Document:
     return Document(pipeline=spec, platform=platform)
 
 
-def _docs(spec: PipelineSpec) -> dict[str, dict[str, Any]]:
-    """The summaries of the components' docstrings, by executor label; KFP's spec has no field for them."""
+def _said_by_components(spec: PipelineSpec) -> dict[str, dict[str, Any]]:
+    """The summaries of the components' docstrings, and their assets, by executor label; KFP's spec has no fields."""
     assert spec.deployment_spec is not None
     found = {}
     for component in spec.components.values():
         signature = _signature_of(component, spec.deployment_spec)
-        if signature and (doc := signature.summary):
-            found[component.executor_label or ""] = {"doc": doc}
+        doc = {"doc": signature.summary} if signature and signature.summary else {}
+        assets = facts_to_json(DECLARED.get(_target_of(component, spec.deployment_spec), StepFacts()))
+        if doc or assets:
+            found[component.executor_label or ""] = doc | assets
     return found
 
 
@@ -271,9 +274,14 @@ def _facts_beside_the_spec(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _signature_of(component: ComponentSpec, deployment: PipelineDeploymentConfig) -> Signature | None:
+    return SIGNATURES.get(_target_of(component, deployment))
+
+
+def _target_of(component: ComponentSpec, deployment: PipelineDeploymentConfig) -> str:
+    """`MODULE:FUNCTION` of a `@component`; empty for another."""
     executor = deployment.executors.get(component.executor_label or "")
     command = executor.container.command if executor and executor.container else []
-    return SIGNATURES.get(command[2]) if command[:2] == ["turnout", "exec"] else None
+    return command[2] if command[:2] == ["turnout", "exec"] else ""
 
 
 def _with_literals(component: ComponentSpec, signature: Signature | None) -> ComponentSpec:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge
 
-from turnout import Dataset, Input, component
+from turnout import Asset, Dataset, Input, component
 
 
 class Deployed(NamedTuple):
@@ -14,7 +14,7 @@ class Deployed(NamedTuple):
     previous: str
 
 
-@component(cache=False)
+@component(cache=False, publishes={"version": Asset("models:/{registered_model}@champion")})
 def deploy(
     sample: Input[Dataset],
     registered_model: str,

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from turnout import Dataset, Input, Output, component
+from turnout import Asset, Dataset, Input, Output, component
 from turnout.data import outside
 
 
-@component(outside=outside.feature_sources)
+@component(outside=outside.feature_sources, reads=[Asset("{sources}")])
 def featurise(
     entities: Input[Dataset],
     features: Output[Dataset],

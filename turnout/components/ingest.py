@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from turnout import Dataset, Output, component
+from turnout import Asset, Dataset, Output, component
 from turnout.data import outside
 
 
-@component(outside=outside.data_revision)
+@component(outside=outside.data_revision, reads=[Asset("{source}")])
 def ingest(
     source: str,
     data: Output[Dataset],

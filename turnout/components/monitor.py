@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le
 
-from turnout import HTML, Artifact, Dataset, Input, Metrics, Output, component
+from turnout import HTML, Artifact, Asset, Dataset, Input, Metrics, Output, component
 
 
 class Monitored(NamedTuple):
@@ -26,7 +26,7 @@ class Monitored(NamedTuple):
     severity: str
 
 
-@component(cache=False)
+@component(cache=False, reads=[Asset("{model}"), Asset("{predictions}")])
 def monitor(
     data: Input[Dataset],
     report: Output[HTML],

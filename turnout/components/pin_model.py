@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from turnout import component
+from turnout import Asset, component
 
 
 class Pinned(NamedTuple):
@@ -12,7 +12,7 @@ class Pinned(NamedTuple):
     version: str
 
 
-@component(cache=False)
+@component(cache=False, reads=[Asset("{model}")])
 def pin_model(model: str) -> Pinned:
     """Give the version that a model's alias means now: steps that come later, or again, use the same one.
 

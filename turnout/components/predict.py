@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Le
 
-from turnout import Dataset, Input, Metrics, Output, component
+from turnout import Asset, Dataset, Input, Metrics, Output, component
 
 
 class Predicted(NamedTuple):
@@ -17,7 +17,7 @@ class Predicted(NamedTuple):
     engine: str
 
 
-@component(cache=False)
+@component(cache=False, reads=[Asset("{model}")], publishes={"predictions": Asset("{table}")})
 def predict(
     data: Input[Dataset],
     predictions: Output[Dataset],

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge
 
-from turnout import Dataset, Metrics, Output, component
+from turnout import Asset, Dataset, Metrics, Output, component
 
 
 class PredictedStream(NamedTuple):
@@ -17,7 +17,7 @@ class PredictedStream(NamedTuple):
     version: str
 
 
-@component(cache=False)
+@component(cache=False, reads=[Asset("{source}"), Asset("{model}")], publishes={"predictions": Asset("{table}")})
 def predict_stream(
     predictions: Output[Dataset],
     metrics: Output[Metrics],

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from turnout import Input, Model, component
+from turnout import Asset, Input, Model, component
 
 
 class Registered(NamedTuple):
@@ -11,7 +11,7 @@ class Registered(NamedTuple):
     version: str
 
 
-@component(cache=False)
+@component(cache=False, publishes={"version": Asset("models:/{registered_model}@{alias}")})
 def register(model: Input[Model], registered_model: str, alias: str = "challenger") -> Registered:
     """Make a trained model a version in the MLflow registry; the same model again is the same version.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from turnout import Asset, Labels, Title, on_airflow, pipeline
+from turnout import Labels, Title, pipeline
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
 from turnout.components.monitor import monitor
@@ -13,8 +13,6 @@ from turnout.components.pin_model import pin_model
 from turnout.components.predict import predict
 from turnout.components.validate import validate
 from turnout.pipelines import _fields as fields
-
-PREDICTIONS = Asset("flight-delay-predictions")
 
 
 @pipeline(
@@ -164,4 +162,3 @@ def batch_inference(
         spark_conf=spark_conf,
     )
     predicted.set_retry(num_retries=2, backoff_duration="30s")
-    on_airflow(predicted, publishes={"predictions": PREDICTIONS})

@@ -4,12 +4,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from turnout import Asset, Examples, Labels, Title, on_airflow, pipeline
+from turnout import Examples, Labels, Title, pipeline
 from turnout.components.pin_model import pin_model
 from turnout.components.predict_stream import predict_stream
 from turnout.pipelines import _fields as fields
-
-PREDICTIONS = Asset("flight-delay-predictions")
 
 
 @pipeline(
@@ -93,4 +91,3 @@ def streaming_inference(
         spark_conf=spark_conf,
     )
     predicted.set_retry(num_retries=2, backoff_duration="30s")
-    on_airflow(predicted, publishes={"predictions": PREDICTIONS})

@@ -27,7 +27,8 @@ _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 class Asset:
     """An asset of Airflow: data that one pipeline makes, and whose update can start others.
 
-    `a & b` starts a run when both were updated, `a | b` when one of them was.
+    `a & b` starts a run when both were updated, `a | b` when one of them was. Of an asset that a step reads or
+    publishes, the name may hold the step's inputs in braces, such as `models:/{registered_model}`.
 
     Attributes:
         name: at most 1500 characters of ASCII. Pipelines that use the same name mean the same asset.
@@ -111,6 +112,7 @@ class StepFacts:
         executor: name of the executor that runs it, if several are configured.
         owner: who is responsible for it.
         max_active: how many instances of the step may run at once, over all runs.
+        reads: assets that the step reads.
         publishes: assets to update when the step succeeds, by the name of the output that each stands for.
         on_failure: whom to notify when it has failed and has no retries left.
         doc: what it does, for people; the first paragraph of its component's docstring.
@@ -123,6 +125,7 @@ class StepFacts:
     executor: str | None = None
     owner: str | None = None
     max_active: int | None = None
+    reads: tuple[Asset, ...] = ()
     publishes: Mapping[str, Asset] = field(default_factory=dict)
     on_failure: tuple[Notifier, ...] = ()
     doc: str = ""

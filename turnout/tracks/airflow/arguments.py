@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from turnout.spec.airflow_facts import UNTIMED_PRESETS, AirflowFacts, Asset, Assets, Notifier, StepFacts, Timetable
+from turnout.spec.assets import fields, named
 from turnout.tracks.airflow.python_source import Call, Code, Joined
 
 
@@ -61,8 +63,6 @@ def step_arguments(facts: StepFacts) -> dict[str, Any]:
     }
     found: dict[str, Any] = {"doc_md": as_text(facts.doc)} if facts.doc else {}
     found |= {name: value for name, value in given.items() if value is not None}
-    if facts.publishes:
-        found["publishes"] = {name: _asset(asset) for name, asset in facts.publishes.items()}
     if facts.on_failure:
         found["on_failure_callback"] = [_notify(notifier) for notifier in facts.on_failure]
     return found
@@ -113,6 +113,29 @@ def _assets(value: Asset | Assets) -> Any:
         text = _assets(item)
         parts.append(text if isinstance(item, Asset) else Call("", [text]))
     return Joined(" & " if value.every else " | ", parts)
+
+
+def asset_arguments(
+    facts: StepFacts, inputs: Mapping[str, Any], read_before: Iterable[Asset | None] = ()
+) -> dict[str, Any]:
+    """Arguments of an operator that say what it reads and publishes, as far as that is known before a run.
+
+    Args:
+        inputs: the step's parameters in a run by the pipeline's defaults; None for those that only the run knows.
+        read_before: what was read by the steps that its inputs come from.
+    """
+    found: dict[str, Any] = {}
+    published = {name: known for name, asset in facts.publishes.items() if (known := named(asset, inputs))}
+    by_inputs = {name: asset.name for name, asset in facts.publishes.items() if fields(asset) & inputs.keys()}
+    if published:
+        found["publishes"] = {name: _asset(asset) for name, asset in published.items()}
+    if by_inputs:
+        found["asset_names"] = by_inputs
+    if facts.reads or facts.publishes:
+        reads = [*(named(asset, inputs) for asset in facts.reads), *read_before]
+        if inlets := [item for item in dict.fromkeys(reads) if item and item not in published.values()]:
+            found["inlets"] = [_asset(item) for item in inlets]
+    return found
 
 
 def _asset(asset: Asset) -> Call:

@@ -16,6 +16,7 @@ from typing import Any
 
 from turnout import task_ids
 from turnout.errors import Fault, SpecError
+from turnout.plan.lineage import ancestors, known_inputs
 from turnout.plan.model import (
     Collected,
     Constant,
@@ -33,10 +34,11 @@ from turnout.plan.model import (
     giving,
 )
 from turnout.plan.retry import Backoff
-from turnout.spec.airflow_facts import StepFacts, read_step_facts
+from turnout.spec.airflow_facts import Asset, StepFacts, read_step_facts
+from turnout.spec.assets import named
 from turnout.spec.json_schema import whole_numbers
 from turnout.spec.pipeline_spec import ComponentInputsSpec
-from turnout.tracks.airflow.arguments import as_text, dag_arguments, delta, step_arguments
+from turnout.tracks.airflow.arguments import as_text, asset_arguments, dag_arguments, delta, step_arguments
 from turnout.tracks.airflow.ends import ends, joins, unwaited
 from turnout.tracks.airflow.form import form, interval_parameters
 from turnout.tracks.airflow.limits import loop_faults
@@ -159,7 +161,7 @@ class DagFile:
         if fields := form(self.plan):
             arguments["params"] = fields
         defaults = {"spec": self.spec, "spec_digest": self.spec_digest}
-        arguments["default_args"] = defaults | step_arguments(self.facts.steps)
+        arguments["default_args"] = defaults | step_arguments(self.facts.steps) | asset_arguments(self.facts.steps, {})
         return arguments
 
     def _region(self, region: Region, depth: int) -> Iterator[str]:
@@ -243,9 +245,9 @@ class DagFile:
             for key, source in step.inputs.items()
             if not (isinstance(source, Constant) and key in declared and declared[key].default_value == source.value)
         }
-        arguments: dict[str, Any] = (
-            {"task_id": step.name} | _titled(step) | step_arguments(_step_facts(self.plan, step))
-        )
+        facts = _step_facts(self.plan, step)
+        arguments: dict[str, Any] = {"task_id": step.name} | _titled(step) | step_arguments(facts)
+        arguments |= asset_arguments(facts, known_inputs(self.plan, step), self._read_before(step, facts))
         arguments |= self._trigger_rule(step)
         if given:
             arguments["inputs"] = self._inputs(given)
@@ -259,6 +261,15 @@ class DagFile:
         waits = set(_waits_for(step.inputs.values()))
         for other in (other for other in step.after if other not in waits):
             yield f"{indent}{self._ended(other)} >> {name}"
+
+    def _read_before(self, step: Step, facts: StepFacts) -> list[Asset | None]:
+        """The assets that went into what a step is given, if it says anything of assets itself."""
+        before = ancestors(self.plan, step.path) if facts.reads or facts.publishes else ()
+        return [
+            named(asset, known_inputs(self.plan, other))
+            for other in before
+            for asset in _step_facts(self.plan, other).reads
+        ]
 
     def _inputs(self, sources: Mapping[str, Source]) -> dict[str, Any]:
         return {name: self._source(source) for name, source in sources.items()}
