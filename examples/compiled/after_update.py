@@ -12,7 +12,9 @@ with DAG(
         assets=Asset(name="orders") | Asset(name="customers"),
     ),
     catchup=False,
-    params={"table": Param("orders", type=["null", "string"], description="its name.")},
+    params={
+        "table": Param("orders", type=["null", "string"], title="Table", description="its name."),
+    },
     default_args={
         "spec": "after_update.yaml",
         "spec_digest": "sha256:6d79070ef4c2f2affd458a4d051404e4677b6dbb5ae8e61005774b25545f89e7",

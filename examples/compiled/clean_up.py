@@ -9,7 +9,7 @@ with DAG(
     doc_md="Work, and tell how it went.",
     schedule=None,
     catchup=False,
-    params={"divisor": Param(2, type="integer", description="0 fails.")},
+    params={"divisor": Param(2, type="integer", title="Divisor", description="0 fails.")},
     default_args={
         "spec": "clean_up.yaml",
         "spec_digest": "sha256:60e5414d0321e3b97d32d64a2017108a938d06325cc2808d894288c54064d616",

@@ -9,7 +9,14 @@ with DAG(
     doc_md="Say it louder.",
     schedule=None,
     catchup=False,
-    params={"text": Param("hello", type=["null", "string"], description="what to say.")},
+    params={
+        "text": Param(
+            "hello",
+            type=["null", "string"],
+            title="Text",
+            description="what to say.",
+        ),
+    },
     default_args={
         "spec": "container.yaml",
         "spec_digest": "sha256:b8f0ce45714c916b38172d6c9f492243a1a3fab438ee5fd9ed58d065733f79be",

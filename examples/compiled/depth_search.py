@@ -16,10 +16,21 @@ with DAG(
             [2, 4, 8],
             type=["null", "array"],
             items={"type": "integer"},
+            title="Depths",
             description="to try.",
         ),
-        "since": Param("2024-01-01", type=["null", "string"], description="start of the data."),
-        "until": Param("2024-02-01", type=["null", "string"], description="its end."),
+        "since": Param(
+            "2024-01-01",
+            type=["null", "string"],
+            title="Since",
+            description="start of the data.",
+        ),
+        "until": Param(
+            "2024-02-01",
+            type=["null", "string"],
+            title="Until",
+            description="its end.",
+        ),
     },
     default_args={
         "spec": "depth_search.yaml",

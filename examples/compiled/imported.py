@@ -9,7 +9,14 @@ with DAG(
     doc_md="Measure a file.",
     schedule=None,
     catchup=False,
-    params={"uri": Param("examples/README.md", type=["null", "string"], description="where it is.")},
+    params={
+        "uri": Param(
+            "examples/README.md",
+            type=["null", "string"],
+            title="Uri",
+            description="where it is.",
+        ),
+    },
     default_args={
         "spec": "imported.yaml",
         "spec_digest": "sha256:182b3a65f58d5b51a9afe0c3a74239fe0a8a0422ef59b1f808c63f69b1766165",

@@ -8,7 +8,10 @@ with DAG(
     dag_id="lightweight",
     schedule=None,
     catchup=False,
-    params={"a": Param(1.0, type="number"), "b": Param(2.0, type="number")},
+    params={
+        "a": Param(1.0, type="number", title="A", description=""),
+        "b": Param(2.0, type="number", title="B", description=""),
+    },
     default_args={
         "spec": "lightweight.yaml",
         "spec_digest": "sha256:91c5898a7608a93f9bf0211ff196ef26456f74495702eb73d0f73508e89ef731",

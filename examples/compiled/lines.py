@@ -9,7 +9,15 @@ with DAG(
     doc_md="Write lines, and count them if there are many.",
     schedule="@daily",
     catchup=False,
-    params={"rows": Param(3, type="integer", minimum=1, description="how many.")},
+    params={
+        "rows": Param(
+            3,
+            type="integer",
+            minimum=1,
+            title="Rows",
+            description="how many. At least 1.",
+        ),
+    },
     default_args={
         "spec": "lines.yaml",
         "spec_digest": "sha256:740627a30a491a564e2fab16d7d31200a483f5c4770a4b131ac61b31b432d0db",

@@ -9,7 +9,7 @@ with DAG(
     doc_md="Make sixteen times a number.",
     schedule=None,
     catchup=False,
-    params={"number": Param(3, type="integer", description="any.")},
+    params={"number": Param(3, type="integer", title="Number", description="any.")},
     default_args={
         "spec": "nested_pipeline.yaml",
         "spec_digest": "sha256:410d64d6774abe2190e9e22c033a656cba0d0e1dd93d316c52a6f6786b1c4034",

@@ -9,7 +9,7 @@ with DAG(
     doc_md="Say who wins.",
     schedule=None,
     catchup=False,
-    params={"seed": Param(7, type="integer", description="of the coin.")},
+    params={"seed": Param(7, type="integer", title="Seed", description="of the coin.")},
     default_args={
         "spec": "one_of.yaml",
         "spec_digest": "sha256:54700eab6075ac2a943067e29d53adcf1115f6c2acfe615f803180869ea71af5",

@@ -14,7 +14,8 @@ with DAG(
             ["north", "south"],
             type=["null", "array"],
             items={"type": "string"},
-            description="their names.",
+            title="Shops",
+            description="their names. One a line.",
         ),
     },
     default_args={

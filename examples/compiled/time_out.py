@@ -11,7 +11,14 @@ with DAG(
     doc_md="Fetch a page, patiently.",
     schedule=None,
     catchup=False,
-    params={"address": Param("example", type=["null", "string"], description="of the page.")},
+    params={
+        "address": Param(
+            "example",
+            type=["null", "string"],
+            title="Address",
+            description="of the page.",
+        ),
+    },
     default_args={
         "spec": "time_out.yaml",
         "spec_digest": "sha256:00b6e796870d0c71f1dac817254f842b99e50e82afa2dcbe8c5be7f306d75e0c",
