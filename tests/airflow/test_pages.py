@@ -307,3 +307,17 @@ def test_the_runs_of_a_dag_are_side_by_side(dags: tuple[str, str], get: Callable
     assert "run?dag_id=training-one&amp;run_id=r1" in page
     assert "run?dag_id=training-one&amp;run_id=r%2B2" in page
     assert get("/turnout/dag?dag_id=other-one").status_code == 403
+
+
+def test_chosen_runs_are_compared(dags: tuple[str, str], get: Callable[..., Any]) -> None:
+    store = ArtifactStore(str(HOME / "root"))
+    for run_id, version in (("c+1", "5"), ("c 2", "6")):
+        registered(store, "training-one", run_id, version)
+    assert '<form method="get" action="compare">' in get("/turnout/dag?dag_id=training-one").text
+    asked = urllib.parse.urlencode({"dag_id": "training-one", "run": ["c+1", "c 2"]}, doseq=True)
+    page = get(f"/turnout/compare?{asked}").text
+    assert "2 runs compared" in page
+    assert "run?dag_id=training-one&amp;run_id=c%2B1" in page
+    assert "Choose two or more runs" in get("/turnout/compare?dag_id=training-one&run=c%2B1").text
+    assert get("/turnout/compare?dag_id=training-one&run=../../other-one/r1").status_code == 404
+    assert get(f"/turnout/compare?{asked.replace('training-one', 'other-one')}").status_code == 403

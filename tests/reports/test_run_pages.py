@@ -112,9 +112,9 @@ def test_a_difference_within_the_intervals_may_be_an_accident(store: ArtifactSto
         found = compared(details)
         rows[half] = (found.metrics[0].within_interval(1), words(compare_page(found)))
     assert rows[0.3][0] is True
-    assert "may be an accident: it is within the intervals" in rows[0.3][1]
+    assert "as if on different rows, that may be an accident" in rows[0.3][1]
     assert rows[0.01][0] is False
-    assert "is more than chance" in rows[0.01][1]
+    assert "that is more than chance" in rows[0.01][1]
 
 
 def test_what_a_run_says_is_text_on_every_page(store: ArtifactStore, runs: list[RunSummary]) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Collection, Sequence
 
 from turnout.airflow.addresses import dag_address, run_address
 from turnout.execution.store import segment
+from turnout.plan.comparison import RunDetails, compared
 from turnout.plan.run_summary import RunSummary
+from turnout.reports.compare import compare_page
 from turnout.reports.models import models_page
+from turnout.reports.page import Form, Link, page
 from turnout.reports.runs import runs_page
 
 
@@ -23,7 +26,16 @@ def dag_document(dag_id: str, runs: Sequence[RunSummary], metric: str = "") -> s
         run_link=lambda run: run_address(dag_id, run.run_id),
         metric=metric,
         by_metric=lambda name: dag_address(dag_id, name),
+        compare=Form("compare", "Compare the chosen runs", {"dag_id": dag_id}) if len(runs) > 1 else None,
     )
+
+
+def compare_document(dag_id: str, details: Sequence[RunDetails]) -> str:
+    """The page of runs of a DAG compared, the first with each of the others."""
+    back = Link("All runs", dag_address(dag_id))
+    if len(details) < 2:
+        return page("Choose two or more runs", [], verdict="One run cannot be compared", good=None, links=[back])
+    return compare_page(compared(details), run_link=lambda run: run_address(dag_id, run.run_id), links=[back])
 
 
 def models_document(runs: Sequence[RunSummary], readable: Collection[str]) -> str:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from turnout.airflow import internals
 from turnout.airflow.frame import OTHERS, App, framed, guarded
 from turnout.airflow.known_run import KnownRun, known_run
-from turnout.airflow.overviews import dag_document, models_document
+from turnout.airflow.overviews import compare_document, dag_document, models_document
 from turnout.airflow.run_view import setting
 from turnout.airflow.shown import nothing_page, others_page, run_document, step_document, waiting_page
 from turnout.errors import TurnoutError
 from turnout.execution.own_files import NotOpened, OwnFiles, in_time
-from turnout.execution.run_summaries import run_summaries
+from turnout.execution.run_summaries import run_details, run_summaries
 from turnout.execution.store import ArtifactStore
 from turnout.plan.run_summary import RunSummary
 from turnout.plan.values import Iteration
@@ -31,6 +31,9 @@ AGAIN_S = 15
 
 PATIENCE_OF_ALL_S = 30.0
 """Seconds that reading the records of all runs may take."""
+
+MOST_COMPARED = 10
+"""Runs on one page of a comparison: more do not fit side by side."""
 
 LARGEST_DOWNLOAD = 2**30
 """Bytes; what is larger is fetched from the store itself."""
@@ -53,6 +56,7 @@ def make_app() -> App:
         "step": step_page,
         "artifact": artifact,
         "dag": dag_page,
+        "compare": compare_page,
     }
     for name, made in pages.items():
         app.get(f"/{name}", response_class=HTMLResponse, response_model=None, dependencies=of_dag)(made)
@@ -97,6 +101,21 @@ def dag_page(dag_id: str, metric: str = "") -> str:
     if not runs:
         _check_ours(dag_id)
     return framed(dag_document(dag_id, runs, metric))
+
+
+def compare_page(dag_id: str, run: Annotated[Sequence[str], Query()] = ()) -> str:
+    """Runs of a DAG compared; they are named in the order in which they began."""
+    store = ArtifactStore(setting("root"))
+    chosen = list(dict.fromkeys(run))[:MOST_COMPARED]
+    known = {item.run_id: item for item in _summaries(dag_id)}
+    if missing := [name for name in chosen if name not in known]:
+        raise HTTPException(404, f"{dag_id} has no run {missing[0]} that has left anything")
+    runs = sorted((known[name] for name in chosen), key=lambda item: item.started)
+    try:
+        details = in_time(lambda: [run_details(store, item) for item in runs], PATIENCE_OF_ALL_S)
+    except (NotOpened, TimeoutError) as why:
+        raise HTTPException(503, f"the runs cannot be read: {why or 'the artifact store does not answer'}") from why
+    return framed(compare_document(dag_id, details))
 
 
 def artifact(dag_id: str, run_id: str, task_id: str, output: str, iteration: str = "", keep: bool = False) -> Response:

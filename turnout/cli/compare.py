@@ -94,7 +94,12 @@ def _print(found: Comparison) -> None:
     metrics = [[row.name, *(_value(row, index) for index in range(len(names)))] for row in found.metrics]
     _table(console, "metrics, with the difference to the first run", ["", *names], metrics)
     if any("~" in str(cell) for row in metrics for cell in row):
-        console.print(Text("~ the difference is within the 95 % intervals: it may be an accident", "dim"))
+        console.print(
+            Text(
+                "~ within the 95 % intervals of the two, as if measured on different rows; the same rows tell surer",
+                "dim",
+            )
+        )
     steps = [[row.name, ", ".join(row.differs), *row.ends] for row in found.steps if row.differs]
     _table(console, "steps that differ", ["", "in", *names], steps)
     _table(console, "data that differs", ["", *names], [[item.name, *item.values] for item in found.data])

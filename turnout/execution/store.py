@@ -2,6 +2,7 @@
 
     ROOT/PIPELINE/RUN/run.json                       what was asked for, and how it ended
     ROOT/PIPELINE/RUN/pipeline.yaml                  the pipeline that runs
+    ROOT/PIPELINE/RUN/tags.json                      the run's tags
     ROOT/PIPELINE/RUN/STEP/outcome.json              a step's outcome, written last
     ROOT/PIPELINE/RUN/STEP/attempt-1/OUTPUT          what an attempt wrote; log.txt beside it. HTML ends in .html
     ROOT/PIPELINE/RUN/STEP@0.2/...                   the same in a loop: an index for each loop around

@@ -57,7 +57,8 @@ def _surely(comparison: Comparison, names: Sequence[str]) -> list[str]:
     told = f"{row.name} differs by {signed(difference)} from {names[0]}"
     if within is None:
         return [told]
-    return [f"{told}, which {'may be an accident: it is within the intervals' if within else 'is more than chance'}"]
+    surely = "as if on different rows, that may be an accident" if within else "that is more than chance"
+    return [f"{told}; {surely}"]
 
 
 def signed(value: float | None) -> str:
@@ -143,7 +144,7 @@ def _curves(comparison: Comparison, names: Sequence[str]) -> list[Section]:
 
 def _lines(curves: Mapping[int, Points], names: Sequence[str], *, marked: bool) -> list[Line]:
     """A line for each run, in the colour of its place among all of them."""
-    return [Line(name, curves.get(index, ()), marked=marked) for index, name in enumerate(names)]
+    return [Line(names[index], points, marked=marked, colour=index) for index, points in curves.items()]
 
 
 def _confusion(comparison: Comparison, names: Sequence[str]) -> list[Section]:

@@ -7,7 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-COLOURS = ("#1f6fb2", "#d9822b", "#2f9e5b", "#b65fc4", "#c2484f", "#1fa3a8", "#97803a", "#7a7fe0", "#d1679c", "#8a919a")
+COLOURS = (
+    "var(--blue, #1f6fb2)",
+    "#d9822b",
+    "#2f9e5b",
+    "#b65fc4",
+    "#c2484f",
+    "#1fa3a8",
+    "#97803a",
+    "#7a7fe0",
+    "#d1679c",
+    "#8a919a",
+)
 """Colours of lines side by side; all can be told from a white and from a dark page."""
 
 _WIDTH, _HEIGHT, _RIGHT, _TOP, _BOTTOM = 440, 290, 12, 28, 44
@@ -22,6 +33,7 @@ class Line:
         titles: what is told of each point when it is pointed at.
         bad: indices of the points to point at.
         joined: whether a line goes through the points.
+        colour: its place among the colours; that among the lines when None.
     """
 
     name: str
@@ -30,6 +42,7 @@ class Line:
     bad: frozenset[int] = frozenset()
     marked: bool = True
     joined: bool = True
+    colour: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ def plot_lines(
     limit = [threshold] if threshold is not None else []
     x_ends = x.ends or _ends([point[0] for point in points], 0.02)
     y_ends = y.ends or _ends([*(point[1] for point in points), *limit], 0.08)
-    rows = _legend([(line.name, COLOURS[index % len(COLOURS)]) for index, line in enumerate(lines) if line.name])
+    rows = _legend([(line.name, _colour(line, index)) for index, line in enumerate(lines) if line.name])
     height = _HEIGHT + (4 if rows else 0) + 18 * len(rows)
     bottom = _HEIGHT - _BOTTOM
     marks = y.ticks or _round_ticks(*y_ends)
@@ -87,7 +100,7 @@ def plot_lines(
     if threshold is not None:
         parts.append(_dashed(place((x_ends[0], threshold)), place((x_ends[1], threshold))))
     for index, line in enumerate(lines):
-        parts += _drawn(line, COLOURS[index % len(COLOURS)], [place(point) for point in line.points])
+        parts += _drawn(line, _colour(line, index), [place(point) for point in line.points])
     parts += [part for row, at in zip(rows, range(_HEIGHT + 6, height + 18, 18), strict=False) for part in row(at)]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" role="img" '
@@ -96,16 +109,20 @@ def plot_lines(
     )
 
 
+def _colour(line: Line, place: int) -> str:
+    return COLOURS[(place if line.colour is None else line.colour) % len(COLOURS)]
+
+
 def _drawn(line: Line, colour: str, places: Sequence[tuple[float, float]]) -> list[str]:
     known = [(index, at) for index, at in enumerate(places) if all(map(math.isfinite, at))]
     parts = []
     if line.joined and len(known) > 1:
         path = " ".join(f"{across:.1f},{up:.1f}" for _, (across, up) in known)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<polyline points="{path}" fill="none" style="stroke: {colour}" stroke-width="2"/>')
     for index, (across, up) in known if line.marked else ():
         title = f"<title>{escape(line.titles[index])}</title>" if index < len(line.titles) else ""
         bad = index in line.bad
-        fill = ' style="fill: var(--bad, #c22f2f)"' if bad else f' fill="{colour}"'
+        fill = f' style="fill: {"var(--bad, #c22f2f)" if bad else colour}"'
         parts.append(f'<circle cx="{across:.1f}" cy="{up:.1f}" r="{4.5 if bad else 3.2}"{fill}>{title}</circle>')
     return parts
 
@@ -145,7 +162,7 @@ class _Row:
             part
             for x, name, colour in self.entries
             for part in (
-                f'<rect x="{x:.0f}" y="{y - 2}" width="12" height="4" fill="{colour}"/>',
+                f'<rect x="{x:.0f}" y="{y - 2}" width="12" height="4" style="fill: {colour}"/>',
                 f'<text x="{x + 17:.0f}" y="{y + 4}">{escape(name)}</text>',
             )
         ]

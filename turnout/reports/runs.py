@@ -170,7 +170,9 @@ def _curves(runs: Sequence[RunSummary], metrics: Sequence[str]) -> list[Section]
         titles = [f"{run.run_id}: {short(value.value)}" for run, value in found]
         bad = frozenset(index for index, (run, _) in enumerate(found) if run.verdict and run.verdict.good is False)
         ends = (-0.3, len(found) - 0.7)
-        x = Axis("runs, by time", ends, _ticks([time_text(run.started)[5:10] for run, _ in found]))
+        times = [time_text(run.started) for run, _ in found]
+        one_day = len({time[:10] for time in times}) == 1
+        x = Axis("runs, by time", ends, _ticks([time[11:] if one_day else time[5:10] for time in times]))
         direction = {True: "higher is better", False: "lower is better", None: ""}[higher_is_better(metric)]
         told = [text for text in (direction, "in red what a verdict was against" if bad else "") if text]
         caption = f"{metric} over {len(found)} runs{': ' if told else ''}{'; '.join(told)}."
