@@ -11,6 +11,9 @@ from turnout.reports.numbers import short
 from turnout.reports.page import Link, Mark, Number, Section, page
 from turnout.reports.runs import RunLink, drift_sections, link
 
+MOST_VERSIONS = 50
+"""Versions of a model in its table, the latest."""
+
 
 def models_page(
     runs: Sequence[RunSummary],
@@ -44,14 +47,21 @@ def _alarm(history: ModelHistory) -> str:
 def _sections(history: ModelHistory, run_link: RunLink, version_link: Callable[[str, str], str]) -> list[Section]:
     made = [version.made_by for version in history.versions if version.made_by]
     metrics = metric_columns(list(reversed(made)))
-    columns = ["version", "", *metrics, "registered (UTC)", "served (UTC)", "made by", "MLflow"]
-    rows = [_row(history, version, metrics, run_link, version_link) for version in history.versions]
+    columns = ["version", "service", *metrics, "registered (UTC)", "served (UTC)", "made by", "MLflow"]
+    shown = [
+        version
+        for place, version in enumerate(history.versions)
+        if place < MOST_VERSIONS or version.version == history.serves
+    ]
+    rows = [_row(history, version, metrics, run_link, version_link) for version in shown]
     put = f" by {history.put_by.pipeline} {history.put_by.run_id}" if history.put_by else ""
     text = (
         f"Version {history.serves} serves; it was put into service on {time_text(history.since)} UTC{put}."
         if history.serves
         else "No version was put into service."
     )
+    if len(shown) < len(history.versions):
+        text += f" The latest {MOST_VERSIONS} of {len(history.versions):,} versions."
     return [
         Section(history.name, text, columns, rows),
         *drift_sections(history.checks, run_link, f"{history.name}: what drifted, and when"),

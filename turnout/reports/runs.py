@@ -19,8 +19,8 @@ from turnout.spec.step_contract import State
 RunLink = Callable[[RunSummary], str]
 """The address of a run's page; empty where it has none."""
 
-MOST_PARAMETERS = 8
-"""Parameters that differ that have a column of their own."""
+MOST_PARAMETERS, MOST_RUNS, MOST_DAYS = 8, 200, 60
+"""Parameters that differ that have a column of their own; runs, and days of drift, in a table, the latest."""
 
 
 def runs_page(
@@ -64,14 +64,16 @@ def runs_page(
         verdict = f"{len(runs)} runs" if runs else "No runs yet"
     names = [*metrics, *(name for name in _all_metrics(runs) if name not in metrics)]
     others = [Link(name, address) for name in names[:12] if (address := by_metric(name))]
+    address = run_link(best) if best else ""
     sections = [
+        *([Section("", links=[Link("Open the best run", address)])] if address else []),
         _table(runs, metrics, best, run_link, compare, several),
         *([Section("The best by another metric", links=others)] if len(others) > 1 else []),
-        *_curves(runs, metrics),
         *drift_sections(checks, run_link),
+        *_curves(runs, [name for name in metrics if not checks or name != "largest_distance"]),
     ]
     title = f"Runs of {pipeline}" if pipeline else "Runs"
-    shown = [section for section in sections if section.rows or section.figures or section.links]
+    shown = [section for section in sections if section.has_content or section.links]
     return page(title, shown, verdict=verdict, good=good, reasons=reasons if runs else [])
 
 
@@ -115,7 +117,8 @@ def _table(
         *(["model"] if versioned else []), *(["tags"] if tagged else []),
     ]  # fmt: skip
     rows = []
-    for index, run in reversed(list(enumerate(runs))):
+    listed = [(index, run) for index, run in enumerate(runs) if index >= len(runs) - MOST_RUNS or run is best]
+    for index, run in reversed(listed):
         name = f"{run.pipeline}/{run.run_id}" if several else run.run_id
         rows.append([
             *([Choice("run", name, f"compare {name}")] if compare else []),
@@ -129,14 +132,14 @@ def _table(
             *([_versions(run)] if versioned else []),
             *([", ".join(run.tag_texts)] if tagged else []),
         ])  # fmt: skip
-    address = run_link(best) if best else ""
     text = "The latest first. After the verdict stand the parameters that differ." if shown else "The latest first."
     if len(differing) > len(shown):
         text = f"{text[:-1]}, {len(shown)} of {len(differing)}."
+    if len(listed) < len(runs):
+        text += f" {len(listed):,} of {len(runs):,} runs are listed; in the curves are all."
     if compare:
         text += " Choose two or more, and compare them."
-    links = [Link("Open the best run", address)] if address else []
-    return Section("Runs", text, columns, rows, links=links, form=compare)
+    return Section("Runs", text, columns, rows, form=compare)
 
 
 def _metric_cell(run: RunSummary, metric: str, best: RunSummary | None) -> Any:
@@ -221,7 +224,8 @@ def drift_sections(
         for run, check in reversed(by_day)
     ]
     columns = ["day", "what was found", "largest distance", "columns that drifted", "why"]
-    return [Section(heading, "", columns, rows[:60], figures=figures)]
+    table = Section("Each day", "" if len(rows) <= MOST_DAYS else f"The last {MOST_DAYS}.", columns, rows[:MOST_DAYS])
+    return [Section(heading, figures=figures, parts=[table])]
 
 
 def _ordinal(text: str) -> float:
