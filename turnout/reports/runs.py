@@ -70,7 +70,7 @@ def runs_page(
         _table(runs, metrics, best, run_link, compare, several),
         *([Section("The best by another metric", links=others)] if len(others) > 1 else []),
         *drift_sections(checks, run_link),
-        *_curves(runs, [name for name in metrics if not checks or name != "largest_distance"]),
+        *_curves(runs, [name for name in metrics if not checks or name not in ("largest_distance", "drifted")]),
     ]
     title = f"Runs of {pipeline}" if pipeline else "Runs"
     shown = [section for section in sections if section.has_content or section.links]
