@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from turnout.airflow.expressions import Inputs, source, waits_for
 from turnout.errors import Fault, TurnoutError
@@ -39,6 +39,7 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
     """
 
     template_fields: Sequence[str] = ("inputs",)
+    _refusal: AirflowException | None = None
 
     def __init__(self, *, spec: str, spec_digest: str, inputs: Mapping[str, Any] | None = None, **kwargs: Any):
         super().__init__(**kwargs)
@@ -49,9 +50,31 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
             self.set_upstream([task for task in waits_for(value) if _loop(task) == here])
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Put the values of the inputs in their place, as Airflow's page of the task will show them."""
+        """Put the values of the inputs in their place, as Airflow's page of the task will show them.
+
+        What keeps the task from running is told by `execute`: Airflow's page folds away what a task says before that.
+        """
         assert isinstance(self.inputs, Inputs)
         sources = {name: source(value) for name, value in self.inputs.values.items()}
+        try:
+            self._prepare(context, sources)
+        except AirflowException as error:
+            self._refusal, self.inputs = error, {}
+
+    def execute(self, context: Context) -> Any:
+        self.check_prepared()
+        return self.perform(context)
+
+    def perform(self, context: Context) -> Any:
+        """What the task does."""
+        raise NotImplementedError
+
+    def check_prepared(self) -> None:
+        """Raises what has kept the task from running."""
+        if self._refusal is not None:
+            raise self._refusal
+
+    def _prepare(self, context: Context, sources: Mapping[str, Source]) -> None:
         self._view = self.view(context)
         context["loop_item"] = ", ".join(self._view.items)[:LONGEST_LABEL]
         self._check_open()

@@ -34,7 +34,7 @@ class Items(PlanOperator):
     def node(self) -> str:
         return task_ids.loop_of_items(str(self.task_id))
 
-    def execute(self, context: Context) -> list[list[int]]:
+    def perform(self, context: Context) -> list[list[int]]:
         from turnout.airflow.run_view import items_of
 
         assert isinstance(self.inputs, dict)
@@ -55,7 +55,7 @@ class Iterations(PlanOperator):
     def __init__(self, **kwargs: Any):
         super().__init__(trigger_rule="all_done", **kwargs)
 
-    def execute(self, context: Context) -> list[list[int]]:
+    def perform(self, context: Context) -> list[list[int]]:
         loop = task_ids.loop_of_iterations(str(self.task_id))
         lists = context["ti"].xcom_pull(task_ids=[task_ids.items(loop)]) or []
         found = [iteration for items in lists for iteration in items or ()]

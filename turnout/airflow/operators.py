@@ -57,7 +57,7 @@ class Step(PlanOperator):
         self._runtime: Process | None = None
         self._ran: tuple[Task, Outcome] | None = None
 
-    def execute(self, context: Context) -> None:
+    def perform(self, context: Context) -> None:
         from turnout.execution.cache import Cache
 
         try:
@@ -79,6 +79,7 @@ class Step(PlanOperator):
         """Go on when the triggerer has seen the step's pod end; the name is KubernetesPodOperator's."""
         from turnout.airflow.runtimes import Kubernetes
 
+        self.check_prepared()
         task, runtime = self._prepared()
         assert isinstance(runtime, Kubernetes)
         self._finish(context, task, runtime.resume(task, context, event, self.log), runtime.key(task))
@@ -169,7 +170,7 @@ class When(PlanOperator):
     def node(self) -> str:
         return group_of_gate(str(self.task_id))
 
-    def execute(self, context: Context) -> bool:
+    def perform(self, context: Context) -> bool:
         from turnout.plan.conditions import holds
         from turnout.plan.model import Condition
 
@@ -178,10 +179,11 @@ class When(PlanOperator):
             true = holds(Condition(self.condition, {}), self.inputs)
         except TurnoutError as error:
             raise AirflowFailException(str(Fault(str(error), self.task_id))) from error
-        self.log.info("%s is %s, with %s", self.condition, str(true).lower(), self.inputs)
+        told = getattr(getattr(self._view.nodes.get(self.node), "condition", None), "label", self.condition)
+        self.log.info("%s is %s, with %s", told, str(true).lower(), self.inputs)
         if not true:
             context["ti"].xcom_push(key="return_value", value=False)
-            raise AirflowSkipException(f"{self.condition} is false")
+            raise AirflowSkipException(f"{told} is false")
         return True
 
 
@@ -200,14 +202,14 @@ class End(PlanOperator):
         super().__init__(trigger_rule="all_done", **kwargs)
         self.region = region
 
-    def execute(self, context: Context) -> None:
+    def perform(self, context: Context) -> None:
         from turnout.spec.step_contract import State
 
         state, failed = self._view.ended(self.region, self._view.iteration)
         if state is State.SKIPPED:
             raise AirflowSkipException("the whole group was skipped")
         if state is not State.SUCCEEDED:
-            names = ", ".join(f"{step}{list(where) if where else ''}" for step, where in failed)
+            names = ", ".join(self._view.label(step, where) for step, where in failed)
             raise AirflowFailException(f"failed: {names}" if names else "steps before it failed")
 
 
@@ -233,7 +235,7 @@ class Outputs(PlanOperator):
                 self.log.error("%s", Fault(str(error), name))
         return found
 
-    def execute(self, context: Context) -> None:
+    def perform(self, context: Context) -> None:
         from turnout.plan.model import giving
         from turnout.spec.step_contract import State
 

@@ -21,6 +21,7 @@ from turnout.execution.importer import artifact_at
 from turnout.execution.store import ArtifactStore, with_workspace
 from turnout.plan.model import Node, Region, Step
 from turnout.plan.parameters import empty_value, with_data_interval
+from turnout.plan.results import StepResult
 from turnout.plan.values import Iteration, Values, parsed
 from turnout.spec.form import combination_faults
 from turnout.spec.json_schema import value_faults
@@ -63,14 +64,19 @@ class View:
         self.iteration: Iteration = ()
         if loop is not None:
             self.iteration = tuple(self.iterations(str(loop.group_id))[self.instance.map_index])
-        self.items = self._items(getattr(task, "node", task.task_id))
+        self.items = self.item_labels(getattr(task, "node", task.task_id), self.iteration)
 
-    def _items(self, node: str) -> tuple[str, ...]:
-        """What the items of the loops around the task are called; its own error tells it when there is none."""
+    def item_labels(self, node: str, iteration: Iteration) -> tuple[str, ...]:
+        """What the items of the loops around a node are called; where they cannot be had, another error tells it."""
         try:
-            return self.values.item_labels(node, self.iteration)
+            return self.values.item_labels(node, iteration)
         except (TurnoutError, LookupError):
             return ()
+
+    def label(self, step: str, iteration: Iteration) -> str:
+        """What a step of the run is called, in an iteration."""
+        title, items = self.plan.title(step), self.item_labels(step, iteration)
+        return StepResult(step, iteration, title=title, items=items).label
 
     def _run(self) -> Run:
         dag_run = self.context["dag_run"]

@@ -24,7 +24,7 @@ from turnout.pipelines import _fields as fields
     tags=["inference", "example"],
     sections={
         "Prediction": ["source", "model", "table", "keys"],
-        "Interval": ["since", "until", "timestamp", "timezone", "without_time"],
+        "Times": ["since", "until", "timestamp", "timezone", "without_time"],
         "Data": ["revision", "suite", "timestamps", "separator", "decimal", "encoding"],
         "Features": ["feature_service", "feature_repository", "feature_sources", "offline_store"],
         "Rows that fail": ["quarantine", "quarantine_limit"],

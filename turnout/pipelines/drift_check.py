@@ -27,7 +27,7 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
     tags=["monitoring", "example"],
     sections={
         "Check": ["source", "registered_model", "predictions", "channels"],
-        "Interval": ["since", "until", "timestamp", "timezone"],
+        "Times": ["since", "until", "timestamp", "timezone"],
         "Data": ["keys", "ignore", "prefix", "timestamps", "separator", "decimal", "encoding"],
         "Features": ["feature_service", "feature_repository", "feature_sources"],
         "Judgement": ["metric", "rate", "least_distance", "null_limit", "least_rows", "least_loss", "stale_hours"],

@@ -25,7 +25,7 @@ p { margin: .5rem 0; max-width: 46rem; overflow-wrap: anywhere; } a { color: var
 .verdict { padding: .75rem 1rem; border-left: .4rem solid var(--quiet); background: var(--soft); margin: 1rem 0; }
 .verdict { overflow-wrap: anywhere; } .verdict strong { font-size: 1.1rem; }
 .good { border-color: var(--good); } .bad { border-color: var(--bad); }
-.verdict ul { margin: .4rem 0 0; padding-left: 1.2rem; }
+.verdict ul { margin: .4rem 0 0; padding-left: 1.2rem; } .verdict li { white-space: pre-wrap; }
 .metrics { display: flex; flex-wrap: wrap; gap: .75rem 2rem; margin: 1rem 0; } .metrics dt { color: var(--quiet); }
 .metrics dt { font-size: .9rem; } .metrics dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
 .metrics div { min-width: 0; overflow-wrap: anywhere; }
