@@ -38,7 +38,9 @@ class Fault:
     def __str__(self) -> str:
         # Of several lines, the place belongs to the first; the others are what it says more.
         what, *more = self.what.splitlines() or [""]
-        lines = [f"{what} @ {self.where}" if self.where else what, *(f"  {line.strip()}" for line in more)]
+        colon = ":" if more and what.endswith(":") else ""
+        placed = f"{what.removesuffix(colon)} @ {self.where}{colon}" if self.where else what
+        lines = [placed, *(line if line.startswith("  ") else f"  {line}" for line in more)]
         if self.available:
             lines.append(f"  available here: {', '.join(self.available)}")
         if self.hint:

@@ -101,6 +101,29 @@ def test_parameters_are_the_form(bag: Any) -> None:
         params.get_param("rows").__copy__().resolve(11)
 
 
+def test_values_that_do_not_go_together_are_refused_before_any_work(
+    bag: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, tasks, run = ended(bag, "flight-delay-training", {"task": "regression"})
+    assert state == "failed"
+    assert tasks.pop("ingest") == "failed"
+    assert set(tasks.values()) == {"upstream_failed"}
+    assert not (HOME / "root" / "flight-delay-training" / run.run_id).exists()
+    assert "metric 'roc_auc' does not go with task 'regression'" in "".join(capsys.readouterr())
+
+
+def test_the_form_asks_for_the_interval_of_a_scheduled_run_once(bag: Any) -> None:
+    dag = bag.dags["flight-delay-batch-inference"]
+    assert "source" in dag.params
+    assert not {"since", "until"} & set(dag.params)
+
+
+def test_instances_in_a_loop_are_called_by_their_items(bag: Any) -> None:
+    tune = bag.dags["flight-delay-candidates"].get_task("each-candidate.tune")
+    assert "loop_item" in tune.map_index_template
+    assert bag.dags["flight-delay-candidates"].get_task("train").map_index_template is None
+
+
 def test_a_run_ends_as_on_the_local_track(bag: Any) -> None:
     note = "{{ 1 + 1 }} {{$.pipeline_root}} $(shell) \"'"
     state, tasks, run = ended(bag, "branch", {"rows": 3, "note": note})
