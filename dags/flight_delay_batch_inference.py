@@ -49,7 +49,7 @@ with DAG(
         "timestamp": Param(
             "event_timestamp",
             type=["null", "string"],
-            section="Interval",
+            section="Times",
             title="Column of the time",
             description="Column with each row's time; empty for a table without times. Parameter: timestamp.",
         ),
@@ -57,7 +57,7 @@ with DAG(
             "UTC",
             type=["null", "string"],
             examples=["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"],
-            section="Interval",
+            section="Times",
             title="Time zone",
             description="IANA name of the zone of the interval, and whose days the predictions are kept by. Clear the field to see suggestions. Parameter: timezone.",
         ),
@@ -66,7 +66,7 @@ with DAG(
             type="string",
             enum=["replace", "snapshot"],
             values_display={"replace": "all", "snapshot": "the snapshot of the same day"},
-            section="Interval",
+            section="Times",
             title="Without times, replace",
             description="What the predictions of a table without times replace; all, or the snapshot of the same day. Parameter: without_time.",
         ),
@@ -223,7 +223,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:54eec210e7cb1c3d16ecb84b35aa5eee821b835fdb1e718547589a44d9146e5c",
+        "spec_digest": "sha256:7be57aae02d4aeeac38df8974e99eaea2f0a3fb4778450c41e60b1e970310512",
     },
 ) as dag:
     ingest = Step(

@@ -50,7 +50,7 @@ with DAG(
         "timestamp": Param(
             "event_timestamp",
             type=["null", "string"],
-            section="Interval",
+            section="Times",
             title="Column of the time",
             description="Column with each row's time; empty for a table without times, which is compared whole. Parameter: timestamp.",
         ),
@@ -58,7 +58,7 @@ with DAG(
             "UTC",
             type=["null", "string"],
             examples=["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"],
-            section="Interval",
+            section="Times",
             title="Time zone",
             description="IANA name of the zone of the interval, and whose days the predictions are kept by. Clear the field to see suggestions. Parameter: timezone.",
         ),
@@ -396,7 +396,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:868daeb6896ddbba2b714d68a31b9a39706767cbcb0b635e190e41a9913b4f46",
+        "spec_digest": "sha256:0499ce72a7eba9ae65b32bc8ebb71f768800550d6002f5c0f4801b485e89c75b",
     },
 ) as dag:
     ingest = Step(
