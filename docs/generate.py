@@ -29,6 +29,8 @@ MADE = "<!-- Made by docs/generate.py: run `make docs`, do not edit. -->"
 
 ENVIRONMENT = {
     "TURNOUT_PROFILE": "The profile of the project file.",
+    "TURNOUT_HOST": "URL of the server that `turnout submit` submits to.",
+    "TURNOUT_TOKEN": "What that server knows you by.",
     "TURNOUT_ROOT": "Path or URI under which local runs keep artifacts and records. Default: `.turnout`.",
     "TURNOUT_SECRETS": "YAML file that stands for a cluster's secrets and config maps in local runs.",
     "TURNOUT_AIRFLOW": "Airflow's virtual environment, for `turnout airflow`. Default: `.venv-airflow`.",

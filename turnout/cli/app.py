@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import turnout
-from turnout.cli import airflow, cache, check, compare, compile, monitoring, new, reproduce, run, runs
+from turnout.cli import airflow, cache, check, compare, compile, monitoring, new, reproduce, run, runs, submit
 from turnout.cli.options import errors
 from turnout.project.file import PROFILE, current
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("init")(new.init)
 app.command("new")(new.new)
 app.command("run")(run.run)
+app.command("submit")(submit.submit)
 app.command("compile")(compile.compile)
 app.command("check")(check.check)
 app.command("runs")(runs.list_runs)

@@ -71,7 +71,7 @@ def run(
                 raise typer.BadParameter("no pipeline to run: name a SOURCE, or a run with --resume RUN_ID")
             tags = parsed_tags(tag or [])
             plan = verbs.linked(source)
-            values = _typed(plan, parameter or [])
+            values = typed(plan, parameter or [])
             run_id = run_id or verbs.new_run_id()
             with watching(plan, run_id) as watch:
                 result = verbs.run(plan, values, run_id=run_id, tags=tags, watch=watch, **more)
@@ -82,7 +82,7 @@ def run(
     raise typer.Exit(0 if result.state is State.SUCCEEDED else 1)
 
 
-def _typed(plan: Any, parameters: list[str]) -> dict[str, Any]:
+def typed(plan: Any, parameters: list[str]) -> dict[str, Any]:
     """The given texts as values of the parameters' types."""
     from turnout.plan.parameters import parse_value
 

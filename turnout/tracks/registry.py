@@ -65,6 +65,40 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True)
+class Server:
+    """Somebody else's server that runs pipelines, and what is wanted of it.
+
+    Attributes:
+        host: its URL.
+        token: what it knows the caller by; empty when it asks for none.
+        namespace, experiment: where runs are kept there, for servers that have such; its own default when empty.
+        wait: whether a run is watched to its end.
+        poll_s: seconds between two looks at a run, and before a question that was not answered is asked again.
+    """
+
+    host: str
+    token: str = ""
+    namespace: str = ""
+    experiment: str = ""
+    wait: bool = True
+    poll_s: float = 5.0
+
+
+class Submit(Protocol):
+    """Runs a plan on a server; see `turnout.tracks.kfp.submit.submit`."""
+
+    def __call__(
+        self, plan: Plan, parameters: Mapping[str, Any], server: Server, run_id: str, watch: Watch
+    ) -> RunResult: ...
+
+
+class Schedule(Protocol):
+    """Has a server run a plan by its schedule; says in words what was done."""
+
+    def __call__(self, plan: Plan, parameters: Mapping[str, Any], server: Server) -> str: ...
+
+
+@dataclass(frozen=True)
 class Track:
     """A target that a plan can run on.
 
@@ -73,6 +107,8 @@ class Track:
         faults: what keeps a plan from this track, with a runtime of this name.
         compile: the files of a plan, by name; None: nothing is compiled.
         run: runs a plan here; None: somebody else's server does.
+        submit: runs a plan on such a server; None: nothing is submitted to one.
+        schedule: has a server run a plan by its schedule; None: a file that is compiled says so.
     """
 
     name: str
@@ -80,6 +116,8 @@ class Track:
     faults: Callable[[Plan, str | None], list[Fault]]
     compile: Callable[[Plan], dict[Path, str]] | None = None
     run: Run | None = None
+    submit: Submit | None = None
+    schedule: Schedule | None = None
 
 
 def names() -> list[str]:

@@ -1,0 +1,298 @@
+"""Submit a pipeline to a KFP server, with KFP's own client: a version, then a run or a recurring run.
+
+Names make it safe to do again: what the server has already is used and not doubled, also when an answer was lost.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import hashlib
+import io
+import json
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from turnout.errors import Fault, TrackError
+from turnout.plan.model import Plan
+from turnout.plan.results import RunResult, StepResult, Watch
+from turnout.spec.document import write
+from turnout.spec.step_contract import Outcome, State
+from turnout.tracks.kfp.schedule import recurring_run
+from turnout.tracks.registry import Server
+
+T = TypeVar("T")
+
+_STATES = {
+    "PENDING": State.PENDING,
+    "RUNNING": State.RUNNING,
+    "SUCCEEDED": State.SUCCEEDED,
+    "SKIPPED": State.SKIPPED,
+    "FAILED": State.FAILED,
+    "CANCELING": State.RUNNING,
+    "CANCELED": State.CANCELLED,
+    "PAUSED": State.RUNNING,
+}
+_TRIES = 5
+_PAGE = 100
+
+
+def submit(plan: Plan, parameters: Mapping[str, Any], server: Server, run_id: str, watch: Watch) -> RunResult:
+    """Run a pipeline on a KFP server.
+
+    Args:
+        parameters: those that are not the pipeline's defaults.
+        run_id: the run's name there. A run of that name is waited for, and not started again.
+
+    Raises:
+        TrackError: the server does not answer, or refuses.
+    """
+    kfp = _Server(server)
+    version = kfp.version(plan)
+    experiment = kfp.experiment(server.experiment or "Default")
+    run = kfp.run(experiment, version, run_id, parameters)
+    watch_url = f"{server.host.rstrip('/')}/#/runs/details/{run.run_id}"
+    if not server.wait:
+        return RunResult(plan.name, run_id, State.PENDING, [], path=watch_url)
+    return _wait(kfp, plan, run.run_id, run_id, watch_url, watch, server.poll_s)
+
+
+def schedule(plan: Plan, parameters: Mapping[str, Any], server: Server) -> str:
+    """Have a pipeline run when its schedule says so; a recurring run of its name is replaced. Returns what was done.
+
+    Raises:
+        TrackError: the schedule cannot be said to KFP, the server does not answer, or refuses.
+    """
+    when = recurring_run(plan.airflow, plan.name)
+    kfp = _Server(server)
+    version = kfp.version(plan)
+    return kfp.recurring_run(kfp.experiment(server.experiment or "Default"), version, plan, when, parameters)
+
+
+class _Server:
+    """KFP's client, with names in the place of ids, and patience with a server that fails now and then."""
+
+    def __init__(self, server: Server):
+        from kfp import client
+
+        class Client(client.Client):  # type: ignore[misc]
+            def get_kfp_healthz(self, *_: Any) -> Any:
+                """Asked once: the caller is patient, and KFP's own patience hides why a server refuses."""
+                return self._healthz_api.healthz_service_get_healthz()
+
+        self.host, self.pause_s = server.host, server.poll_s
+        known = {"existing_token": server.token or None, "namespace": server.namespace or "kubeflow"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.client = self.asked(lambda: Client(host=server.host, **known))
+
+    def asked(self, question: Callable[[], T]) -> T:
+        """The answer to a question that may be asked again."""
+        from kfp_server_api import ApiException
+        from urllib3.exceptions import HTTPError
+
+        for left in reversed(range(_TRIES)):
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):  # it prints links, for notebooks
+                    return question()
+            except ApiException as error:
+                if error.status < 500 or not left:
+                    raise self._refused(error) from error
+            except (HTTPError, OSError) as error:
+                if not left:
+                    hint = "is --host the address of the KFP server?"
+                    what = f"the KFP server does not answer: {error}"
+                    raise TrackError([Fault(what, self.host, hint=hint)]) from error
+            time.sleep(self.pause_s)
+        raise AssertionError("unreachable")
+
+    def _refused(self, error: Any) -> TrackError:
+        message = error.reason
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            message = json.loads(error.body).get("message") or message
+        hint = "give a token: TURNOUT_TOKEN" if error.status in (401, 403) else ""
+        return TrackError([Fault(f"the KFP server refuses: {error.status} {message}", self.host, hint=hint)])
+
+    def once(self, look: Callable[[], T | None], make: Callable[[], T]) -> T:
+        """What is there, or is made now. When the answer is lost, it is looked for before it is made again."""
+        return self.asked(lambda: found if (found := look()) is not None else make())
+
+    def version(self, plan: Plan) -> Any:
+        """The version of the pipeline with this YAML."""
+        from kfp_server_api import V2beta1Pipeline
+
+        text = write(plan.document)
+        name = f"{plan.name} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        apis = self.client._pipelines_api
+
+        def pipeline() -> str | None:
+            found: str | None = self.client.get_pipeline_id(plan.name)
+            return found
+
+        def new_pipeline() -> str:
+            body = V2beta1Pipeline(display_name=plan.name, description=plan.description or None)
+            made: str = apis.pipeline_service_create_pipeline(pipeline=body).pipeline_id
+            return made
+
+        pipeline_id = self.once(pipeline, new_pipeline)
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / f"{plan.stem}.yaml"
+            file.write_text(text, encoding="utf-8")
+            return self.once(
+                lambda: self._named(
+                    lambda page: self.client.list_pipeline_versions(pipeline_id, page, _PAGE), "pipeline_versions", name
+                ),
+                lambda: self.client.upload_pipeline_version(str(file), name, pipeline_id=pipeline_id),
+            )
+
+    def experiment(self, name: str) -> str:
+        experiment: str = self.asked(lambda: self.client.create_experiment(name)).experiment_id
+        return experiment
+
+    def run(self, experiment: str, version: Any, name: str, parameters: Mapping[str, Any]) -> Any:
+        return self.once(
+            lambda: self._named(
+                lambda page: self.client.list_runs(page, _PAGE, experiment_id=experiment, filter=_equals(name)),
+                "runs",
+                name,
+            ),
+            lambda: self.client.run_pipeline(
+                experiment, name, params=dict(parameters), pipeline_id=version.pipeline_id,
+                version_id=version.pipeline_version_id,
+            ),
+        )  # fmt: skip
+
+    def recurring_run(
+        self, experiment: str, version: Any, plan: Plan, when: Mapping[str, Any], parameters: Mapping[str, Any]
+    ) -> str:
+        """Replace the recurring run. The old one is stopped before the new one starts, and removed after that."""
+        name = f"{plan.name} {version.pipeline_version_id[:8]} {_digest([when, parameters])}"
+
+        def there() -> list[Any]:
+            pages = _pages(lambda page: self.client.list_recurring_runs(page, _PAGE, experiment_id=experiment))
+            mine = (item for found in pages for item in found.recurring_runs or ())
+            return [item for item in mine if item.description == _MARK + plan.name]
+
+        old = self.asked(there)
+        if [item.display_name for item in old] == [name]:
+            return f"{plan.name} has this schedule already"
+        for item in old:
+            self.asked(lambda item=item: self.client.disable_recurring_run(item.recurring_run_id))  # type: ignore[misc]
+        try:
+            self.once(
+                lambda: next((item for item in there() if item.display_name == name), None),
+                lambda: self.client.create_recurring_run(
+                    experiment, name, description=_MARK + plan.name, params=dict(parameters),
+                    pipeline_id=version.pipeline_id, version_id=version.pipeline_version_id, **when,
+                ),
+            )  # fmt: skip
+        except TrackError:
+            for item in old:
+                self.asked(lambda item=item: self.client.enable_recurring_run(item.recurring_run_id))  # type: ignore[misc]
+            raise
+        for item in old:
+            if item.display_name != name:
+                self.asked(lambda item=item: self.client.delete_recurring_run(item.recurring_run_id))  # type: ignore[misc]
+        return f"{plan.name} runs by its schedule" + (", changed" if old else "")
+
+    def _named(self, page: Callable[[str], Any], field: str, name: str) -> Any:
+        items = (item for found in _pages(page) for item in getattr(found, field) or ())
+        return next((item for item in items if item.display_name == name), None)
+
+
+_MARK = "Turnout's schedule of "
+
+
+def _pages(page: Callable[[str], Any]) -> Iterator[Any]:
+    token = ""
+    while True:
+        found = page(token)
+        yield found
+        if not (token := found.next_page_token or ""):
+            return
+
+
+def _equals(name: str) -> str:
+    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def _wait(
+    kfp: _Server, plan: Plan, server_id: str, run_id: str, url: str, watch: Watch, poll_s: float
+) -> RunResult:  # fmt: skip
+    """Watch a run to its end."""
+    told: dict[tuple[str, str], State] = {}
+    while True:
+        run = kfp.asked(lambda: kfp.client.get_run(server_id))
+        state = _STATES.get(str(run.state), State.PENDING)
+        steps = _steps(plan, run)
+        for task_id, step in steps:
+            if told.get((step.name, task_id)) is not step.state:
+                told[step.name, task_id] = step.state
+                watch(step, "")
+        if state.finished:
+            errors = [run.error.message] if run.error and run.error.message else []
+            return RunResult(plan.name, run_id, state, [step for _, step in steps], errors=errors, path=url)
+        time.sleep(poll_s)
+
+
+def _steps(plan: Plan, run: Any) -> list[tuple[str, StepResult]]:
+    """The steps of the plan among a run's tasks; KFP's own tasks, such as drivers, are not shown."""
+    details = (run.run_details.task_details or ()) if run.run_details else ()
+    paths = _paths(plan, details)
+    began = min((task.start_time for task in details if task.start_time), default=None)
+    found: list[tuple[str, StepResult]] = []
+    loops = [region.path for region in plan.root.regions() if region.loop]
+    times: collections.Counter[str] = collections.Counter()
+    for task in sorted(details, key=lambda task: (task.start_time is None, task.start_time or 0)):
+        if task.task_id not in paths:
+            continue
+        state = _STATES.get(str(task.state), State.PENDING)
+        ended = task.end_time if task.end_time and task.start_time and task.end_time >= task.start_time else None
+        path = paths[task.task_id]
+        in_loop = any(path.startswith(f"{loop}.") for loop in loops)
+        step = StepResult(
+            path,
+            iteration=(times[path],) if in_loop else (),
+            state=state,
+            attempts=1,
+            duration_s=(ended - task.start_time).total_seconds() if ended else 0.0,
+            start_s=(task.start_time - began).total_seconds() if began and task.start_time else 0.0,
+            outcome=Outcome(state, 1, {}, {}) if state.finished else None,
+            error=task.error.message if task.error and task.error.message else "",
+        )
+        times[path] += 1
+        found.append((task.task_id, step))
+    return found
+
+
+def _paths(plan: Plan, details: Sequence[Any]) -> dict[str, str]:
+    """The path of the step that each task is, by the task's id.
+
+    Steps of nested pipelines may have one and the same key: the tasks around them tell which is meant.
+    """
+    keys = {node.path: node.key for region in plan.root.regions() for node in region.nodes}
+    chains: dict[tuple[str, ...], str] = {}
+    for step in plan.steps():
+        names = step.path.split(".")
+        chains[tuple(keys[".".join(names[:count])] for count in range(1, len(names) + 1))] = step.path
+    by_id = {task.task_id: task for task in details}
+    found = {}
+    for task in details:
+        chain: list[str] = []
+        here: Any = task
+        while here is not None and len(chain) <= len(by_id):
+            chain.insert(0, here.display_name)
+            here = by_id.get(here.parent_task_id)
+        known = tuple(name for name in chain if name in keys.values())
+        matches = [path for names, path in chains.items() if names == known or names[-1:] == tuple(chain)]
+        if len(matches) == 1 and chain[-1] == keys[matches[0]]:
+            found[task.task_id] = matches[0]
+    return found
