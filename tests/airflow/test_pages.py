@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 import re
+import time
 import urllib.parse
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -242,6 +245,7 @@ def test_a_file_of_200_mb_comes_in_pieces(get: Callable[..., Any], store: Artifa
 def test_tabs_lead_to_pages(client: TestClient, get: Callable[..., Any], store: ArtifactStore) -> None:
     """As Airflow's page fills them in: each id as encodeURIComponent gives it, a number that there is not left out."""
     run = Run("training", "a+b:c/d e", "")
+    registered(store, run.pipeline, run.run_id, "3")
     ended(store, run, "group.evaluate", parameters={"auc": 0.75})
     ids = {"{DAG_ID}": run.pipeline, "{RUN_ID}": run.run_id, "{TASK_ID}": "group.evaluate"}
     for view in TurnoutPlugin.external_views:
@@ -306,6 +310,7 @@ def test_the_runs_of_a_dag_are_side_by_side(dags: tuple[str, str], get: Callable
     page = get("/turnout/dag?dag_id=training-one").text
     assert "run?dag_id=training-one&amp;run_id=r1" in page
     assert "run?dag_id=training-one&amp;run_id=r%2B2" in page
+    assert 'action="compare"' in page
     assert get("/turnout/dag?dag_id=other-one").status_code == 403
 
 
@@ -321,3 +326,45 @@ def test_chosen_runs_are_compared(dags: tuple[str, str], get: Callable[..., Any]
     assert "Choose two or more runs" in get("/turnout/compare?dag_id=training-one&run=c%2B1").text
     assert get("/turnout/compare?dag_id=training-one&run=../../other-one/r1").status_code == 404
     assert get(f"/turnout/compare?{asked.replace('training-one', 'other-one')}").status_code == 403
+
+
+@pytest.fixture
+def large(airflow: Path, store: ArtifactStore) -> Run:
+    """A run of 500 task instances, each with a report and metrics."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunType
+
+    run, now = Run("training", "of-500-tasks", ""), datetime.datetime.now(datetime.UTC)
+    kind = DagRunType.MANUAL
+    with create_session() as session:
+        row = DagRun(dag_id=run.pipeline, run_id=run.run_id, run_type=kind, run_after=now, start_date=now)
+        row.state, row.end_date = "success", now
+        session.add(row)
+        session.flush()
+        facts = {"dag_id": run.pipeline, "run_id": run.run_id, "task_id": "fit", "operator": "Step", "try_number": 1}
+        facts |= {"state": "success", "start_date": now, "end_date": now, "pool": "default_pool"}
+        rows = [{**facts, "id": uuid.uuid4(), "map_index": index} for index in range(500)]
+        session.execute(TaskInstance.__table__.insert(), rows)
+    for index in range(500):
+        place = store.step_path(run, "fit", (index,))
+        (place / "attempt-1").mkdir(parents=True)
+        (place / "attempt-1" / "report.html").write_text(f"<h1>Report {index}</h1>" + "<p>of a fit</p>" * 2000)
+        made = {
+            "report": Artifact("report", "system.HTML", f"{place}/attempt-1/report.html"),
+            "metrics": Artifact("metrics", "system.Metrics", f"{place}/attempt-1/metrics", {"auc": 0.5 + index / 1000}),
+        }
+        outcome = Outcome(State.SUCCEEDED, 1, {"score": 0.5}, made, now.isoformat(), now.isoformat())
+        store.write_record(place / "outcome.json", outcome.to_dict())
+    return run
+
+
+def test_a_run_of_500_tasks_is_a_page_of_less_than_1_mb(large: Run, get: Callable[..., Any]) -> None:
+    get(results_address(large.pipeline, large.run_id))  # modules are loaded once
+    began = time.process_time()
+    answer = get(results_address(large.pipeline, large.run_id))
+    took = time.process_time() - began
+    assert answer.status_code == 200
+    assert len(answer.content) < 10**6, len(answer.content)
+    assert took < 1.5, took

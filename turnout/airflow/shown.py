@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from turnout.airflow.addresses import airflow_run, airflow_task, artifact_address, run_address, step_address
+from turnout.airflow.addresses import (
+    airflow_run,
+    airflow_task,
+    artifact_address,
+    dag_address,
+    run_address,
+    step_address,
+)
 from turnout.airflow.known_run import KnownRun
 from turnout.execution.own_files import OwnFiles
 from turnout.plan.results import StepResult
@@ -28,7 +35,7 @@ def _shown(run: KnownRun, files: OwnFiles) -> ShownRun:
         step=lambda step: step_address(*ids, step.name, step.iteration),
         log=lambda step: airflow_task(*ids, step.name, run.map_index(step)),
         artifact=lambda step, name, artifact: artifact_address(*ids, step.name, step.iteration, name),
-        around=[Link("The run in Airflow", airflow_run(*ids))],
+        around=[Link("All runs", dag_address(ids[0])), Link("The run in Airflow", airflow_run(*ids))],
         run=run_address(*ids),
     )
     return ShownRun(run.record, run.steps, files.read, links, run.plan)
