@@ -205,19 +205,26 @@ def _iteration(text: str) -> Iteration:
     return tuple(int(part) for part in parts if part.isdecimal())
 
 
+_TITLES = {
+    400: "This address is not complete",
+    401: "Please log in to Airflow",
+    403: "You may not see this",
+    404: "There is nothing here",
+}
+
+
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error, _NotOurs):
         return HTMLResponse(framed(others_page(str(error.detail))))
-    titles = {401: "Please log in to Airflow", 403: "You may not see this", 404: "There is nothing here"}
-    title = titles.get(error.status_code, "This cannot be shown")
+    title = _TITLES.get(error.status_code, "This cannot be shown")
     text = "" if error.status_code in (401, 403) else str(error.detail)
     whole = framed(page(title, [], verdict=text or title, good=False))
     return HTMLResponse(whole, error.status_code, headers=error.headers)
 
 
 def _bad_address(request: Request, error: Exception) -> Response:
-    return HTMLResponse(framed(page("This address is not complete", [])), 400)
+    return HTMLResponse(framed(page(_TITLES[400], [])), 400)
 
 
 def _fault(request: Request, error: Exception) -> Response:
