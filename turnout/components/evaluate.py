@@ -109,6 +109,8 @@ def evaluate(
         raise ComponentError(judged.refused, where="data", hint="; ".join(judged.reasons))
     given = len(table)
     table = table[judged.chosen].reset_index(drop=True)
+    against = f", and by version {current.version}, the champion" if current else ""
+    print(f"judging {len(table):,} rows by the model{against}", flush=True)
     labels = plain_target(table[target])
     fitted = load(model.path)[1]
     check_estimator(fitted, task, model.path)
@@ -124,6 +126,7 @@ def evaluate(
         metrics.log_metric(f"champion_{name}", value)
     if task == "classification":
         log_classification(classification, labels, found)
+    print("measuring how sure the scores are, and which columns matter", flush=True)
     told = evaluation_report(
         fitted, inputs, table, labels, verdict, task=task, metric=metric, slices=slices, said=model.metadata,
         champion=current, given=given, data=data.metadata,

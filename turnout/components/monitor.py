@@ -134,6 +134,8 @@ def monitor(
             kept = dates if timestamp else table.latest(predictions, dates)
             rows_predicted = table.read(predictions, kept, list(columns.values()))
             predicted = count(rows_predicted.rename_columns(list(columns)), known.profile)
+    held = f"{len(known.profile.columns):,} columns, {known.profile.rows:,} rows"
+    print(f"comparing the data with {known.name}: {held}", flush=True)
     with current(data.path, engine, master, spark_conf) as rows:
         comparison, counts = check(known, rows, settings, predicted, chosen.until)
     judgement = judge(comparison, rate, null_limit, least_rows, no_rows(data.metadata)[0])

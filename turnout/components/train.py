@@ -86,6 +86,7 @@ def train(
     with training_run(experiment, came_from) as run:
         mlflow.log_params({"estimator": estimator, "task": task, "target": target, "seed": seed, "ignore": ignore})
         mlflow.log_params(fitted["estimator"].get_params())
+        print(f"fitting {estimator} on {len(inputs):,} rows and {inputs.shape[1]:,} columns", flush=True)
         started = time.monotonic()
         fitted.fit(inputs, labels)
         seconds = time.monotonic() - started

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from turnout.data.progress import Progress
 from turnout.data.tables import require
 from turnout.errors import ComponentError, did_you_mean
 
@@ -106,10 +107,11 @@ def _join(store: Any, entities: pd.DataFrame, projection: Any) -> pd.DataFrame:
     references = [f"{projection.name_to_use()}:{name}" for name in names]
     distinct = entities[[*keys, TIMESTAMP]].drop_duplicates().sort_values(TIMESTAMP, ignore_index=True)
     pieces = [distinct[start : start + _PIECE] for start in range(0, len(distinct), _PIECE)] or [distinct]
-    joined = pd.concat(
-        [store.get_historical_features(entity_df=piece, features=references).to_df() for piece in pieces],
-        ignore_index=True,
-    )
+    progress, parts = Progress(f"joined {projection.name_to_use()}:", len(distinct), "keys and times"), []
+    for piece in pieces:
+        parts.append(store.get_historical_features(entity_df=piece, features=references).to_df())
+        progress.add(len(piece))
+    joined = pd.concat(parts, ignore_index=True)
     joined[TIMESTAMP] = joined[TIMESTAMP].astype(entities[TIMESTAMP].dtype)
     return entities.merge(joined[[*keys, TIMESTAMP, *names]], on=[*keys, TIMESTAMP], how="left", validate="many_to_one")
 

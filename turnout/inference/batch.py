@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from upath import UPath
 
 from turnout.data.parquet import Piece, open_table, pieces
+from turnout.data.progress import Progress
 from turnout.data.times import within
 from turnout.errors import ComponentError
 from turnout.inference import table
@@ -92,9 +93,11 @@ def predict(
     chosen = within(job.interval, dataset.schema, job.timestamp)
     rows = dataset.count_rows(filter=chosen)
     parts: list[Part] = []
+    progress = Progress("predicted", rows)
     try:
         for found in engine(job, pieces(dataset, prefix, chosen), schemas):
             parts += found
+            progress.add(sum(part.rows for part in found))
         counts = {uri: sum(part.rows for part in parts if part.table == uri) for uri in prepared}
         quarantined = counts.get(job.quarantine, 0)
         if sum(counts.values()) != rows:

@@ -21,6 +21,7 @@ import pyarrow as pa
 from upath import UPath
 
 from turnout.data.parquet import open_table, pieces
+from turnout.data.progress import Progress
 from turnout.engines import spark
 from turnout.engines.spark_session import reason
 from turnout.errors import ComponentError
@@ -189,7 +190,7 @@ def stream(source: Source, job: Job, checkpoint: str, interval: str = "", second
     Raises:
         ComponentError: rows do not fit the model, some fail and there is no quarantine, or the stream broke.
     """
-    result, failed = Streamed(), []
+    result, failed, progress = Streamed(), [], Progress("predicted")
 
     def add(batch: Any, number: int) -> None:
         try:
@@ -200,6 +201,7 @@ def stream(source: Source, job: Job, checkpoint: str, interval: str = "", second
                 number,
                 result,
             )
+            progress.add(result.rows - progress.done)
         except ComponentError as error:
             failed.append(error)
             raise

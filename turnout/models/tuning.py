@@ -72,7 +72,8 @@ def search(
         study.end(run, trial, metric)
         known.append(trial)
         failures += trial.state == "FAIL"
-        print(f"trial {number}: {_said(trial, metric)} {dict(values)}", flush=True)
+        place = f"{len(known)} of {most}{_best(known)}"
+        print(f"trial {number} ({place}): {_said(trial, metric)} {dict(values)}", flush=True)
         if failures >= _HOPELESS and all(item.state == "FAIL" for item in known):
             break
     if not any(item.state == "COMPLETE" for item in known):
@@ -173,6 +174,12 @@ def _try(objective: Objective, asked: optuna.Trial, number: int, values: Mapping
     except Exception as error:  # an estimator's own
         state, scores, why = "FAIL", [], f"{type(error).__name__}: {error}"[:500]
     return Trial(number, dict(values), state, tuple(scores), round(time.monotonic() - started, 3), why)
+
+
+def _best(trials: Sequence[Trial]) -> str:
+    """The best score so far; nothing while there is none."""
+    scores = [item.score for item in trials if item.state == "COMPLETE"]
+    return f", the best so far {max(scores):.6g}" if scores else ""
 
 
 def _said(trial: Trial, metric: str) -> str:

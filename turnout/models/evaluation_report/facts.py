@@ -65,6 +65,13 @@ def compared_facts(metric: str, measured: Measured, truth: np.ndarray, ours: Pre
     return facts
 
 
+def about(said: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    """What was judged, by what, in a line."""
+    period = _period(rows, said.get("timestamp", ""))
+    estimator = f"{said['estimator']}, " if said.get("estimator") else ""
+    return f"{estimator}{said['task']} of {said['target']}, judged by {len(rows):,} rows{period and f' of {period}'}"
+
+
 def parameters_section(model: Any, said: Mapping[str, Any]) -> list[Section]:
     """The estimator's parameters that differ from its defaults.
 

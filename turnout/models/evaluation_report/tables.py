@@ -38,7 +38,16 @@ def metrics_section(measured: Measured, metric: str, rows: int, baseline: float,
     )
     if measured.theirs:
         text += " The difference is on the same rows, and so is surer than the two scores are."
-    return Section("Metrics", text, columns, table)
+    return Section("Metrics", text, columns, table, stacked=True)
+
+
+def first_numbers(measured: Measured, metric: str) -> list[tuple[str, Number]]:
+    """The metric that decides, of both models, and their difference: what is seen first."""
+    numbers = [(metric, _number(measured.ours[metric]))]
+    if metric in measured.theirs:
+        numbers.append(("the champion's", _number(measured.theirs[metric])))
+        numbers.append(("difference", _number(measured.differences[metric], sign=True)))
+    return numbers
 
 
 def class_sections(truth: np.ndarray, found: Predictions) -> list[Section]:
@@ -139,7 +148,7 @@ def slices_section(slices: Sequence[Slice], metric: str, whole: Difference) -> l
         text += " Worse are those whose whole interval is below that."
     if any(item.uncertain for item in slices):
         text += f" Uncertain are slices of fewer than {FEW_ROWS} rows, or with fewer than {FEW_ROWS // 5} of a class."
-    return [Section("Slices", text, columns, rows, frozenset(bad))]
+    return [Section("Slices", text, columns, rows, frozenset(bad), stacked=True)]
 
 
 def _number(of: Difference, *, sign: bool = False) -> Number:
