@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from judged_runs import Runs, runner
 
 from turnout import verbs
 from turnout.errors import StoreError
-from turnout.execution.run_summaries import run_summaries
+from turnout.execution.run_summaries import run_details, run_summaries, run_summary
 from turnout.execution.store import ArtifactStore
 from turnout.plan.model_history import model_histories
 from turnout.spec.step_contract import State
@@ -97,6 +98,27 @@ def test_links_and_large_files_are_no_records(run: Runs, tmp_path: Path) -> None
     (tmp_path / "judged" / "linked" / "run.json").symlink_to(tmp_path / "judged" / "good" / "run.json")
     (tmp_path / "elsewhere").symlink_to(tmp_path / "judged")
     assert [item.run_id for item in run_summaries(ArtifactStore(str(tmp_path)))] == ["good"]
+
+
+def test_an_object_store_is_read_like_a_directory(run: Runs, tmp_path: Path) -> None:
+    here = run("good", quality=0.8, tags={"baseline": ""})
+    run("bad", settings={"depth": -1})
+    store = ArtifactStore("memory://summaries")
+    store.root.fs.put(f"{tmp_path}/", f"{store.root.path}/", recursive=True)
+    (tmp_path / "judged" / "good" / "run.json").unlink()
+    assert [item.run_id for item in run_summaries(store)] == ["good", "bad"]
+    assert run_summaries(store, "judged")[0] == here
+    assert run_summary(store, "judged", "good") == here
+    assert {step.name for step in run_details(store, here).steps} >= {"prepare", "judge"}
+
+
+def test_a_check_against_a_table_is_no_model(run: Runs) -> None:
+    (check,) = run("day", "watched", since="2026-11-20", distance=0.4).drift
+    subjects = ("data/rows.parquet", "flights", "a/b/3", "toy/7", "toy@champion", "")
+    named = [dataclasses.replace(check, subject=subject) for subject in subjects]
+    checked = dataclasses.replace(run("other", "watched", since="2026-11-20"), drift=tuple(named))
+    (toy,) = model_histories([checked])
+    assert (toy.name, [item.version for item in toy.versions], len(toy.checks)) == ("toy", ["7"], 2)
 
 
 def test_a_thousand_runs_are_listed_in_about_a_second(run: Runs, tmp_path: Path) -> None:

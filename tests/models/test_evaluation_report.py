@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -20,6 +21,7 @@ from turnout.models.registry import ModelVersion
 from turnout.models.scoring import Predictions, all_scores, difference, predictions, score
 from turnout.models.verdict import Verdict
 from turnout.reports.numbers import with_interval
+from turnout.reports.report import Report
 
 
 class Page(HTMLParser):
@@ -69,7 +71,7 @@ INPUTS = ["noise", "strong", "weak"]
 
 
 @functools.cache
-def evaluated(target: str) -> str:
+def told(target: str) -> Report:
     table, task = rows(), "regression" if target == "number" else "classification"
     metric = "r2" if target == "number" else "roc_auc"
     kind = LinearRegression if target == "number" else LogisticRegression
@@ -87,7 +89,12 @@ def evaluated(target: str) -> str:
     return evaluation_report(
         model, inputs, table, labels, verdict, task=task, metric=metric, slices=["group"], said=said,
         champion=ModelVersion("m", "3", "cd34"), given=1300,
-    ).to_html()  # fmt: skip
+    )  # fmt: skip
+
+
+@functools.cache
+def evaluated(target: str) -> str:
+    return told(target).to_html()
 
 
 @pytest.mark.parametrize(
@@ -125,6 +132,19 @@ def test_the_verdict_comes_first_then_what_it_rests_on_then_the_facts(target: st
     assert facts["champion"] == "m, version 3 (MLflow run cd34)"
     if target != "number":
         assert ["C", "0.5", "1"] in page.rows["Parameters that differ from the defaults"]
+
+
+@pytest.mark.parametrize(("target", "calibrated"), [("two", True), ("three", False), ("number", False)])
+def test_comparisons_of_runs_find_intervals_and_calibration_beside_the_page(target: str, calibrated: bool) -> None:
+    kept = told(target).metadata()
+    assert json.loads(json.dumps(kept, allow_nan=False)) == kept  # as artifacts' metadata has it
+    assert kept["metric"] == ("r2" if target == "number" else "roc_auc")
+    low, high = kept["intervals"][kept["metric"]]
+    assert low < high
+    assert ("calibration" in kept) == calibrated
+    for predicted, observed in kept.get("calibration", ()):
+        assert 0 <= predicted <= 1
+        assert 0 <= observed <= 1
 
 
 def test_the_champion_s_curves_are_beside_the_model_s() -> None:

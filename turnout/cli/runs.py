@@ -206,16 +206,17 @@ def _table(pipeline: str, runs: Sequence[RunSummary], sort: str, width: int) -> 
     from turnout.plan.run_table import best_run, metric_columns, time_text
     from turnout.reports.numbers import short
 
-    metrics = metric_columns(runs, sort)[: 1 if width < 100 else 2 if width < 130 else 3]
+    long = max(len(run.run_id) for run in runs) > width // 3  # such as Airflow's ids
+    metrics = metric_columns(runs, sort)[: 1 if width < 100 or long else 2 if width < 130 else 3]
     best = best_run(runs, metrics[0]) if metrics and len(runs) > 1 else None
     caption = f"* the best by {metrics[0]}" if best else None
     table = Table(title=pipeline, title_justify="left", title_style="bold", caption=caption, caption_justify="left",
                   box=None, padding=(0, 2, 0, 0))  # fmt: skip
-    table.add_column("run", overflow="fold", no_wrap=width >= 80)
+    table.add_column("run", overflow="fold", no_wrap=not long, max_width=width // 3)
     table.add_column("state", no_wrap=True)
     for name in metrics:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
+    table.add_column("verdict", overflow="fold", min_width=12)
     table.add_column("started", no_wrap=True)
     tagged = any(run.tags for run in runs)
     if tagged:

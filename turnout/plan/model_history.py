@@ -5,6 +5,7 @@ It is what runs did: what a person has changed in the registry by hand is not in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ def model_histories(runs: Iterable[RunSummary]) -> list[ModelHistory]:
         ((event, run) for run in runs for event in run.versions), key=lambda pair: (pair[0].when, pair[0].serves)
     )
     checks = [(run, check) for run in runs for check in run.drift]
-    subjects = {_model_of(check) for _, check in checks if _version_of(check)}
+    subjects = {model for _, check in checks if (model := _model_of(check))}
     names = sorted({event.model for event, _ in events} | subjects)
     found = []
     for name in names:
@@ -65,7 +66,7 @@ def model_histories(runs: Iterable[RunSummary]) -> list[ModelHistory]:
         puts = [(event, run) for event, run in own if event.serves]
         ends = [event.when for event, _ in puts[1:]] + [""]
         served: dict[str, list[tuple[str, str]]] = {}
-        for (event, _), end in zip(puts, ends, strict=True):
+        for (event, _), end in zip(puts, ends, strict=False):
             served.setdefault(event.version, []).append((event.when, end))
         of_model = sorted(
             ((run, check) for run, check in checks if _model_of(check) == name),
@@ -96,12 +97,18 @@ def latest_checks(checks: Sequence[tuple[RunSummary, DriftCheck]]) -> list[tuple
     return list({day(check): (run, check) for run, check in checks}.values())
 
 
+_MODEL = re.compile(r"^(?P<model>[^/@]+)[/@](?P<version>[0-9]+|(?<=@)[^/@]+)$")
+
+
 def _model_of(check: DriftCheck) -> str:
-    return check.subject.replace("@", "/").rpartition("/")[0] or check.subject
+    """The model that data was held against; empty when it was a table."""
+    found = _MODEL.match(check.subject)
+    return found["model"] if found else ""
 
 
 def _version_of(check: DriftCheck) -> str:
-    return check.subject.replace("@", "/").rpartition("/")[2] if "/" in check.subject.replace("@", "/") else ""
+    found = _MODEL.match(check.subject)
+    return found["version"] if found else ""
 
 
 def _order(version: str) -> tuple[int, str]:

@@ -62,7 +62,7 @@ def runs_page(
         reasons = [*last.reasons, *reasons]
     else:
         verdict = f"{len(runs)} runs" if runs else "No runs yet"
-    names = [*metrics, *(name for name in _all_metrics(runs) if name not in metrics)]
+    names = [name for name in dict.fromkeys([*metrics, *_all_metrics(runs)]) if higher_is_better(name) is not None]
     others = [Link(name, address) for name in names[:12] if (address := by_metric(name))]
     address = run_link(best) if best else ""
     sections = [
