@@ -268,7 +268,8 @@ def _named(source: Source) -> str:
         case PipelineParameter(name):
             return name
         case StepOutput(step, output):
-            return f"{step.rpartition('.')[2]}.{output}"
+            name = step.rpartition(".")[2]
+            return name if output == "Output" else f"{name}.{output}"  # KFP's name for what a function returns
         case Field(inner, keys) if named := _named(inner):
             return ".".join([named, *map(str, keys)])
     return ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import datetime
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from turnout.errors import TurnoutError
 from turnout.plan.model import Plan, Step
 from turnout.plan.progress import Progress
 from turnout.plan.replay import replay
@@ -75,10 +77,19 @@ class ShownRun:
         found = {(step.name, step.iteration): step for step in self.given}
         for execution in self.progress.executions():
             key = (execution.path, execution.iteration)
-            if isinstance(execution.node, Step) and key not in found:
-                found[key] = StepResult(*key, state=execution.state, title=execution.node.title)
+            if isinstance(execution.node, Step):
+                step = found.get(key) or StepResult(*key, state=execution.state)
+                items = step.items or self._items(*key)
+                found[key] = dataclasses.replace(step, title=self.plan.title(step.name), items=items)
         order = {step.path: place for place, step in enumerate(self.plan.steps())}
         return sorted(found.values(), key=lambda step: (order.get(step.name, len(order)), step.iteration))
+
+    def _items(self, step: str, iteration: tuple[int, ...]) -> tuple[str, ...]:
+        """What the items of the loops around a step are called; nothing where they are not known any more."""
+        try:
+            return self.progress.values.item_labels(step, iteration) if self.progress else ()
+        except (TurnoutError, LookupError):
+            return ()
 
     @functools.cached_property
     def by_label(self) -> Mapping[str, StepResult]:
