@@ -57,7 +57,7 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 {% set text = shown(cell) -%}
 {% set kind = 'number' if loop.index0 in section.numeric else 'short' if text | striptags | length < 24 -%}
 <td{% if kind %} class="{{ kind }}"{% endif %}
-{%- if section.stacked and (kind and loop.index0 > 2 or kind == 'number' and loop.index0) %} data-label="{{ section.columns[loop.index0] }}"{% endif -%}
+{%- if section.stacked and kind and loop.index0 > (0 if kind == 'number' else 2) %} data-label="{{ section.columns[loop.index0] }}"{% endif -%}
 >{{ text }}</td>
 {%- endfor %}</tr>
 {% endfor %}

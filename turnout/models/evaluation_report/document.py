@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from turnout.models.evaluation_report import curves, tables
-from turnout.models.evaluation_report.facts import compared_facts, facts_section, parameters_section
+from turnout.models.evaluation_report.facts import about, compared_facts, facts_section, parameters_section
 from turnout.models.evaluation_report.importance import importance
 from turnout.models.evaluation_report.intervals import measure
 from turnout.models.evaluation_report.slices import slice_metric, slices_of
@@ -64,4 +64,7 @@ def evaluation_report(
     sections += parameters_section(model, said)
     told = "Promote: this model becomes the champion" if verdict.promote else "Do not promote"
     kept = compared_facts(metric, measured, truth, ours)
-    return Report("Evaluation", sections, told, verdict.promote, verdict.reasons, facts=kept)
+    first = tables.first_numbers(measured, metric)
+    return Report(
+        "Evaluation", sections, told, verdict.promote, verdict.reasons, about(said, table), first, facts=kept
+    )  # fmt: skip
