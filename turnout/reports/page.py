@@ -56,9 +56,9 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 {%- for cell in row -%}
 {% set text = shown(cell) -%}
 {% set kind = 'number' if loop.index0 in section.numeric else 'short' if text | striptags | length < 24 -%}
+{% set labelled = section.stacked and kind and loop.index0 > (0 if kind == 'number' else 2) -%}
 <td{% if kind %} class="{{ kind }}"{% endif %}
-{%- if section.stacked and kind and loop.index0 > (0 if kind == 'number' else 2) %} data-label="{{ section.columns[loop.index0] }}"{% endif -%}
->{{ text }}</td>
+{%- if labelled %} data-label="{{ section.columns[loop.index0] }}"{% endif %}>{{ text }}</td>
 {%- endfor %}</tr>
 {% endfor %}
 </tbody></table></div>
