@@ -143,3 +143,17 @@ def sectioned(text: str = "a"):
     on_airflow(
         told, executor="LocalExecutor", queue="default", on_failure=[Notifier("notifiers.Write", {"path": "step.txt"})]
     )
+
+
+@pipeline(schedule=datetime.timedelta(hours=6), data_interval=("since", "until"))
+def six_hours_of_data(
+    since: datetime.datetime | None = None, until: datetime.datetime | None = None, note: str = "a"
+) -> None:
+    """Read six hours.
+
+    Args:
+        since: start of the hours.
+        until: their end.
+        note: for show.
+    """
+    tell(text=f"{since} {until}")
