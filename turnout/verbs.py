@@ -6,13 +6,13 @@ import dataclasses
 import datetime
 import os
 import secrets as random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from turnout.authoring.kubernetes_settings import kubernetes_faults
 from turnout.authoring.source import load, make_importable
-from turnout.errors import Fault, FaultsError, PlanError, SourceError, TrackError
+from turnout.errors import Fault, FaultsError, PlanError, SourceError, StoreError, TrackError, did_you_mean
 from turnout.execution.runs import read_run
 from turnout.execution.secrets import Secrets
 from turnout.execution.store import ArtifactStore
@@ -20,10 +20,11 @@ from turnout.plan.checks import default_faults
 from turnout.plan.link import link
 from turnout.plan.model import Plan
 from turnout.plan.parameters import bind_parameters, with_data_interval
-from turnout.plan.results import RunResult, Watch
+from turnout.plan.results import RunResult, StepResult, Watch
 from turnout.plan.support import report
 from turnout.project.file import current
 from turnout.spec.document import Document
+from turnout.spec.step_contract import Run, State
 from turnout.tracks import registry
 from turnout.tracks.files import write_files
 
@@ -137,6 +138,45 @@ def resume(
     from turnout.tracks.local import runner
 
     return runner.resume(_store(root), run_id, _options(parallelism, cache, secrets, runtime, settings), watch)
+
+
+def write_report(run_id: str, step: str = "", *, root: str | Path | None = None) -> tuple[str, list[StepResult]]:
+    """Write the page of a run as far as it has come, and those of its steps; of one that has ended they are there.
+
+    Args:
+        run_id: the id of the run, or `PIPELINE/RUN_ID`.
+        step: the step whose page is wanted, such as `train` or `train[0]`, or as pages call it; the run's when empty.
+
+    Returns:
+        Where the page is, and the steps that it tells of.
+
+    Raises:
+        StoreError: there is no such run or step, or the page cannot be written.
+    """
+    from turnout.tracks.local.pages import known_steps, page_of, write_pages
+
+    store = _store(root)
+    plan, record = read_run(store, run_id)
+    run = Run(plan.name, record["run_id"], record["create_time"])
+    steps = known_steps(store, run, plan, record)
+    asked = _step_of(steps, step, run.run_id) if step else None
+    place = page_of(store, run, asked)
+    if State(record["state"]).finished and place.exists():
+        return str(place), [asked] if asked else steps
+    try:
+        place = write_pages(store, run, plan, record, steps, asked)
+    except OSError as error:
+        raise StoreError(f"the page cannot be written: {error}", where=str(store.run_path(run))) from error
+    return str(place), [asked] if asked else steps
+
+
+def _step_of(steps: Sequence[StepResult], name: str, where: str) -> StepResult:
+    for step in steps:
+        if name in (step.key, step.label):
+            return step
+    known = [step.key for step in steps]
+    hint = did_you_mean(name, known) or "turnout show RUN_ID lists them"
+    raise StoreError(f"no step '{name}'", where=where, available=known[:20], hint=hint)
 
 
 def plan_of_run(run_id: str, root: str | Path | None = None) -> Plan:

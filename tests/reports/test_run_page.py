@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import itertools
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import pytest
 from reported import FIGURE
 
 import turnout
+from turnout import verbs
+from turnout.errors import StoreError
 from turnout.plan.results import RunResult, StepResult
 from turnout.reports.page import Link, Section
 from turnout.reports.report import Report
@@ -24,6 +27,7 @@ from turnout.reports.run.document import run_page
 from turnout.reports.run.shown import Links, ShownRun
 from turnout.reports.run.step import step_page
 from turnout.spec.step_contract import Artifact, Outcome, State
+from turnout.tracks.local import pages
 
 PIPELINES = Path(__file__).with_name("reported.py")
 
@@ -113,9 +117,9 @@ def test_iterations_are_one_row_that_unfolds(succeeded: RunResult) -> None:
 
 def test_links_lead_to_the_pages_of_steps_and_their_logs_wherever_the_root_is_moved(succeeded: RunResult) -> None:
     folder = Path(succeeded.path)
-    pages = [folder / "report.html", *folder.glob("*/step.html")]
-    assert len(pages) == 1 + len(succeeded.steps)
-    leads = {place: re.findall(r'<a href="([^"#]+)"', place.read_text()) for place in pages}
+    written = [folder / "report.html", *folder.glob("*/step.html")]
+    assert len(written) == 1 + len(succeeded.steps)
+    leads = {place: re.findall(r'<a href="([^"#]+)"', place.read_text()) for place in written}
     assert "each-depth.fit%400/step.html" in leads[folder / "report.html"]
     for place, addresses in leads.items():
         assert addresses
@@ -179,6 +183,42 @@ def test_an_imported_page_that_lies_elsewhere_is_named_and_neither_opened_nor_li
     assert f'{name}"' not in page
 
 
+def test_the_page_of_a_run_under_way_is_made_of_what_has_ended(ran: Any) -> None:
+    result = ran("sweep", depths=[1, 4])
+    place = Path(result.path)
+    record = json.loads((place / "run.json").read_text())
+    ended = ("steps", "outputs", "errors", "end_time")
+    record = {name: value for name, value in record.items() if name not in ended} | {"state": State.RUNNING.value}
+    (place / "run.json").write_text(json.dumps(record))
+    (place / "good-enough.serve" / "outcome.json").unlink()
+    page, steps = verbs.write_report(result.run_id, root=place.parents[1])
+    assert page == str(place / "report.html")
+    assert len(steps) == 4
+    told = words(page_of(result))
+    assert "RUNNING 4 of 5 steps have ended" in told
+    assert "good-enough passed choose > 0.7 choose = 0.8 serve" in told
+    assert "good-enough.serve PENDING" in told
+
+
+def test_the_page_of_one_step_is_written_when_it_is_asked_for(
+    succeeded: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, root = Path(succeeded.path), Path(succeeded.path).parents[1]
+    monkeypatch.setattr(pages, "MOST", 2)
+    for page in [*folder.glob("*/step.html"), folder / "report.html"]:
+        page.unlink()
+    place, steps = verbs.write_report(succeeded.run_id, "each-depth.fit (4)", root=root)
+    assert [step.key for step in steps] == ["each-depth.fit[2]"]
+    assert place == str(folder / "each-depth.fit@2" / "step.html")
+    assert "The pages of 2 of 6 steps are written; any other: turnout show" in words(page_of(succeeded))
+    assert len(list(folder.glob("*/step.html"))) == 2
+    with pytest.raises(StoreError, match="no step 'each-depth"):
+        verbs.write_report(succeeded.run_id, "each-depth.fitt", root=root)
+    monkeypatch.undo()
+    (folder / "report.html").unlink()
+    verbs.write_report(succeeded.run_id, root=root)
+
+
 # --- runs as records tell them, of any track ------------------------------------------------------------------------
 
 
@@ -234,13 +274,14 @@ def test_metrics_stand_beside_the_champion_s_with_their_intervals() -> None:
         "champion_roc_auc": 0.7415,
         "rows": 65_499.0,
         "intervals": {"roc_auc": [0.7401, 0.7494]},
+        "differences": {"roc_auc": [-0.0011, 0.0077], "other": "none"},
     }
     judged = step(
         "judge", artifacts={"metrics": Artifact("metrics", "system.Metrics", "m", said), "report": report("Yes", True)}
     )
     shown = words(run_page(told([step("fit"), judged])))
     assert "metric value champion difference" in shown
-    assert "roc_auc 0.7448 (0.7401 to 0.7494) 0.7415 +0.0033" in shown
+    assert "roc_auc 0.7448 (0.7401 to 0.7494) 0.7415 +0.0033 (-0.0011 to +0.0077)" in shown
     assert "rows 65,499" in shown
 
 
@@ -305,8 +346,7 @@ def test_a_long_report_is_named_and_not_shown() -> None:
 
 
 def test_pages_have_landmarks_ids_and_headings_in_order(succeeded: RunResult, failed: RunResult) -> None:
-    pages = [page_of(succeeded), page_of(failed), page_of(failed, "each-depth.fit@1")]
-    for page in pages:
+    for page in (page_of(succeeded), page_of(failed), page_of(failed, "each-depth.fit@1")):
         levels = [int(level) for level in re.findall(r"<h(\d)>", page)]
         assert levels[0] == 1
         assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), levels

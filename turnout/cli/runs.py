@@ -83,26 +83,31 @@ def list_runs(
 
 def show(
     run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="Id of the run, or PIPELINE/RUN_ID.")],
+    step: Annotated[str, typer.Argument(metavar="[STEP]", help="A step, such as train, or train[0] in a loop.")] = "",
     root: Root = ".turnout",
 ) -> None:
-    """Print a run. On a terminal, also open its report in a browser."""
+    """Print a run, or a step of it. On a terminal, also open its page in a browser."""
+    from turnout import verbs
     from turnout.cli.result import show_result
     from turnout.execution.runs import read_run
     from turnout.execution.store import ArtifactStore
     from turnout.plan.results import RunResult
-    from turnout.spec.step_contract import Run, State
+    from turnout.spec.step_contract import State
 
     with errors():
         store = ArtifactStore(root)
-        plan, record = read_run(store, run_id)
-    report = store.run_path(Run(plan.name, record["run_id"], "")) / "report.html"
-    result = RunResult.from_dict(record)
-    result.path = str(report.parent) if report.exists() else ""
+        place, steps = verbs.write_report(run_id, step, root=root)
+        result = RunResult.from_dict(read_run(store, run_id)[1])
+    result.steps, result.path = steps, "" if step else place.rpartition("/")[0]
+    if step:
+        result.state, result.outputs, result.errors = steps[0].state, {}, []
     show_result(result)
+    if step:
+        print(f"page: {place}")
     if result.state is State.RUNNING:
         print(f"still running, or interrupted. To continue it: turnout run --resume {run_id}")
-    elif report.exists() and store.is_local and sys.stdout.isatty():
-        webbrowser.open(f"file://{report.path}")
+    if store.is_local and sys.stdout.isatty():
+        webbrowser.open(f"file://{place}")
 
 
 def tag(

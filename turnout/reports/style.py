@@ -34,7 +34,10 @@ th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid
 th { color: var(--quiet); font-weight: 600; font-size: .9rem; vertical-align: bottom; }
 td { overflow-wrap: break-word; max-width: 28rem; }
 td.short { white-space: nowrap; }
-@media (max-width: 40rem) { td:not(.number, .short) { min-width: 8rem; max-width: 10rem; overflow-wrap: anywhere; } }
+@media (max-width: 40rem) {
+  td:not(.number, .short) { min-width: 8rem; max-width: 10rem; overflow-wrap: anywhere; }
+  th, td { padding-right: .7rem; }
+}
 table.pairs td { overflow-wrap: anywhere; min-width: 6.5rem; max-width: 40rem; }
 @media (max-width: 40rem) { table.stacked, .stacked tbody { display: block; }
   .stacked thead { position: absolute; clip-path: inset(50%); }
@@ -45,6 +48,7 @@ table.pairs td { overflow-wrap: anywhere; min-width: 6.5rem; max-width: 40rem; }
   .stacked td[data-label]::before { content: attr(data-label) " "; color: var(--quiet); }
   table.stacked tr td:empty { display: none; } }
 td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
+@media (max-width: 40rem) { td.number { white-space: normal; } }
 tr.bad { border-color: var(--line); } tr.bad td:first-child { color: var(--bad); font-weight: 600; }
 .bar { background: linear-gradient(var(--bar), var(--bar)) no-repeat left / var(--share) 100%; padding: .1rem .4rem;
   min-width: 6rem; display: inline-block; text-align: left; white-space: nowrap; box-sizing: border-box; }

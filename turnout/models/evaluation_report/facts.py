@@ -14,7 +14,7 @@ from sklearn.calibration import calibration_curve
 from turnout.data.times import series_in_utc
 from turnout.models.evaluation_report.intervals import Measured
 from turnout.models.registry import ModelVersion
-from turnout.models.scoring import Predictions
+from turnout.models.scoring import Difference, Predictions
 from turnout.reports.page import Link, Section
 
 
@@ -52,12 +52,10 @@ def compared_facts(metric: str, measured: Measured, truth: np.ndarray, ours: Pre
         metric: that decided.
         truth: labels in the form of the predictions.
     """
-    intervals = {
-        name: [round(of.low, 6), round(of.high, 6)]
-        for name, of in measured.ours.items()
-        if math.isfinite(of.low) and math.isfinite(of.high)
-    }
+    intervals = _ends(measured.ours) | {f"champion_{name}": ends for name, ends in _ends(measured.theirs).items()}
     facts: dict[str, Any] = {"metric": metric, "intervals": intervals}
+    if measured.differences:
+        facts["differences"] = _ends(measured.differences)
     if len(ours.classes) == 2:
         observed, predicted = calibration_curve(truth, ours.values, n_bins=10, strategy="quantile")
         pairs = zip(predicted, observed, strict=True)
@@ -70,6 +68,15 @@ def about(said: Mapping[str, Any], rows: pd.DataFrame) -> str:
     period = _period(rows, said.get("timestamp", ""))
     estimator = f"{said['estimator']}, " if said.get("estimator") else ""
     return f"{estimator}{said['task']} of {said['target']}, judged by {len(rows):,} rows{period and f' of {period}'}"
+
+
+def _ends(found: Mapping[str, Difference]) -> dict[str, list[float]]:
+    """The ends of intervals, of those that have both."""
+    return {
+        name: [round(of.low, 6), round(of.high, 6)]
+        for name, of in found.items()
+        if math.isfinite(of.low) and math.isfinite(of.high)
+    }
 
 
 def parameters_section(model: Any, said: Mapping[str, Any]) -> list[Section]:

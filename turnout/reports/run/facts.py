@@ -55,7 +55,7 @@ def data_section(run: ShownRun) -> Section:
             (f"{step.label}.{name}", whole, *_period(said), short(source, 120), str(said.get("data_digest", ""))[:19])
         )
     columns = ["table", "rows", "from", "until", "source", "digest"]
-    return Section("Data", _limit(rows, "tables"), columns, rows[:_MOST]).without_empty()
+    return Section("Data", _limit(rows, "tables"), columns, rows[:_MOST], stacked=True).without_empty()
 
 
 def model_section(run: ShownRun) -> Section:
@@ -76,7 +76,7 @@ def model_section(run: ShownRun) -> Section:
         if event.serves:
             what += f", in the place of version {event.previous}" if event.previous else ", the first"
         rows.append((run.linked(event.step), link_or_text(version, address), what))
-    return Section("Model", _limit(rows, "entries"), ["step", "model", "what became of it"], rows[:_MOST])
+    return Section("Model", _limit(rows, "entries"), ["step", "model", "what became of it"], rows[:_MOST], stacked=True)
 
 
 def outputs_section(run: ShownRun) -> Section:
@@ -89,7 +89,7 @@ def artifacts_section(run: ShownRun) -> Section:
     rows = [artifact_row(run, step, name, artifact) for step, name, artifact in run.artifacts()]
     words = f"{len(rows):,} artifacts and where they are" if len(rows) != 1 else "1 artifact and where it is"
     columns = ["step", "artifact", "type", "where"]
-    inner = Section("", _limit(rows, "artifacts"), columns, rows[:_MOST], folded=words)
+    inner = Section("", _limit(rows, "artifacts"), columns, rows[:_MOST], folded=words, stacked=True)
     return Section("Artifacts", parts=[inner] if rows else [])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnout.plan.run_summary import MetricValue
@@ -31,31 +31,50 @@ def metrics_sections(run: ShownRun) -> list[Section]:
     return [dataclasses.replace(first, heading=f"Metrics · {first.heading}", parts=parts)]
 
 
-def metrics_table(heading: str, items: Sequence[MetricValue]) -> Section:
-    """Metrics as a table, each beside the champion's."""
+def metrics_table(run: ShownRun, label: str, heading: str) -> Section:
+    """The metrics of a step as a table, each beside the champion's."""
+    items = run.metrics[label]
     values = {item.name: item for item in items}
     own = [item for item in items if not item.name.startswith(CHAMPION) or item.name[len(CHAMPION) :] not in values]
     theirs = {item.name: values.get(CHAMPION + item.name) for item in own}
+    decided, differences = _facts(run, label)
+    told = [f"Judged by {decided}."] if decided in values else []
+    told += ["In brackets 95 % intervals."] if any(item.low is not None for item in items) else []
     if not any(theirs.values()):
-        return Section(heading, "", ["metric", "value"], [(item.name, _number(item)) for item in own])
+        return Section(heading, " ".join(told), ["metric", "value"], [(item.name, _number(item)) for item in own])
     rows: list[tuple[Any, ...]] = []
     for item in own:
         other = theirs[item.name]
         if other is None:
             rows.append((item.name, _number(item), "", ""))
             continue
-        digits = _digits(item, other)
-        told = [Number(f"{value:,.{digits}f}") for value in (item.value, other.value)]
-        if item.low is not None or other.low is not None:
-            told = [_number(item), _number(other)]
-        rows.append((item.name, *told, Number(f"{item.value - other.value:+,.{digits}f}")))
-    return Section(heading, "", ["metric", "value", "champion", "difference"], rows)
+        digits, difference = _digits(item, other), item.value - other.value
+        if item.low is None and other.low is None:
+            cells = [Number(f"{value:,.{digits}f}") for value in (item.value, other.value)]
+        else:
+            cells = [_number(item), _number(other)]
+        sure = differences.get(item.name)
+        shown = with_interval(difference, *sure, sign=True) if sure else f"{difference:+,.{digits}f}"
+        rows.append((item.name, *cells, Number(shown)))
+    return Section(heading, " ".join(told), ["metric", "value", "champion", "difference"], rows)
+
+
+def _facts(run: ShownRun, label: str) -> tuple[str, Mapping[str, tuple[float, float]]]:
+    """By which metric a step has judged, and how sure its differences to the champion are."""
+    outcome, decided, found = run.by_label[label].outcome, "", {}
+    for artifact in outcome.artifacts.values() if outcome else ():
+        decided = str(artifact.metadata.get("metric") or decided)
+        differences = artifact.metadata.get("differences")
+        for name, ends in differences.items() if isinstance(differences, Mapping) else ():
+            if isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends):
+                found[name] = (float(ends[0]), float(ends[1]))
+    return decided, found
 
 
 def _table(run: ShownRun, name: str, labels: Sequence[str]) -> Section:
     """The metrics of a step; of a loop's step a row for each iteration."""
     if len(labels) == 1:
-        return metrics_table(labels[0], run.metrics[labels[0]])
+        return metrics_table(run, labels[0], labels[0])
     columns = list(dict.fromkeys(item.name for label in labels for item in run.metrics[label]))[:_MOST_COLUMNS]
     order = {step.label: place for place, step in enumerate(run.steps)}
     rows: list[tuple[Any, ...]] = []

@@ -12,7 +12,8 @@ from turnout.reports.run.classification import classification_section
 from turnout.reports.run.shown import ShownRun
 from turnout.spec.step_contract import Artifact, State
 
-_KINDS = ("system.HTML", "system.Markdown", "system.ClassificationMetrics")
+_CLASSES = "system.ClassificationMetrics"
+_KINDS = ("system.HTML", "system.Markdown", _CLASSES)
 
 _MOST, _MOST_FIGURES, _MOST_ROWS = 12, 6, 30
 """What the page of a run shows: reports, and of each the drawings and the rows of a table."""
@@ -26,6 +27,8 @@ _ROOM = 500_000
 _ROOM_OF_STEP = 8 * 2**20
 """Characters that the reports on the page of a step may take."""
 
+_TOO_LONG = "It is too long for this page."
+
 
 def main_reports(run: ShownRun, first: str) -> list[Section]:
     """The reports that matter most: of what failed or decided, then with a verdict, then of steps outside of loops.
@@ -34,8 +37,8 @@ def main_reports(run: ShownRun, first: str) -> list[Section]:
         first: the label of the step whose verdict or error stands above all.
     """
     found = [item for item in run.artifacts() if item[2].type in _KINDS]
-    told = {step.label for step, _, artifact in found if artifact.type != "system.ClassificationMetrics"}
-    found = [item for item in found if item[2].type != "system.ClassificationMetrics" or item[0].label not in told]
+    told = {step.label for step, _, artifact in found if artifact.type != _CLASSES}
+    found = [item for item in found if item[2].type != _CLASSES or item[0].label not in told]
     found.sort(key=lambda item: _rank(item[0], item[2], first))
     sections: list[Section] = []
     left, count = _ROOM, 0
@@ -56,19 +59,23 @@ def main_reports(run: ShownRun, first: str) -> list[Section]:
     return sections
 
 
-_TOO_LONG = "It is too long for this page."
-
-
 def reports_of(run: ShownRun, step: StepResult) -> list[Section]:
-    """All that a step has reported, whole."""
+    """All that a step has reported, whole; KFP's metrics of classes folded where a report tells of them too."""
+    artifacts = step.outcome.artifacts if step.outcome else {}
+    found = [(name, artifact) for name, artifact in artifacts.items() if artifact.type in _KINDS]
+    found.sort(key=lambda item: item[1].type == _CLASSES)
     sections: list[Section] = []
     left = _ROOM_OF_STEP
-    for name, artifact in (step.outcome.artifacts if step.outcome else {}).items():
-        section = _of(run, step, name, artifact, whole=True, verdict=False) if artifact.type in _KINDS else None
-        if section is not None:
-            size = _size(section)
-            sections.append(section if size <= left else Section(name, _TOO_LONG, links=section.links))
-            left -= min(size, left)
+    for name, artifact in found:
+        section = _of(run, step, name, artifact, whole=True, verdict=False)
+        if section is None:
+            continue
+        if (size := _size(section)) > left:
+            section, size = Section(section.heading, _TOO_LONG, links=section.links), 0
+        elif artifact.type == _CLASSES and sections:
+            section = Section("", parts=[dataclasses.replace(section, heading="", folded=section.heading)])
+        left -= size
+        sections.append(section)
     return sections
 
 
@@ -89,7 +96,7 @@ def _of(
     """A report as a section; None when it has nothing to show."""
     links = _links(run, step, name, artifact, whole)
     heading = f"{name} · {step.label}"
-    if artifact.type == "system.ClassificationMetrics":
+    if artifact.type == _CLASSES:
         section = classification_section(heading, artifact.metadata)
         return section if section.rows or section.figures else None
     content = run.read(artifact.uri, _LONGEST)

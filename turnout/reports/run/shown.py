@@ -34,6 +34,7 @@ class Links:
         artifact: an artifact of a step, by the name of the output, to open or to keep.
         around: other pages, such as the list of runs; they stand above the title.
         run: from the page of a step to that of its run.
+        note: what is to be said of the pages of steps.
     """
 
     step: Callable[[StepResult], str] = _nowhere
@@ -41,6 +42,7 @@ class Links:
     artifact: Callable[[StepResult, str, Artifact], str] = _nowhere
     around: Sequence[Link] = ()
     run: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

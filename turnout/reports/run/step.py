@@ -27,6 +27,7 @@ _LONG = 2_000
 
 def step_page(run: ShownRun, step: StepResult) -> str:
     """The page of a step: its verdict or error, metrics, reports, inputs, outputs, artifacts and log."""
+    step = next((other for other in run.steps if other.key == step.key), step)  # with the names that the plan has
     said = run.verdicts.get(step.label)
     text, good, reasons = (said.text, said.good, list(said.reasons)) if said else (step.state.label, None, [])
     if step.error:
@@ -67,8 +68,8 @@ def _about(run: ShownRun, step: StepResult) -> str:
 
 
 def _metrics(run: ShownRun, step: StepResult) -> Iterator[Section]:
-    if found := run.metrics.get(step.label):
-        yield metrics_table("Metrics", found)
+    if step.label in run.metrics:
+        yield metrics_table(run, step.label, "Metrics")
 
 
 def _inputs(run: ShownRun, step: StepResult) -> Iterator[Section]:
@@ -86,7 +87,7 @@ def _inputs(run: ShownRun, step: StepResult) -> Iterator[Section]:
         told = "; ".join(short(item, _LONG) for item in items[:10])
         rows.append((name, told, _origin(run, source, step)))
     rows += [(name, short(value, _LONG), "default of the component") for name, value in _defaults(node)]
-    yield Section("Inputs", "", ["input", "value", "from"], rows)
+    yield Section("Inputs", "", ["input", "value", "from"], rows, stacked=True)
 
 
 def _defaults(node: Step) -> Iterator[tuple[str, Any]]:
@@ -126,7 +127,7 @@ def _outputs(step: StepResult) -> Section:
 def _artifacts(run: ShownRun, step: StepResult) -> Section:
     artifacts = step.outcome.artifacts if step.outcome else {}
     rows = [(*artifact_row(run, step, name, item)[1:], mlflow_run(item.metadata)) for name, item in artifacts.items()]
-    return Section("Artifacts", "", ["artifact", "type", "where", "MLflow"], rows).without_empty()
+    return Section("Artifacts", "", ["artifact", "type", "where", "MLflow"], rows, stacked=True).without_empty()
 
 
 def _metadata(step: StepResult) -> Iterator[Section]:

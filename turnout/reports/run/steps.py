@@ -29,16 +29,17 @@ def steps_section(run: ShownRun) -> Section:
     rows: list[tuple[Any, ...]] = []
     bad: list[int] = []
     parts: list[Section] = []
-    for name, steps in groups.items():
+    for steps in groups.values():
         if any(step.state in (State.FAILED, State.CANCELLED) for step in steps):
             bad.append(len(rows))
         if steps[0].iteration:
             anchor = f"iterations-{len(parts) + 1}"
-            rows.append(_folded(run, name, steps, anchor))
-            parts.append(_iterations(run, name, steps, anchor))
+            rows.append(_folded(run, steps, anchor))
+            parts.append(_iterations(run, steps, anchor))
         else:
             rows.append(_row(run, steps[0]))
-    return Section("Steps", columns=_COLUMNS, rows=rows, bad=frozenset(bad), parts=parts).without_empty(2)
+    table = Section("Steps", run.links.note, _COLUMNS, rows, frozenset(bad), parts=parts, stacked=True)
+    return table.without_empty(2)
 
 
 _COLUMNS = ("step", "state", "time", "attempts", "gave", "log")
@@ -49,7 +50,14 @@ def _row(run: ShownRun, step: StepResult) -> tuple[Any, ...]:
     gave = ", ".join(f"{name} = {short(value, 60)}" for name, value in parameters.items())
     log = run.links.log(step) if step.outcome and step.outcome.log else ""
     attempts = step.attempts if step.attempts > 1 else ""
-    return (run.linked(step), status(step), _time(run, [step]), attempts, short(gave), Link("log", log) if log else "")
+    return (
+        run.linked(step),
+        status(step),
+        _time(run, [step]),
+        attempts,
+        short(gave, 120),
+        Link("log", log) if log else "",
+    )
 
 
 def status(step: StepResult) -> Mark:
@@ -59,13 +67,13 @@ def status(step: StepResult) -> Mark:
     )
 
 
-def _folded(run: ShownRun, name: str, steps: Sequence[StepResult], anchor: str) -> tuple[Any, ...]:
+def _folded(run: ShownRun, steps: Sequence[StepResult], anchor: str) -> tuple[Any, ...]:
     counts = Counter(step.state for step in steps)
     worst = next((state for state in _WORST if state in counts), State.PENDING)
     told = ", ".join(f"{count:,} {state.label}" for state, count in counts.items())
     cached = sum(step.cached for step in steps)
     told += f", {cached:,} of them from the cache" if cached else ""
-    link = Link(f"{name}, {len(steps):,} iterations", f"#{anchor}")
+    link = Link(f"{steps[0].title or steps[0].name}, {len(steps):,} iterations", f"#{anchor}")
     attempts = sum(step.attempts for step in steps)
     return (
         link,
@@ -88,17 +96,19 @@ _WORST = (
 )
 
 
-def _iterations(run: ShownRun, name: str, steps: Sequence[StepResult], anchor: str) -> Section:
+def _iterations(run: ShownRun, steps: Sequence[StepResult], anchor: str) -> Section:
     shown = sorted(steps, key=lambda step: step.state not in _LAST)[:_MOST] if len(steps) > _MOST else steps
     words = f"{len(shown):,} of {len(steps):,} are listed, those that failed first." if len(shown) < len(steps) else ""
     rows = [_row(run, step) for step in shown]
     bad = frozenset(place for place, step in enumerate(shown) if step.state in (State.FAILED, State.CANCELLED))
-    folded = f"The {len(steps):,} iterations of {name}"
-    return Section("", words, _COLUMNS, rows, bad, folded=folded, anchor=anchor).without_empty(2)
+    folded = f"The {len(steps):,} iterations of {steps[0].title or steps[0].name}"
+    return Section("", words, _COLUMNS, rows, bad, folded=folded, anchor=anchor, stacked=True).without_empty(2)
 
 
 def _time(run: ShownRun, steps: Sequence[StepResult]) -> Any:
     """How long steps took together, and when that was."""
+    if all(step.cached for step in steps):
+        return "from the cache"
     ran = [step for step in steps if step.attempts and not step.cached and step.duration_s]
     if not ran:
         return ""

@@ -131,7 +131,7 @@ def _run(runner: _Runner, record: Mapping[str, Any], keep: int | None) -> RunRes
         try:
             with _written("the run's end cannot be recorded"):
                 store.write_record(path / "run.json", ended)
-                write_pages(store, runner.info, runner.plan, ended, result.steps)
+                _write_pages(store, runner, ended, result)
         except StoreError as error:
             result.errors.append(str(error))
             result.state = State.FAILED if result.state is State.SUCCEEDED else result.state
@@ -146,6 +146,20 @@ def _run(runner: _Runner, record: Mapping[str, Any], keep: int | None) -> RunRes
         raise
     close(result)
     return result
+
+
+def _write_pages(store: ArtifactStore, runner: _Runner, ended: Mapping[str, Any], result: RunResult) -> None:
+    """Write the pages of a run that has ended. A fault in them is told, and is not the run's.
+
+    Raises:
+        OSError: there is no room for them.
+    """
+    try:
+        write_pages(store, runner.info, runner.plan, ended, result.steps)
+    except OSError:
+        raise
+    except Exception as error:
+        result.errors.append(f"the run's page cannot be made: {type(error).__name__}: {error}")
 
 
 @contextlib.contextmanager
