@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from judged_runs import make_runs
 from typer.testing import CliRunner, Result
 
 from turnout.cli.app import app
+from turnout.spec.step_contract import State
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +135,36 @@ def test_runs_of_different_pipelines_are_compared_by_what_they_share(turnout: An
     assert ran.exit_code == 0, ran.output
     assert "Runs of different pipelines (judged, watched)" in ran.stdout
     assert "judged/one" in ran.stdout
+
+
+def test_models_are_listed_with_who_serves_and_what_drifted(turnout: Any, tmp_path: Path) -> None:
+    ran = turnout("models")
+    assert ran.exit_code == 0, ran.output
+    lines = ran.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].strip() == "toy"
+    assert lines[2].split()[:2] == ["2", "0.9000"]
+    assert "judged/three" in lines[2]
+    assert lines[-1] == "2026-11-22: the data is drifted"
+    (toy,) = json.loads(turnout("models", "--json").stdout)
+    assert (toy["serves"], toy["put_by"]) == ("2", "judged/three")
+    assert [version["made_by"] for version in toy["versions"]] == ["judged/three", "judged/one"]
+    assert turnout("models", "--html", str(tmp_path / "models.html")).exit_code == 0
+    assert "In service: toy 2" in (tmp_path / "models.html").read_text()
+
+
+def test_a_run_of_airflow_is_shown_with_its_steps(turnout: Any, root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "judged" / "one", tmp_path / "judged" / "one")
+    record = json.loads((tmp_path / "judged" / "one" / "run.json").read_text())
+    told = {key: value for key, value in record.items() if key not in ("steps", "outputs", "errors")}
+    (tmp_path / "judged" / "one" / "run.json").write_text(
+        json.dumps(told | {"track": "airflow", "state": State.RUNNING})
+    )
+    ran = CliRunner().invoke(app, ["show", "one", "--root", str(tmp_path)], env={"COLUMNS": "80", "NO_COLOR": "1"})
+    assert ran.exit_code == 0, ran.output
+    assert "judge" in ran.stdout
+    assert "still running, as airflow has last told" in ran.stdout
+    assert "--resume" not in ran.stdout
 
 
 def test_pages_are_written(turnout: Any, tmp_path: Path) -> None:

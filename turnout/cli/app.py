@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import turnout
-from turnout.cli import airflow, cache, check, compare, compile, monitoring, new, reproduce, run, runs, submit
+from turnout.cli import airflow, cache, check, compare, compile, models, monitoring, new, reproduce, run, runs, submit
 from turnout.cli.options import errors
 from turnout.project.file import PROFILE, current
 
@@ -29,6 +29,7 @@ app.command("runs")(runs.list_runs)
 app.command("show")(runs.show)
 app.command("tag")(runs.tag)
 app.command("compare")(compare.compare)
+app.command("models")(models.models)
 app.command("airflow")(airflow.airflow)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(cache.commands, name="cache")
