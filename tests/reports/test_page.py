@@ -62,3 +62,9 @@ def test_durations_have_two_units_at_most() -> None:
         "0.35 s", "9.5 s", "59 s", "1 min", "2 min 26 s", "2 min", "3 h 5 min", "2 h", "2 days 7 h", "2 days",
     ]  # fmt: skip
     assert duration(float("nan")) == duration(-1) == "–"
+
+
+def test_a_document_of_others_is_shown_by_day_unless_it_knows_nights() -> None:
+    shown = page("Frames", [Section("plain", previews=["<p>words"]), Section("own", previews=[page("Own", [])])])
+    frames = re.findall(r'<iframe sandbox srcdoc="[^"]*"( class="modes")?', shown)
+    assert frames == ["", ' class="modes"']

@@ -69,7 +69,8 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 <figure{{ wide(svg, caption) }}>{{ named(svg, caption) }}<figcaption>{{ caption }}</figcaption></figure>
 {%- endfor %}</div>{% endif %}
 {% for preview in section.previews -%}
-<iframe sandbox srcdoc="{{ preview }}" title="{{ section.name }}" style="height: {{ height(preview) }}"></iframe>
+<iframe sandbox srcdoc="{{ preview }}"{% if 'color-scheme' in preview %} class="modes"{% endif %}
+ title="{{ section.name }}" style="height: {{ height(preview) }}"></iframe>
 {%- endfor %}
 {% if section.links %}<p>{{ links_of(section.links) }}</p>{% endif %}
 {% for inner in section.parts %}{{ part(inner, level + 1 if section.heading else level) }}{% endfor %}

@@ -64,6 +64,7 @@ figure img { max-width: 100%; height: auto; max-height: 32rem; }
 figure svg text { font-family: system-ui, sans-serif !important; fill: currentColor; }
 figure.wide { overflow-x: auto; }
 iframe { width: 100%; border: 1px solid var(--line); border-radius: 4px; background: #fff; color-scheme: light; }
+iframe.modes { background: var(--page); color-scheme: light dark; }
 h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; overflow-wrap: anywhere; }
 h4 { font-size: .95rem; margin: 1rem 0 .25rem; overflow-wrap: anywhere; }
 section section h2, details > section:first-of-type h2 { border-top: 0; padding-top: 0; margin-top: 1rem; }
