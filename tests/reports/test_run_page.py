@@ -85,7 +85,7 @@ def test_a_run_is_told_in_the_order_in_which_one_asks(succeeded: RunResult) -> N
     assert "6 steps: 6 SUCCEEDED" in told
     assert "each-depth.fit, 3 iterations Better than the champion" in told
     assert "depths [1, 2, 4]" not in told[: told.index("parameters that have their defaults")]
-    assert "least 0.5 0.9" in told
+    assert "least 0.5 default 0.9" in told
     assert "good-enough passed choose > 0.7 choose = 0.8 serve" in told
     assert "load.data 1,000 2026-11-01 00:00 2026-11-08 00:00 s3://lake/flights.parquet v3" in told
 

@@ -23,68 +23,71 @@ COLOURS = {
 
 _WORST = (State.FAILED, State.CANCELLED, State.NOT_TRIGGERED, State.RUNNING, State.SUCCEEDED, State.SKIPPED)
 _STEP_HEIGHT, _GAP_X, _GAP_Y, _PADDING, _HEADING = 40, 18, 34, 14, 22
-_LETTER = 7.2
+_LETTER, _WIDEST = 7.2, 900.0
+
+MOST_BOXES = 80
+"""A drawing with more cannot be read."""
+
+_ALIKE = 4
+"""Steps of one component, between the same others, that share a box."""
 
 
 @dataclass
 class _Box:
+    """A node's place; `alike` are the steps that share it."""
+
     node: Step | Region
     width: float = 0.0
     height: float = 0.0
     x: float = 0.0
     y: float = 0.0
     inside: Sequence[_Box] = ()
+    alike: Sequence[Step] = ()
+
+    @property
+    def paths(self) -> list[str]:
+        return [step.path for step in self.alike] or [self.node.path]
+
+    @property
+    def boxes(self) -> int:
+        return 1 + sum(box.boxes for box in self.inside)
 
 
 def graph(plan: Plan, results: Sequence[StepResult]) -> str:
-    """The plan as nested boxes, each step coloured by its worst state; an arrow is an order."""
+    """The plan as nested boxes, each step coloured by its worst state; an arrow is an order.
+
+    Steps of one component that stand between the same others share a box. Nothing is drawn of a plan that has too many
+    boxes even so.
+    """
     found: dict[str, list[StepResult]] = {}
     for result in results:
         found.setdefault(result.name, []).append(result)
-    root = _measured(plan.root, found)
+    root = _measured(_Box(plan.root), found)
+    if root.boxes > MOST_BOXES:
+        return ""
     _place(root, 0, 0)
     parts = [part for box in root.inside for part in _drawn(box, found)]
     arrows = _arrows(root)
     return _svg(root.width, root.height, [*arrows, *parts], "The pipeline's graph")
 
 
-def timeline(results: Sequence[StepResult]) -> str:
-    """A Gantt chart: a bar for each step that ran, by its time from the start of the run in seconds."""
-    ran = [result for result in results if result.attempts and not result.cached and result.duration_s]
-    if not ran:
-        return ""
-    end = max(result.start_s + result.duration_s for result in ran) or 1.0
-    left, wide, row = min(260.0, 20 + _LETTER * max(len(_cut(result.label)) for result in ran)), 560.0, 22
-    parts = []
-    for tick in range(5):
-        x = left + wide * tick / 4
-        parts.append(f'<line x1="{x:.0f}" y1="0" x2="{x:.0f}" y2="{row * len(ran)}" stroke="#8884"/>')
-        parts.append(f'<text x="{x:.0f}" y="{row * len(ran) + 16}" text-anchor="middle">{end * tick / 4:.3g} s</text>')
-    for index, result in enumerate(ran):
-        x, width = left + wide * result.start_s / end, max(2.0, wide * result.duration_s / end)
-        y = index * row
-        parts.append(f'<text x="{left - 8:.0f}" y="{y + 15}" text-anchor="end">{escape(_cut(result.label))}</text>')
-        parts.append(
-            f'<rect x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="{row - 6}" rx="3" '
-            f'fill="{COLOURS[result.state]}"><title>{escape(result.label)}: {result.duration_s:.2f} s</title></rect>'
-        )
-    return _svg(left + wide + 30, row * len(ran) + 24, parts, "Steps over time")
-
-
-def _measured(node: Step | Region, found: Mapping[str, Sequence[StepResult]]) -> _Box:
-    """A box of the size that its content needs, and where in it the content goes."""
+def _measured(box: _Box, found: Mapping[str, Sequence[StepResult]]) -> _Box:
+    """The box with the size that its content needs, and where in it the content goes."""
+    node = box.node
     if isinstance(node, Step):
-        return _Box(node, max(90.0, 34 + _LETTER * len(_label(node, found))), _STEP_HEIGHT)
-    box = _Box(node, inside=[_measured(child, found) for child in node.nodes])
-    by_path = {child.node.path: child for child in box.inside}
+        box.width, box.height = max(90.0, 34 + _LETTER * len(_label(box, found))), _STEP_HEIGHT
+        return box
+    box.inside = [_measured(child, found) for child in _children(node)]
     ranks: dict[str, int] = {}
+    by_rank: dict[int, list[_Box]] = {}
     for child in box.inside:  # in the plan's order: what a node is after has its rank already
-        ranks[child.node.path] = 1 + max((ranks[path] for path in child.node.after if path in ranks), default=-1)
-    last = max(ranks.values(), default=-1)
-    rows = [[by_path[path] for path, rank in ranks.items() if rank == row] for row in range(last + 1)]
+        rank = 1 + max((ranks[path] for path in child.node.after if path in ranks), default=-1)
+        ranks |= dict.fromkeys(child.paths, rank)
+        by_rank.setdefault(rank, []).append(child)
+    rows = [row for _, boxes in sorted(by_rank.items()) for row in _rows(boxes)]
     widths = [sum(child.width for child in row) + _GAP_X * (len(row) - 1) for row in rows]
     heading = _HEADING if node.path else 0
-    box.width = max([*widths, _LETTER * len(_label(node, found)) if node.path else 0, 60.0]) + 2 * _PADDING
+    box.width = max([*widths, _LETTER * len(_label(box, found)) if node.path else 0, 60.0]) + 2 * _PADDING
     y = float(_PADDING + heading)
     for row, width in zip(rows, widths, strict=True):
         x = (box.width - width) / 2
@@ -96,6 +99,43 @@ def _measured(node: Step | Region, found: Mapping[str, Sequence[StepResult]]) ->
     return box
 
 
+def _children(region: Region) -> list[_Box]:
+    """What is in a region: steps of one component with the same others before and after them in one box."""
+    followers: dict[str, list[str]] = {}
+    for node in region.nodes:
+        for path in node.after:
+            followers.setdefault(path, []).append(node.path)
+    groups: dict[object, list[Step]] = {}
+    keys: list[object] = []
+    for node in region.nodes:
+        key: object = node.path
+        if isinstance(node, Step):
+            key = (repr(node.executor), frozenset(node.after), frozenset(followers.get(node.path, ())))
+            groups.setdefault(key, []).append(node)
+        keys.append(key)
+    boxes: list[_Box] = []
+    for node, key in zip(region.nodes, keys, strict=True):
+        alike = groups.get(key, [])
+        if len(alike) < _ALIKE:
+            boxes.append(_Box(node))
+        elif node is alike[0]:
+            boxes.append(_Box(node, alike=alike))
+    return boxes
+
+
+def _rows(boxes: Sequence[_Box]) -> list[list[_Box]]:
+    """Boxes side by side, in as many rows as it takes to leave the drawing narrow enough."""
+    rows: list[list[_Box]] = [[]]
+    width = 0.0
+    for box in boxes:
+        if rows[-1] and width + box.width > _WIDEST:
+            rows.append([])
+            width = 0.0
+        rows[-1].append(box)
+        width += box.width + _GAP_X
+    return rows
+
+
 def _place(box: _Box, x: float, y: float) -> None:
     """From positions in the box around to positions in the drawing."""
     for child in box.inside:
@@ -104,9 +144,9 @@ def _place(box: _Box, x: float, y: float) -> None:
 
 
 def _drawn(box: _Box, found: Mapping[str, Sequence[StepResult]]) -> list[str]:
-    label = escape(_label(box.node, found))
+    label = escape(_label(box, found))
     if isinstance(box.node, Step):
-        state = _state(found.get(box.node.path, ()))
+        state = _state(_results(box, found))
         colour, tooltip = COLOURS[state], f"{escape(box.node.path)}: {state.label}"
         return [
             f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{box.height:.0f}" rx="6" '
@@ -123,11 +163,11 @@ def _drawn(box: _Box, found: Mapping[str, Sequence[StepResult]]) -> list[str]:
 
 
 def _arrows(box: _Box) -> list[str]:
-    by_path = {child.node.path: child for child in box.inside}
+    by_path = {path: child for child in box.inside for path in child.paths}
     lines = []
     for child in box.inside:
-        for path in child.node.after:
-            if before := by_path.get(path):
+        for before in {id(by_path[path]): by_path[path] for path in child.node.after if path in by_path}.values():
+            if before is not child:
                 x1, y1 = before.x + before.width / 2, before.y + before.height
                 x2, y2 = child.x + child.width / 2, child.y
                 bend = max(14.0, (y2 - y1) / 2)
@@ -138,15 +178,23 @@ def _arrows(box: _Box) -> list[str]:
     return lines
 
 
-def _label(node: Step | Region, found: Mapping[str, Sequence[StepResult]]) -> str:
+def _label(box: _Box, found: Mapping[str, Sequence[StepResult]]) -> str:
+    node = box.node
     if isinstance(node, Region):
         if node.loop:
             return f"{node.label}: for each"
-        return f"{node.label}: if {node.condition.label}" if node.condition else node.label
-    results = found.get(node.path, ())
-    count = f" ×{len(results)}" if any(result.iteration for result in results) else ""
+        return f"{node.label}: if {node.condition.expression}" if node.condition else node.label
+    results = _results(box, found)
+    many = any(result.iteration for result in results) or len(box.alike) > 1
+    count = f" ×{max(len(results), len(box.alike))}" if many else ""
+    state = _state(results)
+    told = f" {state.label}" if state in (State.FAILED, State.CANCELLED, State.RUNNING) else ""  # not by colour alone
     cached = " (cached)" if results and all(result.cached for result in results) else ""
-    return f"{_cut(node.label)}{count}{cached}"
+    return f"{_cut(node.label)}{count}{told}{cached}"
+
+
+def _results(box: _Box, found: Mapping[str, Sequence[StepResult]]) -> list[StepResult]:
+    return [result for path in box.paths for result in found.get(path, ())]
 
 
 def _state(results: Sequence[StepResult]) -> State:

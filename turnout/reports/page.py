@@ -45,12 +45,16 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 {% endfor %}<button>{{ section.form.button }}</button>{% endif %}
 {% if section.rows %}<div class="scroll" tabindex="0" role="group" aria-label="{{ section.name }}">
 <table{% if section.stacked %} class="stacked"{% elif section.columns | length == 2 %} class="pairs"{% endif %}>
+{% if section.columns | select | list %}
 <thead><tr>
 {% for column in section.columns -%}
-<th scope="col"{% if loop.index0 in section.numeric %} class="number"{% endif %}>{{ column }}</th>
+{% set kind = ' class="number"' | safe if loop.index0 in section.numeric -%}
+{% if column %}<th scope="col"{{ kind }}>{{ column }}</th>{% else %}<td></td>{% endif %}
 {%- endfor %}
 
-</tr></thead><tbody>
+</tr></thead>
+{% endif %}
+<tbody>
 {% for row in section.rows %}
 <tr{% if loop.index0 in section.bad %} class="bad"{% endif %}>
 {%- for cell in row -%}

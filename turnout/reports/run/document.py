@@ -49,6 +49,15 @@ def run_page(run: ShownRun) -> str:
 
 
 def _graph(run: ShownRun) -> Iterator[Section]:
-    if run.plan:
-        drawn = graph(run.plan, run.steps)
-        yield Section("Graph", figures=[(drawn, "A box is a step; a dashed frame belongs together.")])
+    if not run.plan:
+        return
+    drawn = graph(run.plan, run.steps)
+    if drawn:
+        yield Section(
+            "Graph", figures=[(drawn, "A box is a step, or several that are alike; a dashed frame belongs together.")]
+        )
+    else:
+        count = len(run.plan.steps())
+        yield Section(
+            "Graph", f"With {count:,} steps it is too large to be read. The table has the steps in their order."
+        )

@@ -27,18 +27,18 @@ def parameters_section(run: ShownRun) -> Section:
         )
     names = set(changed or ()) | {name for name, value in given.items() if name in defaults and value != defaults[name]}
     names |= {name for name in given if run.plan and name not in defaults}
-    columns = ["parameter", "value", *(["default"] if defaults else [])]
-    rows = [
-        (name, short(value), *([short(defaults[name]) if name in defaults else "none"] if defaults else []))
-        for name, value in given.items()
-        if name in names
-    ]
+    rows: list[tuple[Any, ...]] = []
+    for name, value in given.items():
+        if name in names:
+            default = [f"default {short(defaults[name])}" if name in defaults else ""] if defaults else []
+            rows.append((name, short(value), *default))
+    columns = ["parameter", "value", *([""] if defaults else [])]
     rest = [(name, short(value)) for name, value in given.items() if name not in names]
     text = "" if rows or not given else "All have their defaults."
     words = "1 parameter that has its default" if len(rest) == 1 else f"{len(rest)} parameters that have their defaults"
     parts = [Section("", "", ["parameter", "value"], rest, folded=words)] if rest else []
     heading = "Parameters that differ from the defaults" if rows else "Parameters"
-    return Section(heading, text, columns, rows, parts=parts)
+    return Section(heading, text, columns, rows, parts=parts, stacked=bool(defaults))
 
 
 def data_section(run: ShownRun) -> Section:

@@ -56,7 +56,7 @@ def metrics_table(run: ShownRun, label: str, heading: str) -> Section:
         sure = differences.get(item.name)
         shown = with_interval(difference, *sure, sign=True) if sure else f"{difference:+,.{digits}f}"
         rows.append((item.name, *cells, Number(shown)))
-    return Section(heading, " ".join(told), ["metric", "value", "champion", "difference"], rows)
+    return Section(heading, " ".join(told), ["metric", "value", "champion", "difference"], rows, stacked=True)
 
 
 def _facts(run: ShownRun, label: str) -> tuple[str, Mapping[str, tuple[float, float]]]:

@@ -42,7 +42,7 @@ def steps_section(run: ShownRun) -> Section:
     return table.without_empty(2)
 
 
-_COLUMNS = ("step", "state", "time", "attempts", "gave", "log")
+_COLUMNS = ("step", "state", "time", "attempts", "gave", "")
 
 
 def _row(run: ShownRun, step: StepResult) -> tuple[Any, ...]:
@@ -62,9 +62,7 @@ def _row(run: ShownRun, step: StepResult) -> tuple[Any, ...]:
 
 def status(step: StepResult) -> Mark:
     """The state of a step as a cell."""
-    return Mark(
-        f"{step.state.label}, from the cache" if step.cached else step.state.label, TONES.get(step.state, "quiet")
-    )
+    return Mark(step.state.label, TONES.get(step.state, "quiet"))
 
 
 def _folded(run: ShownRun, steps: Sequence[StepResult], anchor: str) -> tuple[Any, ...]:
