@@ -59,7 +59,7 @@ class Progress:
             self.steps[step.name][step.iteration] = step
             if line.strip():
                 self.lines[step.name] = line.strip()
-            elif step.state is State.RUNNING:
+            if step.state is State.RUNNING:
                 self.since.setdefault(step.name, time.monotonic())
 
     def tree(self) -> Tree:
