@@ -21,6 +21,9 @@ _VARIABLES = {
     ORANGE: f"var(--orange, {ORANGE})",
     PALE: f"var(--pale, {PALE})",
 }
+_PLACES = re.compile(r' (?:d|x|y|points)="[^"]*"')
+"""Where marks are: a hundredth of a point is more than is seen, and matplotlib writes millionths."""
+
 _STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "turnout", "font.size": 10.5}
 
 
@@ -48,6 +51,7 @@ def svg(figure: Figure) -> str:
         figure.savefig(buffer, format="svg", bbox_inches="tight", transparent=True, dpi=144, metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(r'<g id="[^"]*"', "<g", text[text.index("<svg") :])
+    text = _PLACES.sub(lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), text)
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     return re.sub("#[0-9a-f]{6}\\b", _coloured, text)
 
