@@ -336,7 +336,7 @@ def large(airflow: Path, store: ArtifactStore) -> Run:
     from airflow.utils.session import create_session
     from airflow.utils.types import DagRunType
 
-    run, now = Run("training", "of-500-tasks", ""), datetime.datetime.now(datetime.UTC)
+    run, now = Run("training", "manual__2026-11-27T06:43:11.321721+00:00", ""), datetime.datetime.now(datetime.UTC)
     kind = DagRunType.MANUAL
     with create_session() as session:
         row = DagRun(dag_id=run.pipeline, run_id=run.run_id, run_type=kind, run_after=now, start_date=now)
