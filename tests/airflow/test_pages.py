@@ -17,8 +17,8 @@ from auth_by_dag import HIDDEN, user
 from conftest import HOME
 from fastapi.testclient import TestClient
 
-from turnout.airflow.addresses import artifact_address, step_address
-from turnout.airflow.plugin import TurnoutPlugin, results_address
+from turnout.airflow.addresses import PREFIX, artifact_address, results_tab, run_address, step_address
+from turnout.airflow.plugin import TurnoutPlugin
 from turnout.execution.store import ArtifactStore
 from turnout.spec.step_contract import Artifact, Outcome, Run, State
 
@@ -31,6 +31,10 @@ IDS = [
     "x" * 4000,
 ]
 SCRIPT = "<script>alert('run')</script>"
+
+
+def results_address(dag_id: str, run_id: str) -> str:
+    return f"{PREFIX}/{run_address(dag_id, run_id)}"
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +261,11 @@ def test_tabs_lead_to_pages(client: TestClient, get: Callable[..., Any], store: 
         assert client.get(f"/{address}").status_code == 401
         told = {"dag": "a+b:c/d e", "nav": "Models"}.get(view["destination"], "0.75")
         assert told in answer.text
+
+
+def test_a_tasks_link_leads_to_the_tab_of_its_run() -> None:
+    routes = {view["destination"]: view["url_route"] for view in TurnoutPlugin.external_views}
+    assert results_tab("training", "a+b:c/d") == f"dags/training/runs/a%2Bb%3Ac%2Fd/plugin/{routes['dag_run']}"
 
 
 def test_an_address_that_lacks_something_is_told(get: Callable[..., Any]) -> None:

@@ -126,7 +126,9 @@ def test_training_starts_from_the_form(server: Server) -> None:
     model = server.xcom("flight-delay-training", run, "train", "model")
     links = server.call("GET", f"/dags/flight-delay-training/dagRuns/{run}/taskInstances/train/links")
     assert links["extra_links"]["MLflow run"].endswith(f"/runs/{model['metadata']['mlflow_run_id']}")
-    results = links["extra_links"]["Results of the run"]
+    tab = f"dags/flight-delay-training/runs/{urllib.parse.quote(run, safe='')}/plugin/turnout-dag-run"
+    assert links["extra_links"]["Results of the run"] == tab
+    results = f"/turnout/run?{urllib.parse.urlencode({'dag_id': 'flight-delay-training', 'run_id': run})}"
     page = server.page(results)
     assert "roc_auc" in page
     assert "ROC curve" in page

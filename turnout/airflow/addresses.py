@@ -38,6 +38,16 @@ def airflow_task(dag_id: str, run_id: str, task_id: str, map_index: int = -1) ->
     return f"{airflow_run(dag_id, run_id)}/tasks/{quote(task_id, safe='')}{mapped}"
 
 
+def route(destination: str) -> str:
+    """The last part of the address of a tab of Airflow's, from what it is a tab of."""
+    return f"turnout-{destination.replace('_', '-')}"
+
+
+def results_tab(dag_id: str, run_id: str) -> str:
+    """The tab with a run's results, from Airflow's base address: its pages may have a path before them."""
+    return f"{airflow_run(dag_id, run_id).removeprefix('../')}/plugin/{route('dag_run')}"
+
+
 def _step(dag_id: str, run_id: str, step: str, iteration: tuple[int, ...]) -> dict[str, str]:
     found = {"dag_id": dag_id, "run_id": run_id, "task_id": step}
     return {**found, "iteration": ".".join(map(str, iteration))} if iteration else found

@@ -16,11 +16,12 @@ _SCRIPT = """
 const here = new URL(".", location.href).href, again = Number(document.currentScript.dataset.again);
 if (window.parent !== window) document.addEventListener("click", event => {
   const link = event.target.closest("a[href]");
-  if (!link || link.href.startsWith(here)) return;
+  const to = link && new URL(link.getAttribute("href"), location.href);
+  if (!to || to.href.startsWith(here) || !to.protocol.startsWith("http") || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
   const outside = window.parent.document.createElement("a");
-  outside.href = link.href;
-  if (link.origin !== location.origin) outside.target = "_blank", outside.rel = "noopener noreferrer";
+  outside.href = to.href;
+  if (to.origin !== location.origin) outside.target = "_blank", outside.rel = "noopener noreferrer";
   outside.click();
 });
 if (again) setTimeout(function look() {

@@ -21,14 +21,14 @@ class MlflowRun(BaseOperatorLink):  # type: ignore[misc]
 
 
 class Results(BaseOperatorLink):  # type: ignore[misc]
-    """What the steps of the run have left: values, metrics, reports, where the artifacts are."""
+    """The run's tab of results, which tells what its steps have come to."""
 
     name = "Results of the run"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        from turnout.airflow.plugin import results_address
+        from turnout.airflow.addresses import results_tab
 
-        return results_address(ti_key.dag_id, ti_key.run_id)
+        return results_tab(ti_key.dag_id, ti_key.run_id)
 
 
 def mlflow_run(artifacts: Mapping[str, Mapping[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from turnout.airflow import run_record
-from turnout.airflow.addresses import PREFIX, run_address
+from turnout.airflow.addresses import PREFIX, route
 
 _TASKS_NEED = ("turnout.airflow.operators", "turnout.airflow.loops", "turnout.airflow.runtimes", "turnout.plan.link")
 
@@ -20,11 +20,6 @@ _CHART = (
 )
 _ICONS = {"icon": _CHART.format("7c8da5")}
 """Bars of a chart, in a colour that is seen by day, by night and where the entry is chosen."""
-
-
-def results_address(dag_id: str, run_id: str) -> str:
-    """The address of a run's results, on the API server."""
-    return f"{PREFIX}/{run_address(dag_id, run_id)}"
 
 
 class _Lazy:
@@ -42,12 +37,11 @@ class _Lazy:
 
 def _tab(destination: str, href: str, name: str = "Results") -> dict[str, Any]:
     """A tab of Airflow's page of a run, a task or a DAG, or an entry of its navigation."""
-    place = destination.replace("_", "-")
     return {
         "name": name,
         "href": f"{PREFIX.lstrip('/')}/{href}",
         "destination": destination,
-        "url_route": f"turnout-{place}",
+        "url_route": route(destination),
     }
 
 
