@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import urllib.error
 import urllib.parse
 from pathlib import Path
 
 import pytest
-from conftest import run_program
+from conftest import COMPONENTS, run_program
+from paths import PROJECT
 from server import Server
 from waiting import wait
 
@@ -95,6 +98,28 @@ def test_two_runs_at_once_keep_apart(server: Server) -> None:
     for name, run in runs.items():
         assert server.ended("two", run) == "success"
         assert server.xcom("two", run, "tell-2", "Output") == name
+
+
+def test_a_run_is_submitted_and_watched(server: Server) -> None:
+    def submit(source: str, *more: str) -> tuple[int, str]:
+        server_options = ["--track", "airflow", "--host", server.url, "--poll", "0.5"]
+        command = [COMPONENTS / "turnout", "submit", source, *server_options]
+        done = subprocess.run([*command, "--json", *more], cwd=PROJECT, capture_output=True, text=True)
+        return done.returncode, done.stdout
+
+    wait(lambda: server.known("two"), "the DAG", 60)
+    server.unpause("two")
+    for _ in range(2):  # the second finds the run of the first
+        status, said = submit("tests/examples/scheduled.py:two", "--run-id", "submitted", "-p", "name=me")
+        result = json.loads(said)
+        assert (status, result["state"]) == (0, "SUCCEEDED"), said
+        assert {step["state"] for step in result["steps"]} == {"SUCCEEDED"}
+    assert server.xcom("two", "submitted", "tell-2", "Output") == "me"
+    assert len(server.call("GET", "/dags/two/dagRuns?run_id_pattern=submitted")["dag_runs"]) == 1
+    status, said = submit("tests/examples/shapes.py:branch")
+    assert status == 1
+    assert "Airflow has no DAG 'branch'" in said
+    assert "deploy branch.py and branch.yaml" in said
 
 
 def test_training_starts_from_the_form(server: Server) -> None:

@@ -19,7 +19,7 @@ from turnout.execution.store import ArtifactStore
 from turnout.spec.step_contract import Run
 
 TURNOUT = str(Path(sys.executable).parent / "turnout")
-KILLS = int(os.environ.get("TURNOUT_KILLS", "24"))
+KILLS = int(os.environ.get("TURNOUT_KILLS", "12"))
 """How often runners are killed; a training's, which takes longer, a sixth of that."""
 
 

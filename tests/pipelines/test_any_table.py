@@ -65,7 +65,7 @@ def run(tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-WIDE = 2_000
+WIDE = 1_200
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,6 @@ WIDE = 2_000
         ("parquet", False, "several", 3),
         ("csv", True, "several", 3),
         pytest.param("csv", False, "binary", WIDE, marks=pytest.mark.slow),
-        pytest.param("parquet", True, "regression", WIDE, marks=pytest.mark.slow),
     ],
 )
 def test_a_table_is_trained_on_predicted_and_watched(

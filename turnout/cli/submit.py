@@ -16,7 +16,7 @@ from turnout.errors import Fault, TrackError
 def submit(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE)],
     host: Annotated[str, typer.Option(envvar="TURNOUT_HOST", help="URL of the server.")] = "",
-    track: Annotated[str, typer.Option(help="The track that the server is of.")] = "kfp",
+    track: Annotated[str, typer.Option(help="What the server is: kfp, or an airflow that has the DAG.")] = "kfp",
     parameter: Annotated[
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
         typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter; lists and structs as JSON."),

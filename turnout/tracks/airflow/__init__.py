@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from turnout.errors import Fault, TrackError
 from turnout.plan.checks import artifact_lists
 from turnout.plan.model import Plan
+from turnout.plan.results import RunResult, Watch
 from turnout.plan.support import Support, refusals
 from turnout.runtimes.registry import RUNTIMES, any_runtime, unknown_runtime
 from turnout.spec.document import digest, write
 from turnout.tracks.airflow.support import SUPPORT
-from turnout.tracks.registry import Track
+from turnout.tracks.registry import Server, Track
 
 # A task of Airflow is a process of its own, in which nothing could stay warm for the next one.
 _RUNTIMES = {name: table for name, table in RUNTIMES.items() if name != "warm"}
@@ -54,4 +56,10 @@ def compile_plan(plan: Plan) -> dict[Path, str]:
     return {Path(f"{plan.stem}.py"): text, Path(f"{plan.stem}.yaml"): spec}
 
 
-TRACK = Track("airflow", _support, faults, compile=compile_plan)
+def _submit(plan: Plan, parameters: Mapping[str, Any], server: Server, run_id: str, watch: Watch) -> RunResult:
+    from turnout.tracks.airflow.submit import submit
+
+    return submit(plan, parameters, server, run_id, watch)
+
+
+TRACK = Track("airflow", _support, faults, compile=compile_plan, submit=_submit)

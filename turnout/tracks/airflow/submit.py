@@ -1,0 +1,191 @@
+"""Submit a pipeline to an Airflow that has its DAG, by Airflow's REST API: a run, which is watched to its end."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from turnout.errors import Fault, TrackError
+from turnout.plan.model import Plan
+from turnout.plan.results import RunResult, StepResult, Watch
+from turnout.spec.step_contract import Outcome, State
+from turnout.tracks.registry import Server
+
+_RUN_STATES = {
+    "queued": State.PENDING,
+    "running": State.RUNNING,
+    "success": State.SUCCEEDED,
+    "failed": State.FAILED,
+}
+_TASK_STATES = {
+    "running": State.RUNNING,
+    "restarting": State.RUNNING,
+    "deferred": State.RUNNING,
+    "up_for_retry": State.RUNNING,
+    "up_for_reschedule": State.RUNNING,
+    "success": State.SUCCEEDED,
+    "failed": State.FAILED,
+    "upstream_failed": State.NOT_TRIGGERED,
+    "skipped": State.SKIPPED,
+    "removed": State.CANCELLED,
+}
+_PAGE = 100
+_TRIES = 5
+
+
+def submit(plan: Plan, parameters: Mapping[str, Any], server: Server, run_id: str, watch: Watch) -> RunResult:
+    """Run a pipeline's DAG on an Airflow.
+
+    Args:
+        parameters: those that are not the pipeline's defaults.
+        run_id: the id of the DAG run. A run of that id is watched, and not started again.
+
+    Raises:
+        TrackError: Airflow does not answer, refuses, or has no such DAG that could run.
+    """
+    api = _Api(server)
+    dag = f"/dags/{quote(plan.name, safe='')}"
+    if (found := api.get(dag)) is None:
+        hint = f"turnout compile, and deploy {plan.stem}.py and {plan.stem}.yaml to its DAG folder"
+        raise TrackError([Fault(f"Airflow has no DAG '{plan.name}'", server.host, hint=hint)])
+    if found.get("is_paused"):
+        hint = "unpause it in Airflow; a run of it would wait until then"
+        raise TrackError([Fault(f"the DAG '{plan.name}' is paused", server.host, hint=hint)])
+    api.run(dag, {"dag_run_id": run_id, "logical_date": None, "conf": dict(parameters)})
+    url = f"{server.host.rstrip('/')}{dag}/runs/{quote(run_id, safe='')}"
+    if not server.wait:
+        return RunResult(plan.name, run_id, State.PENDING, [], path=url)
+    return _wait(api, plan, f"{dag}/dagRuns/{quote(run_id, safe='')}", run_id, url, watch, server.poll_s)
+
+
+class _Api:
+    def __init__(self, server: Server):
+        import requests
+        from requests.adapters import HTTPAdapter
+        from urllib3.util import Retry
+
+        again = Retry(
+            _TRIES, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods={"GET"},
+            raise_on_status=False,
+        )  # fmt: skip
+        self.session, self.host, self.pause_s = requests.Session(), server.host.rstrip("/"), server.poll_s
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, HTTPAdapter(max_retries=again))
+        # With neither a token nor accounts (the simple auth manager, all admins), Airflow gives one to who asks.
+        token = server.token or (self._ask("GET", "/auth/token", accept=(401, 404, 405)) or {}).get("access_token")
+        if token:
+            self.session.headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, path: str) -> Any:
+        """What is at a path; None when nothing is."""
+        return self._ask("GET", f"/api/v2{path}", accept=(404,))
+
+    def run(self, dag: str, body: Mapping[str, Any]) -> None:
+        """Start a run, unless there is one of its id: also when the answer to an earlier try was lost."""
+        for left in reversed(range(_TRIES)):
+            try:
+                self._ask("POST", f"/api/v2{dag}/dagRuns", body, accept=(409,))
+            except _Failed as error:
+                if not left:
+                    raise error.fault from error
+                time.sleep(self.pause_s)
+            else:
+                return
+
+    def all(self, path: str, field: str) -> Iterator[Any]:
+        """The items of a list, page after page."""
+        start = 0
+        while found := self.get(f"{path}?limit={_PAGE}&offset={start}"):
+            yield from found[field]
+            start += _PAGE
+            if start >= found["total_entries"]:
+                return
+
+    def _ask(self, method: str, path: str, body: Any = None, accept: tuple[int, ...] = ()) -> Any:
+        import requests
+
+        try:
+            answer = self.session.request(method, self.host + path, json=body, timeout=60)
+        except requests.RequestException as error:
+            hint = "is --host the address of Airflow's API server?"
+            raise TrackError([Fault(f"Airflow does not answer: {error}", self.host, hint=hint)]) from error
+        if answer.status_code in accept:
+            return None
+        if answer.status_code >= 500 and method == "POST":
+            raise _Failed(self._refused(answer))
+        if not answer.ok:
+            raise self._refused(answer)
+        return answer.json()
+
+    def _refused(self, answer: Any) -> TrackError:
+        try:
+            told = answer.json().get("detail") or answer.reason
+        except (ValueError, AttributeError):
+            told = answer.reason
+        hint = "give a token: TURNOUT_TOKEN" if answer.status_code in (401, 403) else ""
+        return TrackError([Fault(f"Airflow refuses: {answer.status_code} {told}", self.host, hint=hint)])
+
+
+class _Failed(Exception):
+    """The server failed while it did something, and may have done it."""
+
+    def __init__(self, fault: TrackError):
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+def _wait(
+    api: _Api, plan: Plan, run: str, run_id: str, url: str, watch: Watch, poll_s: float
+) -> RunResult:  # fmt: skip
+    told: dict[str, State] = {}
+    while True:
+        found = api.get(run) or {}
+        state = _RUN_STATES.get(str(found.get("state")), State.PENDING)
+        steps = _steps(plan, list(api.all(f"{run}/taskInstances", "task_instances")), found, url)
+        for step in steps:
+            if told.get(step.key) is not step.state:
+                told[step.key] = step.state
+                watch(step, "")
+        if state.finished:
+            return RunResult(plan.name, run_id, state, steps, path=url)
+        time.sleep(poll_s)
+
+
+def _steps(plan: Plan, instances: list[dict[str, Any]], run: Mapping[str, Any], url: str) -> list[StepResult]:
+    """The steps of the plan among a run's task instances; gates and the like are not shown."""
+    paths = {step.path for step in plan.steps()}
+    began = _time(run.get("start_date"))
+    found = []
+    for item in instances:
+        if item["task_id"] not in paths:
+            continue
+        state = _TASK_STATES.get(item["state"] or "", State.PENDING)
+        start = _time(item.get("start_date"))
+        step = StepResult(
+            item["task_id"],
+            (item["map_index"],) if item["map_index"] >= 0 else (),
+            state,
+            attempts=item.get("try_number") or 0,
+            duration_s=item.get("duration") or 0.0,
+            start_s=max(0.0, (start - began).total_seconds()) if start and began else 0.0,
+            outcome=Outcome(state, item.get("try_number") or 1, {}, {}, log=_page(url, item))
+            if state.finished
+            else None,
+            error="failed" if state is State.FAILED else "",
+            title=plan.title(item["task_id"]),
+        )
+        found.append((start is None, start or began, step))
+    return [step for *_, step in sorted(found, key=lambda entry: (entry[0], str(entry[1])))]
+
+
+def _page(url: str, item: Mapping[str, Any]) -> str:
+    """The address of a task instance's page, which has its log."""
+    mapped = f"/mapped/{item['map_index']}" if item["map_index"] >= 0 else ""
+    return f"{url}/tasks/{quote(item['task_id'], safe='')}{mapped}"
+
+
+def _time(text: str | None) -> datetime.datetime | None:
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
