@@ -76,7 +76,9 @@ def _runs(comparison: Comparison, names: Sequence[str], run_link: RunLink) -> Se
         for name, run in zip(names, comparison.runs, strict=True)
     ]  # fmt: skip
     columns = ["run", "state", "verdict", "started (UTC)", "took", "track", "tags"]
-    return Section("Runs", "The first is what the others are held against.", columns, rows).without_empty()
+    return Section(
+        "Runs", "The first is what the others are held against.", columns, rows, stacked=True
+    ).without_empty()
 
 
 def _parameters(comparison: Comparison, names: Sequence[str]) -> Section:
@@ -97,7 +99,7 @@ def _metrics(comparison: Comparison, names: Sequence[str]) -> list[Section]:
             " In brackets 95 % intervals. A difference within them may be an accident, as if the runs were measured on"
             " different rows; on the same rows it is surer than that."
         )
-    return [Section("Metrics", text, columns, rows)]
+    return [Section("Metrics", text, columns, rows, stacked=True)]
 
 
 def _metric_row(row: MetricRow) -> list[Any]:

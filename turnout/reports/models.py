@@ -63,7 +63,7 @@ def _sections(history: ModelHistory, run_link: RunLink, version_link: Callable[[
     if len(shown) < len(history.versions):
         text += f" The latest {MOST_VERSIONS} of {len(history.versions):,} versions."
     return [
-        Section(history.name, text, columns, rows),
+        Section(history.name, text, columns, rows, stacked=True),
         *drift_sections(history.checks, run_link, f"{history.name}: what drifted, and when"),
     ]
 

@@ -139,7 +139,7 @@ def _table(
         text += f" {len(listed):,} of {len(runs):,} runs are listed; in the curves are all."
     if compare:
         text += " Choose two or more, and compare them."
-    return Section("Runs", text, columns, rows, form=compare)
+    return Section("Runs", text, columns, rows, form=compare, stacked=True)
 
 
 def _metric_cell(run: RunSummary, metric: str, best: RunSummary | None) -> Any:
@@ -224,7 +224,9 @@ def drift_sections(
         for run, check in reversed(by_day)
     ]
     columns = ["day", "what was found", "largest distance", "columns that drifted", "why"]
-    table = Section("Each day", "" if len(rows) <= MOST_DAYS else f"The last {MOST_DAYS}.", columns, rows[:MOST_DAYS])
+    table = Section(
+        "Each day", "" if len(rows) <= MOST_DAYS else f"The last {MOST_DAYS}.", columns, rows[:MOST_DAYS], stacked=True
+    )
     return [Section(heading, figures=figures, parts=[table])]
 
 
