@@ -80,7 +80,7 @@ def test_drift_is_a_curve_over_days_with_the_threshold(runs: list[RunSummary]) -
 def test_models_have_versions_and_one_serves(runs: list[RunSummary]) -> None:
     page = models_page(runs, version_link=lambda model, version: f"https://mlflow/{model}/{version}")
     text = words(page)
-    assert "Models In service: toy 2" in text
+    assert "In service: toy 2" in text
     assert "toy: the data is drifted on 2026-11-22" in text
     assert "Version 2 serves" in text
     assert "by judged three" in text

@@ -32,8 +32,8 @@ def models_page(
     served = [f"{history.name} {history.serves}" for history in histories if history.serves]
     verdict = f"In service: {', '.join(served)}" if served else "No model is in service"
     sections = [section for history in histories for section in _sections(history, run_link, version_link)]
-    told = "" if not histories else "What runs have recorded; what was changed in the registry by hand is not here."
-    return page("Models", sections, verdict=verdict, good=not alarms, reasons=[*alarms, *([told] if told else [])])
+    about = "What runs have recorded; what was changed in the registry by hand is not here." if histories else ""
+    return page("Models", sections, verdict=verdict, good=not alarms, reasons=alarms, about=about)
 
 
 def _alarm(history: ModelHistory) -> str:

@@ -217,7 +217,7 @@ def drift_sections(
         [
             link(day(check), run_link(run)),
             Mark(check.text, "bad" if check.alert else "good"),
-            short(check.distance),
+            Number(short(check.distance)),
             check.columns,
             "; ".join(check.reasons[:3]) + (f"; and {len(check.reasons) - 3} more" if len(check.reasons) > 3 else ""),
         ]
