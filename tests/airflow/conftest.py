@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,6 +113,15 @@ def airflow() -> Path:
     return DAGS
 
 
+def default(file: Path, parameter: str, value: str) -> None:
+    """Give a parameter of a DAG file another default."""
+    text, count = re.subn(
+        rf'("{parameter}": Param\(\s*)"[^"]*"', lambda found: found[1] + json.dumps(value), file.read_text()
+    )
+    assert count == 1
+    file.write_text(text)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The one standalone Airflow, with MLflow and a Spark cluster beside it.
@@ -120,6 +130,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """
     home = tmp_path_factory.mktemp("standalone")
     shutil.copytree(PROJECT / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    # Scheduled runs have the defaults; these two would be of the project, and of another test.
+    default(home / "dags/flight_delay_batch_inference.py", "table", str(home / "yesterday"))
+    default(home / "dags/flight_delay_drift_check.py", "registered_model", "of-yesterday")
     sources = [*(f"tests/examples/scheduled.py:{name}" for name in SCHEDULED), "tests/examples/batch.py:small_batch"]
     subprocess.run([COMPONENTS / "turnout", "compile", *sources, "--out", home / "dags"], cwd=PROJECT, check=True)
     (master,) = free_ports(1)

@@ -83,8 +83,38 @@ def test_days_at_once_and_out_of_order_and_a_newer_model_for_one(server: Server)
     models(server, "flights", "1")
     backfill(server, 3, 3, reprocess_behavior="completed")
     assert days(server) == found | {"2013-01-03": [*found["2013-01-03"][:2], "2"]}
-    events = server.call("GET", f"/assets/events?source_dag_id={DAG}&limit=100")["asset_events"]
-    assert len(events) == DAYS + 1
+    told = events(server)[str(server.home / "predictions")]
+    assert len(told) == DAYS + 1
+    assert {tuple(event["dates"]): event["rows"] for event in told} == {(day,): expected[day] for day in found}
+
+
+def test_unpaused_it_predicts_yesterday(server: Server) -> None:
+    (run,) = [run for run in server.runs(DAG) if run["run_type"] == "scheduled"]
+    assert server.ended(DAG, run["dag_run_id"], 300) == "success", server.why(DAG, run["dag_run_id"])
+    day = run["data_interval_start"][:10]
+    found = json.loads(run_program(ROWS, server.home / "yesterday", "flight_id"))
+    assert list(found) == [day]
+    assert int(found[day][0]) > 300
+    (told,) = events(server)[str(server.home / "yesterday")]
+    assert told["model"].startswith("models:/flight-delay/")
+    assert told["data"][0]["source"] == "data/replay/flights.parquet"
+
+
+def test_lineage_runs_from_the_table_to_the_model_to_the_predictions(server: Server) -> None:
+    asset = "models:/flight-delay@champion"
+    (model,) = (item for item in server.call("GET", "/assets?limit=100")["assets"] if item["name"] == asset)
+    made = {(task["dag_id"], task["task_id"]) for task in model["producing_tasks"]}
+    assert ("flight-delay-training", "promote.deploy") in made
+    used = {(task["dag_id"], task["task_id"]) for task in model["consuming_tasks"]}
+    assert {(DAG, "pin-model"), (DAG, "predict"), ("flight-delay-drift-check", "monitor")} <= used
+
+
+def events(server: Server) -> dict[str, list[dict[str, Any]]]:
+    """What the DAG's events say, by the name of the asset."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for event in server.call("GET", f"/assets/events?source_dag_id={DAG}&limit=100")["asset_events"]:
+        found.setdefault(event["name"], []).append(event["extra"])
+    return found
 
 
 def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(server: Server, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.parse
 from typing import Any
 
 import pytest
@@ -61,6 +62,27 @@ def champion(server: Server) -> str:
 def notices(server: Server) -> list[dict[str, str]]:
     file = server.home / "notices.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+SAMPLE = """
+import pandas, sys
+pandas.read_parquet("data/flights/flights.parquet").sample(20_000, random_state=0).to_parquet(sys.argv[1])
+"""
+
+
+def test_unpaused_it_checks_yesterday(server: Server) -> None:
+    for dag in (CHECK, TRAINING):
+        wait(lambda dag=dag: server.known(dag), f"the DAG {dag}", 120)
+    sample = server.home / "sample.parquet"
+    run_program(SAMPLE, sample)
+    run(server, TRAINING, source=str(sample), registered_model="of-yesterday", slices=None,
+        hyperparameters={"n_estimators": 20})  # fmt: skip
+    server.unpause(CHECK)
+    scheduled = wait(lambda: [run for run in server.runs(CHECK) if run["run_type"] == "scheduled"], "a run", 60)[0]
+    assert server.ended(CHECK, scheduled["dag_run_id"], 300) == "success", server.why(CHECK, scheduled["dag_run_id"])
+    title = server.xcom(CHECK, urllib.parse.quote(scheduled["dag_run_id"]), "monitor", "title")
+    assert title.startswith("of-yesterday/1: the data is ")
+    assert "broken" not in title
 
 
 def test_drifted_data_starts_a_training_and_broken_data_does_not(server: Server) -> None:

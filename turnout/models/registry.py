@@ -59,7 +59,7 @@ def look_up(model: str) -> ModelVersion:
             raise _unreachable(error) from error
         known = [item.name for item in mlflow.MlflowClient().search_registered_models(max_results=20)]
         close = did_you_mean(_parts(model)[0], [name for name in known if name != _parts(model)[0]])
-        hint = f"{_HINT}; {close}" if close else _HINT
+        hint = f"{close or 'train one first (of the example: the pipeline Training)'}; {_HINT}"
         raise ComponentError(f"no such model: {error.message}", where=model, available=known, hint=hint) from error
 
 
