@@ -260,6 +260,8 @@ def test_nothing_of_the_future_is_in_training(artifact, table) -> None:
     before, after = (pd.read_parquet(part.path)["when"] for part in parts)
     assert after.min() - before.max() > pd.Timedelta(hours=5)
     assert len(after) == pytest.approx(120, abs=1)
+    first, last = (pd.Timestamp(parts[0].metadata["times"][end]) for end in ("first", "last"))
+    assert (first, last) == (before.min(), before.max())
 
 
 def parts(artifact, table, **parameters: Any) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:

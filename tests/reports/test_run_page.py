@@ -291,6 +291,17 @@ def test_parameters_that_differ_are_shown_and_others_fold(succeeded: RunResult) 
     assert page.index("depth") < page.index("<summary>1 parameter that has its default</summary>") < page.index("seed")
 
 
+def test_data_is_told_by_the_times_in_it_or_those_that_were_asked_for() -> None:
+    times = {"first": "2026-01-01T00:00:00+00:00", "last": "2026-10-20T23:00:00+00:00"}
+    asked = {"since": "2026-11-01T00:00:00+00:00"}
+    data = {
+        "part": Artifact("part", "system.Dataset", "p", {"rows": 10, "times": times, "interval": asked}),
+        "day": Artifact("day", "system.Dataset", "d", {"rows": 2.0, "source": "lake", "interval": asked}),
+    }
+    shown = words(run_page(told([step("split", artifacts=data)])))
+    assert "split.part 10 2026-01-01 00:00 2026-10-20 23:00 split.day 2 2026-11-01 00:00 lake" in shown
+
+
 def test_versions_and_mlflow_runs_are_links_only_to_web_pages() -> None:
     def shown(server: str) -> str:
         said = {
@@ -333,7 +344,7 @@ def test_the_page_of_500_steps_stays_small_and_says_what_it_leaves_out() -> None
     shown = words(page)
     assert "12 of 499 reports are shown; the others are on the pages of their steps." in shown
     assert "300 of 499 are listed, those that failed first." in shown
-    assert "50 of 499 iterations are shown." in shown
+    assert "20 of 499 iterations are shown." in shown
 
 
 def test_a_long_report_is_named_and_not_shown() -> None:

@@ -49,6 +49,7 @@ def split(
     from turnout.data.recipe import MADE_BY, made_by
     from turnout.data.rows import SCHEME, identify, in_test
     from turnout.data.tables import lineage, require, write_table
+    from turnout.data.times import series_in_utc
     from turnout.models.target import rows_with_target
 
     table = pd.read_parquet(data.path)
@@ -84,6 +85,9 @@ def split(
             raise ComponentError(f"nothing is left to {artifact.name}", where="data", hint=hint)
         artifact.metadata.update(lineage(data.metadata) | write_table(table[rows], artifact.path))
         artifact.metadata.update(split=rule, row_columns=columns)
+        if timestamp:
+            times = series_in_utc(table[timestamp][rows])
+            artifact.metadata["times"] = {"first": times.min().isoformat(), "last": times.max().isoformat()}
         output, inputs = "train" if artifact is train else "test", {"data": data.metadata}
         artifact.metadata[MADE_BY] = made_by("turnout.components.split:split", given, output=output, inputs=inputs)
     print(f"{before.sum():,} rows to train, {later.sum():,} to test ({rule})")

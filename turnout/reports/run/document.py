@@ -18,16 +18,17 @@ from turnout.reports.run.metrics import metrics_sections
 from turnout.reports.run.own_reports import main_reports
 from turnout.reports.run.shown import ShownRun
 from turnout.reports.run.steps import steps_section
-from turnout.reports.run.verdicts import about, headline, verdicts_section
+from turnout.reports.run.verdicts import about, failed_steps, headline, verdicts_section
 
 
 def run_page(run: ShownRun) -> str:
     """The page of a run, while it goes on or after it; all that is in it is in this one text."""
     said = headline(run)
+    metrics, reports = metrics_sections(run), main_reports(run, said.step)
+    failed = run.by_label.get(said.step) in failed_steps(run.steps)  # what it reports says more than any metric
     sections = [
         verdicts_section(run, said),
-        *metrics_sections(run),
-        *main_reports(run, said.step),
+        *([*reports, *metrics] if failed else [*metrics, *reports]),
         parameters_section(run),
         gates_section(run),
         model_section(run),

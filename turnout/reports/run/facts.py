@@ -113,9 +113,11 @@ def _server(said: Mapping[str, Any]) -> str:
 
 
 def _period(said: Mapping[str, Any]) -> Iterator[str]:
-    interval = said.get("interval")
-    for end in ("since", "until"):
-        yield str(interval.get(end, ""))[:16].replace("T", " ") if isinstance(interval, Mapping) else ""
+    """Of when the rows are: the times in them, or else those that were asked for."""
+    times, interval = said.get("times"), said.get("interval")
+    found, ends = (times, ("first", "last")) if isinstance(times, Mapping) else (interval, ("since", "until"))
+    for end in ends:
+        yield str(found.get(end, ""))[:16].replace("T", " ") if isinstance(found, Mapping) else ""
 
 
 def _limit(rows: list[Any], what: str) -> str:

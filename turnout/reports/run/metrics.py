@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnout.plan.run_summary import MetricValue
-from turnout.reports.numbers import with_interval
+from turnout.reports.numbers import short, with_interval
 from turnout.reports.page import Number, Section
 from turnout.reports.run.shown import ShownRun
 
 CHAMPION = "champion_"
 """What stands before the name of a metric of the model that this run's is held against."""
 
-_MOST_ROWS, _MOST_COLUMNS = 50, 12
+_MOST_ROWS, _MOST_COLUMNS = 20, 12
 
 
 def metrics_sections(run: ShownRun) -> list[Section]:
@@ -93,5 +93,5 @@ def _digits(*items: MetricValue) -> int:
 
 def _number(item: MetricValue) -> Any:
     if item.low is None or item.high is None:
-        return int(item.value) if item.value.is_integer() and abs(item.value) < 1e15 else item.value
+        return Number(short(item.value))
     return Number(with_interval(item.value, item.low, item.high))
