@@ -95,6 +95,7 @@ def test_a_failed_run_says_first_which_error_matters_and_what_to_do(failed: RunR
     first = told[: told.index("Further verdicts")]
     assert "each-depth.fit (2) failed: depth 2 does not converge @ depth What to do: choose a smaller one" in first
     assert "Did not start, since an earlier step failed: choose, good-enough.serve" in first
+    assert "All of each-depth.fit (2) · Its log" in first
     assert "good-enough not asked: an earlier step failed" in told
 
 

@@ -167,7 +167,9 @@ class Section:
     @property
     def has_content(self) -> bool:
         """Whether there is anything below the heading."""
-        own = (self.rows, self.figures, self.previews, self.text, self.markdown, self.code, self.verdict)
+        own = (
+            self.rows, self.figures, self.previews, self.text, self.markdown, self.code, self.verdict, self.links,
+        )  # fmt: skip
         return any(own) or any(part.has_content for part in self.parts)
 
     def without_empty(self, keep: int = 1) -> Section:

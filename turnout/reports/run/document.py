@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from turnout.reports.drawing import graph
-from turnout.reports.page import Section, page
+from turnout.reports.page import Link, Section, page
 from turnout.reports.run.facts import (
     artifacts_section,
     data_section,
@@ -19,6 +19,7 @@ from turnout.reports.run.own_reports import main_reports
 from turnout.reports.run.shown import ShownRun
 from turnout.reports.run.steps import steps_section
 from turnout.reports.run.verdicts import about, failed_steps, headline, verdicts_section
+from turnout.spec.step_contract import State
 
 
 def run_page(run: ShownRun) -> str:
@@ -27,6 +28,7 @@ def run_page(run: ShownRun) -> str:
     metrics, reports = metrics_sections(run), main_reports(run, said.step)
     failed = run.by_label.get(said.step) in failed_steps(run.steps)  # what it reports says more than any metric
     sections = [
+        *_next(run, said.step),
         verdicts_section(run, said),
         *([*reports, *metrics] if failed else [*metrics, *reports]),
         parameters_section(run),
@@ -47,6 +49,14 @@ def run_page(run: ShownRun) -> str:
         reasons=said.reasons,
         links=run.links.around,
     )
+
+
+def _next(run: ShownRun, label: str) -> Iterator[Section]:
+    """Where one looks after a failure: the step's page and its log."""
+    step = run.by_label.get(label)
+    if step and step.state is State.FAILED:
+        links = [Link(f"All of {label}", run.links.step(step)), Link("Its log", run.links.log(step))]
+        yield Section("", links=[link for link in links if link.href])
 
 
 def _graph(run: ShownRun) -> Iterator[Section]:

@@ -55,7 +55,7 @@ def gates_section(run: ShownRun) -> Section:
         rows.append((titles[path], answer, asked, values, named(steps[path])))
     text = f"{_MOST} of {len(rows)} conditions are shown." if len(rows) > _MOST else ""
     columns = ["gate", "result", "condition", "values", "decides on"]
-    return Section("Gates", text, columns, rows[:_MOST], stacked=True)
+    return Section("Gates", text, columns, rows[:_MOST], stacked=True).without_empty()
 
 
 def _gates(progress: Progress) -> Iterator[Execution]:
