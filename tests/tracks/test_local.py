@@ -173,9 +173,11 @@ def test_a_root_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     from moto.server import ThreadedMotoServer
 
     from turnout.authoring.source import load
+    from turnout.execution.own_files import OwnFiles
     from turnout.execution.runs import find_runs
     from turnout.execution.store import ArtifactStore
     from turnout.plan.link import link
+    from turnout.spec.step_contract import Run
     from turnout.tracks.local import runner as local
 
     server = ThreadedMotoServer("127.0.0.1", port=0)
@@ -196,5 +198,17 @@ def test_a_root_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         second = local.run(plan, {}, ArtifactStore("s3://runs/root"), "two")
         assert all(step.cached for step in second.steps)
         assert [record["run_id"] for record in find_runs(ArtifactStore("s3://runs/root"))] == ["one", "two"]
+        store, told = ArtifactStore("s3://runs/root"), Run(plan.name, "one", "")
+        assert len(store.outcomes(told)) == len(first.steps)
+        store.write_record(store.step_path(told, "later") / "outcome.json", store.outcomes(told).popitem()[1].to_dict())
+        ArtifactStore("s3://runs/root").forget_listings()  # what another process has listed it keeps
+        assert len(store.outcomes(told)) == len(first.steps) + 1
+        files = OwnFiles(store, told)
+        made = next(iter(first.artifacts.values()))
+        assert isinstance(files.read(made.uri, 1000), bytes)
+        assert (
+            files.read(made.uri.replace("s3://runs/root", "s3://other/root"), 1000)
+            == "it lies outside of the artifact store"
+        )
     finally:
         server.stop()

@@ -105,7 +105,7 @@ def dag_page(dag_id: str, metric: str = "") -> str:
 
 def compare_page(dag_id: str, run: Annotated[Sequence[str], Query()] = ()) -> str:
     """Runs of a DAG compared; they are named in the order in which they began."""
-    store = ArtifactStore(setting("root"))
+    store = _store()
     chosen = list(dict.fromkeys(run))[:MOST_COMPARED]
     known = {item.run_id: item for item in _summaries(dag_id)}
     if missing := [name for name in chosen if name not in known]:
@@ -169,12 +169,18 @@ def _all_of(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
+def _store() -> ArtifactStore:
+    store = ArtifactStore(setting("root"))
+    store.forget_listings()
+    return store
+
+
 def _files(dag_id: str, run_id: str) -> OwnFiles:
-    return OwnFiles(ArtifactStore(setting("root")), Run(dag_id, run_id, ""))
+    return OwnFiles(_store(), Run(dag_id, run_id, ""))
 
 
 def _summaries(dag_id: str = "") -> list[RunSummary]:
-    store = ArtifactStore(setting("root"))
+    store = _store()
     try:
         return in_time(lambda: run_summaries(store, dag_id), PATIENCE_OF_ALL_S)
     except (NotOpened, TimeoutError) as why:

@@ -101,14 +101,31 @@ class ArtifactStore:
     def outcomes(self, run: Run) -> dict[tuple[str, tuple[int, ...]], Outcome]:
         """The outcomes of all steps that have ended, by the step's directory name and iteration."""
         found: dict[tuple[str, tuple[int, ...]], Outcome] = {}
-        place = self.run_path(run)
-        for path in sorted(place.iterdir(), key=str) if place.exists() else ():
-            outcome = self._outcome(path / "outcome.json") if path.is_dir() else None
-            step, _, index = path.name.partition("@")
+        for name, record in self._step_records(self.run_path(run)):
+            step, _, index = name.partition("@")
             parts = [part for part in index.split(".") if part]
-            if outcome is not None and all(part.isdecimal() for part in parts):
+            if all(part.isdecimal() for part in parts) and (outcome := self._as_outcome(record)):
                 found[step, tuple(map(int, parts))] = outcome
         return found
+
+    def _step_records(self, place: UPath) -> Iterator[tuple[str, Any]]:
+        """The records of a run's outcomes by the names of their directories; of an object store all at once."""
+        if self.is_local:
+            for path in sorted(place.iterdir(), key=str) if place.exists() else ():
+                if path.is_dir():
+                    yield path.name, self.read_record(path / "outcome.json")
+            return
+        names = sorted(path.name for path in place.iterdir()) if place.exists() else []
+        paths = {place.fs._strip_protocol((place / name / "outcome.json").path): name for name in names}
+        contents = place.fs.cat(list(paths), on_error="omit") if paths else {}
+        for path, name in paths.items():
+            if path in contents:
+                yield name, _parsed(contents[path])
+
+    def forget_listings(self) -> None:
+        """Look at an object store anew: its library keeps what it has listed, and steps go on elsewhere."""
+        if not self.is_local:
+            self.root.fs.invalidate_cache()
 
     def all_outcomes(self) -> Iterator[tuple[str, str, Outcome]]:
         """The outcomes of all runs, each with the directory names of its pipeline and of its step."""
@@ -118,8 +135,12 @@ class ArtifactStore:
 
     def _outcome(self, path: UPath) -> Outcome | None:
         """The outcome that a record tells; None when there is none, or it is not ours."""
+        return self._as_outcome(self.read_record(path))
+
+    @staticmethod
+    def _as_outcome(record: Any) -> Outcome | None:
         try:
-            return Outcome.from_dict(self.read_record(path) or {})
+            return Outcome.from_dict(record or {})
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
@@ -193,10 +214,9 @@ class ArtifactStore:
     def read_record(self, path: UPath) -> dict[str, Any] | None:
         """A record; None when there is none: nothing, what a machine that lost power left of it, or a foreign file."""
         try:
-            record = json.loads(path.read_text())
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
+            return _parsed(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
             return None
-        return record if isinstance(record, dict) else None
 
     @contextlib.contextmanager
     def lock(self, run: Run, patience: float = 10.0) -> Iterator[int | None]:
@@ -322,6 +342,15 @@ def with_workspace(run: Run, config: PipelineConfig, store: ArtifactStore) -> Ru
     path = Path(str(store.run_path(run) / "workspace"))
     path.mkdir(parents=True, exist_ok=True)
     return dataclasses.replace(run, workspace=str(path))
+
+
+def _parsed(content: bytes) -> dict[str, Any] | None:
+    """The JSON object that a file holds; None when it holds something else."""
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def local_path(uri: str) -> str | None:
