@@ -140,7 +140,7 @@ def resume(
     return runner.resume(_store(root), run_id, _options(parallelism, cache, secrets, runtime, settings), watch)
 
 
-def write_report(run_id: str, step: str = "", *, root: str | Path | None = None) -> tuple[str, list[StepResult]]:
+def write_report(run_id: str, step: str = "", *, root: str | Path | None = None) -> tuple[str, list[StepResult], str]:
     """Write the page of a run as far as it has come, and those of its steps; of one that has ended they are there.
 
     Args:
@@ -148,10 +148,11 @@ def write_report(run_id: str, step: str = "", *, root: str | Path | None = None)
         step: the step whose page is wanted, such as `train` or `train[0]`, or as pages call it; the run's when empty.
 
     Returns:
-        Where the page is, and the steps that it tells of.
+        Where the page is, the steps that it tells of, and why it could not be written; the first is empty then, else the
+        last.
 
     Raises:
-        StoreError: there is no such run or step, or the page cannot be written.
+        StoreError: there is no such run or step.
     """
     from turnout.tracks.local.pages import known_steps, page_of, write_pages
 
@@ -160,14 +161,15 @@ def write_report(run_id: str, step: str = "", *, root: str | Path | None = None)
     run = Run(plan.name, record["run_id"], record["create_time"])
     steps = known_steps(store, run, plan, record)
     asked = _step_of(steps, step, run.run_id) if step else None
+    told = [asked] if asked else steps
     place = page_of(store, run, asked)
     if State(record["state"]).finished and place.exists():
-        return str(place), [asked] if asked else steps
+        return str(place), told, ""
     try:
         place = write_pages(store, run, plan, record, steps, asked)
     except OSError as error:
-        raise StoreError(f"the page cannot be written: {error}", where=str(store.run_path(run))) from error
-    return str(place), [asked] if asked else steps
+        return "", told, str(error)
+    return str(place), told, ""
 
 
 def _step_of(steps: Sequence[StepResult], name: str, where: str) -> StepResult:

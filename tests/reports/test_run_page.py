@@ -192,7 +192,7 @@ def test_the_page_of_a_run_under_way_is_made_of_what_has_ended(ran: Any) -> None
     record = {name: value for name, value in record.items() if name not in ended} | {"state": State.RUNNING.value}
     (place / "run.json").write_text(json.dumps(record))
     (place / "good-enough.serve" / "outcome.json").unlink()
-    page, steps = verbs.write_report(result.run_id, root=place.parents[1])
+    page, steps, _ = verbs.write_report(result.run_id, root=place.parents[1])
     assert page == str(place / "report.html")
     assert len(steps) == 4
     told = words(page_of(result))
@@ -208,7 +208,7 @@ def test_the_page_of_one_step_is_written_when_it_is_asked_for(
     monkeypatch.setattr(pages, "MOST", 2)
     for page in [*folder.glob("*/step.html"), folder / "report.html"]:
         page.unlink()
-    place, steps = verbs.write_report(succeeded.run_id, "each-depth.fit (4)", root=root)
+    place, steps, _ = verbs.write_report(succeeded.run_id, "each-depth.fit (4)", root=root)
     assert [step.key for step in steps] == ["each-depth.fit[2]"]
     assert place == str(folder / "each-depth.fit@2" / "step.html")
     assert "The pages of 2 of 6 steps are written; any other: turnout show" in words(page_of(succeeded))

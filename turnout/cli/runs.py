@@ -96,21 +96,23 @@ def show(
 
     with errors():
         store = ArtifactStore(root)
-        place, steps = verbs.write_report(run_id, step, root=root)
+        place, steps, problem = verbs.write_report(run_id, step, root=root)
         record = read_run(store, run_id)[1]
         result = RunResult.from_dict(record)
     result.steps, result.path = steps, "" if step else place.rpartition("/")[0]
     if step:
         result.state, result.outputs, result.errors = steps[0].state, {}, []
     show_result(result)
-    if step:
+    if problem:
+        typer.secho(f"warning: the page cannot be written: {problem}", fg="yellow", err=True)
+    elif step:
         print(f"page: {place}")
     track = record.get("track", "local")
     if result.state is State.RUNNING and track != "local":
         print(f"still running, as {track} has last told")
     elif result.state is State.RUNNING:
         print(f"still running, or interrupted. To continue it: turnout run --resume {run_id}")
-    if store.is_local and sys.stdout.isatty():
+    if place and store.is_local and sys.stdout.isatty():
         webbrowser.open(f"file://{place}")
 
 
