@@ -34,6 +34,7 @@ TOGETHER = {
     "tests/airflow/test_batch_inference.py": "a standalone Airflow",
     "tests/airflow/test_command.py": "a standalone Airflow",
     "tests/airflow/test_drift_check.py": "a standalone Airflow",
+    "tests/airflow/test_journeys.py": "a standalone Airflow",
     "tests/airflow/test_standalone.py": "a standalone Airflow",
     "tests/airflow/": "a database of Airflow",
 }

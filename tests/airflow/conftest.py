@@ -41,11 +41,13 @@ os.environ.update(
 )
 
 import pytest  # noqa: E402 - after the configuration
+from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 
 sys.path.insert(0, str(PROJECT / "tests"))
 from contract.cases import CASES  # noqa: E402
 from server import Server  # noqa: E402
 from spark_cluster import SparkServers  # noqa: E402
+from visitor import Visitor, chromium  # noqa: E402
 from waiting import free_ports  # noqa: E402
 
 PROGRAM = """
@@ -54,6 +56,19 @@ from turnout.runtimes.forkserver import run_to_end
 text = sys.argv.pop(1)
 run_to_end(lambda: exec(text, {"__name__": "__main__"}) or 0)
 """
+
+
+TABLES = """
+import sys, pandas
+small, bad = sys.argv[1:]
+table = pandas.read_parquet("data/flights/flights.parquet")
+table = table[table.event_timestamp < table.event_timestamp.min() + pandas.Timedelta(days=60)]
+table = table.sample(6000, random_state=0).sort_values("event_timestamp")
+table.to_parquet(small)
+table.loc[table.index[:7], "origin"] = "XXX"
+table.to_parquet(bad)
+"""
+"""A program that writes two tables of flights. In the second, seven start in no airport of New York."""
 
 
 def run_program(text: str, *arguments: Any, **more: Any) -> str:
@@ -150,3 +165,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         server.stop()
         spark.stop()
+
+
+@pytest.fixture(scope="session")
+def tables(server: Server) -> dict[str, Path]:
+    """Small tables of flights: one that is `good`, and one that does not pass its expectations, `bad`."""
+    # Pictures of the documentation show where they are.
+    place = Path("/tmp/flights") if os.environ.get("UPDATE_SCREENSHOTS") else server.home
+    place.mkdir(exist_ok=True)
+    found = {name: place / f"{name}.parquet" for name in ("good", "bad")}
+    run_program(TABLES, *found.values())
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real one, without a window."""
+    with sync_playwright() as playwright:
+        path = chromium(playwright.chromium.executable_path)
+        if path is None:
+            pytest.skip("no Chromium here: install Debian's `chromium`, or call `playwright install chromium`")
+        # Its sandbox needs rights that containers lack, and it opens only pages of these tests.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser, server: Server) -> Iterator[Visitor]:
+    visitor = Visitor(browser, server)
+    yield visitor
+    visitor.close()
