@@ -148,8 +148,8 @@ def write_report(run_id: str, step: str = "", *, root: str | Path | None = None)
         step: the step whose page is wanted, such as `train` or `train[0]`, or as pages call it; the run's when empty.
 
     Returns:
-        Where the page is, the steps that it tells of, and why it could not be written; the first is empty then, else the
-        last.
+        Where the page is, the steps that it tells of, and why it could not be written; the first is empty then, else
+        the last.
 
     Raises:
         StoreError: there is no such run or step.
