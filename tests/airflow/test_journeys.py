@@ -36,7 +36,7 @@ def failed(server: Server, tables: dict[str, Path], browser: Browser) -> str:
 def test_why_did_it_fail(visitor: Visitor, failed: str) -> None:
     visitor.open("/dags")
     visitor.click(visitor.page.locator(f"a[href$='/runs/{failed}']").first)
-    results = visitor.tab("Results")
+    results = visitor.results("dag-run")
     expect(results.locator("main")).to_contain_text("expect_column_values_to_be_in_set")
     expect(results.locator("main")).to_contain_text("XXX")
     visitor.picture("failed")
@@ -66,7 +66,7 @@ def test_train_and_understand(visitor: Visitor, tables: dict[str, Path], failed:
     form.trigger()
     visitor.page.wait_for_url(re.compile(r"/runs/manual__"))
     run = visitor.page.url.rpartition("/runs/")[2]
-    results = visitor.tab("Results")
+    results = visitor.results("dag-run")
     assert server.ended(DAG, run, 200) == "success", server.why(DAG, run)
     visitor.page.reload()
     main = results.locator("main")
@@ -95,7 +95,7 @@ def trained(server: Server, tables: dict[str, Path], failed: str) -> list[str]:
 def test_which_run_was_best(visitor: Visitor, trained: list[str]) -> None:
     visitor.open("/dags")
     visitor.click(visitor.page.get_by_role("link", name="Training", exact=True))
-    results = visitor.tab("Results")
+    results = visitor.results("dag")
     expect(results.locator("main")).to_contain_text("roc_auc")
     for run in trained:
         expect(results.locator("main")).to_contain_text(run)
@@ -106,7 +106,7 @@ def test_which_run_was_best(visitor: Visitor, trained: list[str]) -> None:
 
 def test_a_run_leads_to_mlflow(visitor: Visitor, trained: list[str], server: Server) -> None:
     visitor.open(f"/dags/{DAG}/runs/{trained[0]}")
-    mlflow = visitor.tab("Results").locator("a", has_text="MLflow run").first
+    mlflow = visitor.results("dag-run").locator("a", has_text="MLflow run").first
     expect(mlflow).to_be_visible()
     with visitor.page.context.expect_page() as opened:
         mlflow.click()
@@ -156,7 +156,7 @@ def test_a_tab_has_the_colours_of_airflow(browser: Browser, server: Server, trai
     look = next(look for look in LOOKS if look.scheme == scheme)
     visitor = Visitor(browser, server, look)
     visitor.open(f"/dags/{DAG}/runs/{trained[0]}")
-    results = visitor.tab("Results")
+    results = visitor.results("dag-run")
     expect(results.locator("main")).to_contain_text("roc_auc")
     assert is_light(results.locator("h1")) == (scheme == "dark")
     visitor.close()

@@ -74,9 +74,13 @@ class Visitor:
         self.clicks += 1
         target.click()
 
-    def tab(self, name: str) -> FrameLocator:
-        """Click on a tab of ours; what is in its frame."""
-        self.click(self.page.get_by_role("link", name=name, exact=True))
+    def results(self, of: str) -> FrameLocator:
+        """Click on the tab Results; what is in its frame.
+
+        Args:
+            of: whose tab, `dag` or `dag-run`: while Airflow goes from one page to the next, the last one's is still there.
+        """
+        self.click(self.page.locator(f"a[href$='/plugin/turnout-{of}']", has_text="Results"))
         return self.page.frame_locator("iframe")
 
     def picture(self, name: str) -> None:
