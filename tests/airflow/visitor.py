@@ -78,7 +78,7 @@ class Visitor:
         """Click on the tab Results; what is in its frame.
 
         Args:
-            of: whose tab, `dag` or `dag-run`: while Airflow goes from one page to the next, the last one's is still there.
+            of: whose tab, `dag` or `dag-run`: while Airflow goes from one page to the next, both may be there.
         """
         self.click(self.page.locator(f"a[href$='/plugin/turnout-{of}']", has_text="Results"))
         return self.page.frame_locator("iframe")
