@@ -50,7 +50,7 @@ def importance(
 
     Args:
         inputs: the columns as the model takes them.
-        seconds: about how long it may take.
+        seconds: of this process, about, that it may take. Beside other busy processes it takes longer.
 
     Source: Breiman, Random Forests (Machine Learning 45, 2001); Fisher, Rudin and Dominici, All Models Are Wrong, but
     Many Are Useful (JMLR 20, 2019); `sklearn.inspection.permutation_importance`.
@@ -63,9 +63,9 @@ def importance(
         def judge(given: pd.DataFrame, truth: pd.Series = truth) -> float:
             return score(metric, truth, predictions(model, given, task))
 
-        began = time.monotonic()
+        began = time.process_time()
         base = judge(table)
-        asked = int(seconds / max(1e-4, time.monotonic() - began))
+        asked = int(seconds / max(1e-4, time.process_time() - began))
         if asked >= 2 * MOST:
             break
     if not np.isfinite(base) or asked < MOST or (metric in RANKING and truth.nunique() < 2):
