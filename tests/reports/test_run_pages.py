@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from turnout.execution.run_summaries import find_run, run_details, run_summaries
 from turnout.execution.store import ArtifactStore
 from turnout.plan.comparison import Comparison, compared
 from turnout.plan.run_summary import RunSummary
+from turnout.plan.run_table import best_run
 from turnout.reports.compare import compare_page
 from turnout.reports.models import models_page
 from turnout.reports.page import Form
@@ -51,6 +53,14 @@ def test_the_page_of_runs_says_first_which_was_best_and_leads_there(runs: list[R
     assert '<a href="run?id=three">Open the best run</a>' in page
     assert "3 succeeded, 1 failed" in words(page)
     assert "settings.depth" in page
+
+
+def test_of_equal_runs_the_first_that_was_promoted_is_the_best(runs: list[RunSummary]) -> None:
+    three = find_run(runs, "judged/three", "")
+    refused = [dataclasses.replace(item, good=False) for item in three.verdicts]
+    later = dataclasses.replace(three, run_id="later")
+    found = [dataclasses.replace(three, run_id="before", verdicts=tuple(refused)), three, later]
+    assert best_run(found, "roc_auc") is three
 
 
 def test_another_metric_can_decide(runs: list[RunSummary]) -> None:

@@ -36,18 +36,19 @@ def metric_columns(runs: Sequence[RunSummary], first: str = "") -> list[str]:
 def best_run(runs: Sequence[RunSummary], metric: str) -> RunSummary | None:
     """The run with the best value of a metric, of those that did not fail; None when none has it.
 
-    None too when the metric's name does not say which way is better; and of runs that check data none is the best.
+    None too when the metric's name does not say which way is better; and of runs that check data none is the best. Of
+    equal ones it is the first with a good verdict: the same training again is refused, since it is no better.
     """
     higher = higher_is_better(metric)
     if higher is None:
         return None
     values = [
-        (found.value if higher else -found.value, index)
+        (found.value if higher else -found.value, run.verdict is not None and run.verdict.good is True, -index)
         for index, run in enumerate(runs)
         if run.state is not State.FAILED and not run.drift
         if (found := run.metric(metric)) and found.value == found.value
     ]
-    return runs[max(values)[1]] if values else None
+    return runs[-max(values)[2]] if values else None
 
 
 def differing_parameters(runs: Sequence[RunSummary]) -> dict[str, list[str]]:
