@@ -120,4 +120,4 @@ def test_drifted_data_starts_a_training_and_broken_data_does_not(server: Server)
     states = check(server, "2024-02-01", "2024-02-02", "broken", "failed")
     assert states["tell.notify"] == "success"
     assert states["tell.require-rows"] == "failed"
-    assert "the table ends on 2024-01-30 23:56 UTC, before the interval" in notices(server)[-1]["text"]
+    assert len(notices(server)) == 2  # silent, since these people have just been told that something is broken
