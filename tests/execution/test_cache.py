@@ -143,7 +143,8 @@ def test_runs_at_once_share_a_root(turnout, project: Path, tmp_path: Path) -> No
     assert [run["state"] for run in runs] == ["SUCCEEDED"] * 3
     shown = turnout("show", runs[0]["run_id"])
     assert "third" in shown.out
-    report = Path(next(line for line in shown.out.splitlines() if line.startswith("report: ")).removeprefix("report: "))
+    lines = shown.out.splitlines()
+    report = Path(lines[lines.index("report:") + 1])
     assert "SUCCEEDED" in report.read_text()
     assert turnout("show", "no-such-run").status == 1
     assert json.loads((report.parent / "run.json").read_text())["outputs"] == {"Output": "5"}

@@ -393,7 +393,7 @@ def test_a_model_is_watched_in_all_ways(watched: Any, tmp_path: Path) -> None:
     same = watched(people(2_000, 2), **given, groups=[])
     assert (same.alert, same.reasons) == (False, [])
     told = (tmp_path / "report").read_text()
-    for word in ("performance", "calibration", "concept", "joint"):
+    for word in ("performance", "calibration", "errors over time", "all together"):
         assert word in told
     worse = watched(people(2_000, 3, worse=0.9), **given)
     assert (worse.train, worse.drifted, worse.broken) == (True, False, False)

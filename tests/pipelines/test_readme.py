@@ -46,5 +46,5 @@ def test_another_table_is_trained_on_predicted_and_watched(tmp_path: Path, empty
     assert predicted["id"].tolist() == tumours["id"].tolist()
     assert (predicted["prediction"] == tumours["target"]).mean() > 0.95
     assert re.search(r"monitor .*SUCCEEDED", printed[3])
-    assert "drifted=False" in printed[3]
+    assert "monitor.drifted = False" in printed[3]
     assert re.search(r"train_again\.cool\S* .*SKIPPED", printed[3])

@@ -79,7 +79,7 @@ def test_each_thing_that_changed_has_a_line() -> None:
         "parameter rows: default: 3 -> 5",
         "parameter other: new",
         "parameter more: gone",
-        "group enough: condition: make.Output == true -> make.Output == false",
+        "group enough: condition: make == true -> make == false",
         "group each: new",
         "step make: input rows: parameter rows -> 7",
         "step enough.use: input least: 0.5 -> 0.7",

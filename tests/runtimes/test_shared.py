@@ -77,7 +77,12 @@ class Project:
     def servers(self) -> list[int]:
         """The servers of this project."""
         found = running(shared_server.__name__)
-        return [pid for pid in found if str(self.directory).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        own = []
+        for pid in found:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                if str(self.directory).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    own.append(pid)
+        return own
 
 
 @pytest.fixture
