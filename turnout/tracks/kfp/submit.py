@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -180,8 +181,7 @@ class _Server:
         old = self.asked(there)
         if [item.display_name for item in old] == [name]:
             return f"{plan.name} has this schedule already"
-        for item in old:
-            self.asked(lambda item=item: self.client.disable_recurring_run(item.recurring_run_id))  # type: ignore[misc]
+        self._each(self.client.disable_recurring_run, old)
         try:
             self.once(
                 lambda: next((item for item in there() if item.display_name == name), None),
@@ -191,13 +191,14 @@ class _Server:
                 ),
             )  # fmt: skip
         except TrackError:
-            for item in old:
-                self.asked(lambda item=item: self.client.enable_recurring_run(item.recurring_run_id))  # type: ignore[misc]
+            self._each(self.client.enable_recurring_run, old)
             raise
-        for item in old:
-            if item.display_name != name:
-                self.asked(lambda item=item: self.client.delete_recurring_run(item.recurring_run_id))  # type: ignore[misc]
+        self._each(self.client.delete_recurring_run, [item for item in old if item.display_name != name])
         return f"{plan.name} runs by its schedule" + (", changed" if old else "")
+
+    def _each(self, action: Callable[[str], Any], recurring_runs: Sequence[Any]) -> None:
+        for item in recurring_runs:
+            self.asked(functools.partial(action, item.recurring_run_id))
 
     def _named(self, page: Callable[[str], Any], field: str, name: str) -> Any:
         items = (item for found in _pages(page) for item in getattr(found, field) or ())
