@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from kfp.dsl import Dataset
+from kfp.dsl import HTML, Artifact, Dataset, Metrics
 
 from turnout import ComponentError
 from turnout.components.ingest import ingest
+from turnout.components.monitor import monitor
 from turnout.data.parquet import open_table
 from turnout.data.tables import read_table
 
@@ -123,6 +126,18 @@ def test_the_index_of_pandas_is_a_column_where_it_has_a_name(tmp_path: Path) -> 
     table.rename_axis("id").to_parquet(tmp_path / "named")
     assert read_table(tmp_path / "plain")[0].to_pydict() == {"a": [3, 2]}
     assert read_table(tmp_path / "named")[0].to_pydict() == {"a": [3, 2], "id": [2, 1]}
+
+
+def test_tables_with_an_index_of_pandas_are_compared_and_counted_by_their_columns(artifact, tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": np.arange(300.0), "b": np.tile([0, 1, 2], 100)})
+    table[table["b"] > 0].to_parquet(tmp_path / "reference")
+    report, findings = artifact(HTML, "report"), artifact(Artifact, "findings")
+    data = artifact(Dataset, "data")
+    table[table["b"] > 0].rename_axis("id").to_parquet(data.path)
+    found = monitor.python_func(data, report, findings, artifact(Metrics, "m"), reference=str(tmp_path / "reference"))
+    assert (found.alert, found.reasons) == (False, [])
+    compared = {item["column"] for item in json.loads(Path(findings.path).read_text())["findings"] if "column" in item}
+    assert {"a", "b"} == compared - {"all columns"}
 
 
 def test_two_columns_of_one_name_are_told(artifact, tmp_path: Path) -> None:

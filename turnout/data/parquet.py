@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from upath import UPath
 
 from turnout.errors import ComponentError
 from turnout.extras import hint_for
+
+_INDEX = re.compile(r"__index_level_\d+__")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ def open_table(uri: str) -> tuple[ds.Dataset, str]:
 
     A directory's files need not have the same columns: it has those of all, null where a file lacks one, each of the
     narrowest type that holds all files' values. Directories called NAME=VALUE are columns, as Hive and Spark write.
+    The index of pandas is a column where it has a name, and is left out where it has none.
 
     Raises:
         ComponentError: there is none, or two files have a column of types that no type holds.
@@ -44,7 +48,8 @@ def open_table(uri: str) -> tuple[ds.Dataset, str]:
         if not dataset.files:
             raise ComponentError("no Parquet files in the directory", where=uri, hint=hint)
         schema = _all_columns(dataset, uri) if len(dataset.files) > 1 else dataset.schema
-        return (dataset if schema.equals(dataset.schema) else ds.dataset(path.path, schema=schema, **how)), prefix
+        schema = pa.schema(field for field in schema if not _INDEX.fullmatch(field.name))
+        return (dataset if schema.equals(dataset.schema, True) else ds.dataset(path.path, schema=schema, **how)), prefix
     except (OSError, ValueError, pa.ArrowException, ImportError) as error:
         what = f"the data cannot be read as Parquet: {error}"
         if "duplicate field names" in str(error):

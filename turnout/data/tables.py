@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +20,6 @@ from turnout.errors import ComponentError, did_you_mean
 
 Format = Literal["auto", "parquet", "csv"]
 _PARQUET_MAGIC = b"PAR1"
-_INDEX = re.compile(r"__index_level_\d+__")
 _LINEAGE = ("source", "revision", "data_digest", "features_digest", "interval", "newest")
 
 
@@ -57,15 +55,11 @@ def read_table(
 
 
 def _read_parquet(path: Path, notes: list[str]) -> pa.Table:
-    """All rows; without the index of pandas, where it has no name.
-
-    Whole numbers that pandas, in which the next steps read them, would round are texts.
-    """
+    """All rows. Whole numbers that pandas, in which the next steps read them, would round are texts."""
     try:
         table = open_table(str(path))[0].to_table()
     except (OSError, pa.ArrowException) as error:
         raise ComponentError(f"not readable as parquet: {error}", where=path.name, hint="set the format") from error
-    table = table.drop_columns([name for name in table.column_names if _INDEX.fullmatch(name)])
     for index, field in enumerate(table.schema):
         column = table[index]
         if pa.types.is_integer(field.type) and column.null_count and beyond_doubles(column):

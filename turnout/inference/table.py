@@ -193,7 +193,7 @@ def read(table: str, dates: Sequence[str] = (), columns: Sequence[str] | None = 
 
     found = DeltaTable(table)
     chosen: Any = [(_date_column(found), "in", list(dates))] if dates else None
-    return found.to_pyarrow_table(partitions=chosen, columns=list(columns) if columns else None)
+    return found.to_pyarrow_table(filters=chosen, columns=list(columns) if columns else None)
 
 
 def latest(table: str, dates: Sequence[str] = ()) -> list[str]:
