@@ -223,7 +223,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_batch_inference.yaml",
-        "spec_digest": "sha256:7be57aae02d4aeeac38df8974e99eaea2f0a3fb4778450c41e60b1e970310512",
+        "spec_digest": "sha256:a2bd235b74b18d1edaad1f9748707af5bb37021933aa794c48e401d747faf92d",
     },
 ) as dag:
     ingest = Step(

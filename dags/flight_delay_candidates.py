@@ -340,7 +340,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:d8b39692bdba6ce28f95d59143d1e87dfb53ea0c01407b3e72967067fba788db",
+        "spec_digest": "sha256:cb8825d892f6988075cfeb206ae9f8744ac8781e0adced8614e9e5a55504173c",
     },
 ) as dag:
     ingest = Step(

@@ -396,7 +396,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:0499ce72a7eba9ae65b32bc8ebb71f768800550d6002f5c0f4801b485e89c75b",
+        "spec_digest": "sha256:73320b8940ef853940ac025d77cf8ce0082bff505f48b7c1d8432959bd6cb927",
     },
 ) as dag:
     ingest = Step(

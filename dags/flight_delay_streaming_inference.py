@@ -139,7 +139,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_streaming_inference.yaml",
-        "spec_digest": "sha256:b78caa1dcf7fe26ecd38a5dc2fe66895d015afa365e6636bd7c3121d2653f2c6",
+        "spec_digest": "sha256:14911ad75afdf1b23f35f0717cb437518468a1220f6624667825b49b9768802b",
     },
 ) as dag:
     pin_model = Step(

@@ -301,7 +301,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:4f003ec6af4f3b399cc610c0183873ea4cd8c683320864350107e53b922c5bd5",
+        "spec_digest": "sha256:63f2041f3b642da3092f009f601b46336808ce0a99508f3bb2e3421b7fb26558",
     },
 ) as dag:
     ingest = Step(

@@ -351,7 +351,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:2060c9355fd981e8f07d0ccc2a24a3b2e8b3ca61400eaaa01e1bd0332f2733ff",
+        "spec_digest": "sha256:f422a3d3e2a5abdb1893c6eeb65ae718a0e836c91cc25c068cb2ea5f24adaa21",
     },
 ) as dag:
     ingest = Step(

@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "names": set(),
     "extras": set(),
     "project": {"errors", "spec"},
+    "images": {"", "errors", "project", "spec"},
     "spec": {"errors"},
     "plan": {"errors", "names", "spec"},
     "execution": {"errors", "spec", "plan", "data"},  # of data, the digest of a file's content
@@ -30,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         "",
         "errors",
+        "images",
         "project",
         "spec",
         "plan",

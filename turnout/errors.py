@@ -12,6 +12,7 @@ TurnoutError               the base: a message for the person who can act on it
 ├── SourceError            the pipeline named on the command line cannot be found
 ├── StoreError             the artifact store cannot be read or written
 ├── ServerError            a server on this machine cannot be started
+├── ImageError             an image cannot be built or pushed
 ├── StepError              a step's command failed, or broke its contract
 └── ComponentError         a component says why it cannot do what it was asked to
 """
@@ -115,6 +116,10 @@ class StoreError(TurnoutError):
 
 class ServerError(TurnoutError):
     """A server on this machine cannot be started."""
+
+
+class ImageError(TurnoutError):
+    """An image cannot be built or pushed."""
 
 
 class StepError(TurnoutError):

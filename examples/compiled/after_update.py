@@ -17,7 +17,7 @@ with DAG(
     },
     default_args={
         "spec": "after_update.yaml",
-        "spec_digest": "sha256:6d79070ef4c2f2affd458a4d051404e4677b6dbb5ae8e61005774b25545f89e7",
+        "spec_digest": "sha256:d4c5f531a343850f1e466b26acd1ba62fd45529586467b4d61e0bc361f6bd25a",
     },
 ) as dag:
     refresh = Step(

@@ -12,7 +12,7 @@ with DAG(
     params={"divisor": Param(2, type="integer", title="Divisor", description="0 fails.")},
     default_args={
         "spec": "clean_up.yaml",
-        "spec_digest": "sha256:60e5414d0321e3b97d32d64a2017108a938d06325cc2808d894288c54064d616",
+        "spec_digest": "sha256:48367a75a40613e188262c639726cfef457af1d5b4103176bbe5b794902729d2",
     },
 ) as dag:
     with TaskGroup("guarded") as guarded:

@@ -19,7 +19,7 @@ with DAG(
     },
     default_args={
         "spec": "container.yaml",
-        "spec_digest": "sha256:b8f0ce45714c916b38172d6c9f492243a1a3fab438ee5fd9ed58d065733f79be",
+        "spec_digest": "sha256:aa350d6456763ebd28c69973739a547f83dc30a36838d95f072a9d9f92035597",
     },
 ) as dag:
     shout = Step(task_id="shout", inputs={"text": dag.param("text")})

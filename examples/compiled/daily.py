@@ -24,7 +24,7 @@ with DAG(
     tags=["daily"],
     default_args={
         "spec": "daily.yaml",
-        "spec_digest": "sha256:70376a1fb31ec6da6f4589f6cc11bf7e8d9db58e6093822697e71819670eb17a",
+        "spec_digest": "sha256:fe67bf7d3551c8bcd4dbd8dbbfd17f0c72b20706bdbf232fa0609c2448c75af2",
     },
 ) as dag:
     load = Step(

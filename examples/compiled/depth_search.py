@@ -34,7 +34,7 @@ with DAG(
     },
     default_args={
         "spec": "depth_search.yaml",
-        "spec_digest": "sha256:a3475f949097c07e280226fcf71f0386c05e0c797a05a13a7c3ca95f41db5979",
+        "spec_digest": "sha256:a01d0419dc11503055fe8a9be1c49aba25f524691e7e28be8275a2fb15119e83",
     },
 ) as dag:
     features = Step(

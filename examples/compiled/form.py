@@ -68,7 +68,7 @@ with DAG(
     },
     default_args={
         "spec": "form.yaml",
-        "spec_digest": "sha256:dcfee9d60ccb8e0bad36510e175bb31a1d763d3fb3c9e528c722f0ccb15659c5",
+        "spec_digest": "sha256:6df5341825ebbb557eda16d3574be73f6978c3f7a83f6c62e9af6184fa733eaf",
     },
 ) as dag:
     describe = Step(

@@ -19,7 +19,7 @@ with DAG(
     },
     default_args={
         "spec": "imported.yaml",
-        "spec_digest": "sha256:182b3a65f58d5b51a9afe0c3a74239fe0a8a0422ef59b1f808c63f69b1766165",
+        "spec_digest": "sha256:a60f48efe6269798e100ef2fcdbbb27ef75e4994605301c8f4d6205dc8441714",
     },
 ) as dag:
     importer = Step(task_id="importer", inputs={"uri": dag.param("uri")})

@@ -14,7 +14,7 @@ with DAG(
     },
     default_args={
         "spec": "lightweight.yaml",
-        "spec_digest": "sha256:91c5898a7608a93f9bf0211ff196ef26456f74495702eb73d0f73508e89ef731",
+        "spec_digest": "sha256:005bd308e5eec5d806044e25637099a2e27d1c0d6d4b97fcd525941f02ff4625",
     },
 ) as dag:
     add = Step(task_id="add", inputs={"a": dag.param("a"), "b": dag.param("b")})

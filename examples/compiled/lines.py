@@ -20,7 +20,7 @@ with DAG(
     },
     default_args={
         "spec": "lines.yaml",
-        "spec_digest": "sha256:740627a30a491a564e2fab16d7d31200a483f5c4770a4b131ac61b31b432d0db",
+        "spec_digest": "sha256:27d4b62333ae1b3fad78d35237079714002f208e50683dd8a730e4bca0990235",
     },
 ) as dag:
     make = Step(task_id="make", doc_md="Write some lines.", inputs={"rows": dag.param("rows")})

@@ -11,7 +11,7 @@ with DAG(
     catchup=False,
     default_args={
         "spec": "nested_loops.yaml",
-        "spec_digest": "sha256:4d10068be56096b21bf0a529f9d29499605e3d06800de26aee30db436bfc3f36",
+        "spec_digest": "sha256:7cac8748f273619269f5dcc0eb4cace09396acfb41a9c6e2c0647b17e5dd306d",
     },
 ) as dag:
     shops = Step(task_id="shops", doc_md="List the shops.")

@@ -12,7 +12,7 @@ with DAG(
     params={"number": Param(3, type="integer", title="Number", description="any.")},
     default_args={
         "spec": "nested_pipeline.yaml",
-        "spec_digest": "sha256:410d64d6774abe2190e9e22c033a656cba0d0e1dd93d316c52a6f6786b1c4034",
+        "spec_digest": "sha256:3bbbe8ba0a6e657260782eb2b6ebb576da181a1dc6592cb4b4e5171488db615e",
     },
 ) as dag:
     with TaskGroup("four-times") as four_times:

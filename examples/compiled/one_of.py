@@ -12,7 +12,7 @@ with DAG(
     params={"seed": Param(7, type="integer", title="Seed", description="of the coin.")},
     default_args={
         "spec": "one_of.yaml",
-        "spec_digest": "sha256:54700eab6075ac2a943067e29d53adcf1115f6c2acfe615f803180869ea71af5",
+        "spec_digest": "sha256:06fc3561be25770dd4369b8c1d47425c4e9431b0a0fc0f11c32c64b4be93209c",
     },
 ) as dag:
     flip = Step(

@@ -20,7 +20,7 @@ with DAG(
     },
     default_args={
         "spec": "own_report.yaml",
-        "spec_digest": "sha256:30f134b262976330e291342306115ade43cc6a693bdda8dcdb26313b26c2d959",
+        "spec_digest": "sha256:7d0b6d2752aa79c509a6d9954ab74e84fc86208e5c44aa5d8b1fc5eea93474a2",
     },
 ) as dag:
     count_orders = Step(

@@ -21,7 +21,7 @@ with DAG(
     },
     default_args={
         "spec": "time_out.yaml",
-        "spec_digest": "sha256:00b6e796870d0c71f1dac817254f842b99e50e82afa2dcbe8c5be7f306d75e0c",
+        "spec_digest": "sha256:fc977f83394c84d26468733d147fdead42a68612f479b9725943e78e6fb06129",
     },
 ) as dag:
     fetch = Step(

@@ -13,6 +13,7 @@ from conftest import DAGS, HOME
 from turnout.airflow import plans
 from turnout.airflow.plans import read_plan
 from turnout.spec.document import digest
+from turnout.spec.image_digests import write_digests
 
 KEPT = HOME / "cache" / "turnout" / "plans"
 
@@ -110,3 +111,14 @@ def test_code_that_links_otherwise_links_anew(yaml: Path, monkeypatch: pytest.Mo
         (tmp_path / part / "changed.py").write_text("")
     monkeypatch.setattr(plans, "__file__", str(tmp_path / "airflow" / "plans.py"))
     assert kept(yaml) != before
+
+
+def test_images_are_those_of_the_digests_beside_the_dag_file(yaml: Path) -> None:
+    before = digest(yaml.read_text())
+    image = re.search(r"image: (\S+)", yaml.read_text())
+    assert image
+    assert image[1] in str(again(yaml).document)
+    write_digests(yaml.parent, {image[1]: f"sha256:{'a' * 64}"})
+    assert digest(yaml.read_text()) == before
+    assert image[1] not in str(again(yaml).document)
+    assert f"{image[1].partition(':')[0]}@sha256:{'a' * 64}" in str(again(yaml).document)

@@ -21,6 +21,7 @@ from turnout.errors import TurnoutError
 from turnout.execution.environments import user_cache
 from turnout.plan.model import Plan
 from turnout.spec.document import digest as digest_of
+from turnout.spec.image_digests import pinned, read_digests
 
 _KEPT_S = 30 * 86400
 """Seconds that a plan is kept which nothing writes anew."""
@@ -28,10 +29,10 @@ _KEPT_S = 30 * 86400
 
 @functools.lru_cache(maxsize=8)
 def read_plan(path: str, digest: str) -> Plan:
-    """The plan that a DAG file was compiled from.
+    """The plan that a DAG file was compiled from, with images by the digests that are known beside it.
 
     Raises:
-        TurnoutError: the YAML beside the DAG file is missing, or another one.
+        TurnoutError: the YAML beside the DAG file is missing, or another one; the file of digests holds none.
     """
     try:
         text = Path(path).read_bytes().decode(errors="replace")
@@ -41,13 +42,14 @@ def read_plan(path: str, digest: str) -> Plan:
     if digest_of(text) != digest:
         hint = "run turnout compile, and deploy both files"
         raise TurnoutError("not the pipeline that the DAG file was compiled with", where=path, hint=hint)
-    place = _place(text)
+    digests = read_digests(Path(path).parent)
+    place = _place(f"{text}{digests or ''}")
     plan = _kept(place) if place else None
     if plan is None:
         from turnout.plan.link import link
         from turnout.spec.document import read
 
-        plan = link(read(text, where=path))
+        plan = link(pinned(read(text, where=path), digests))
         if place:
             _keep(plan, place)
     return plan

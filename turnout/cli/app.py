@@ -9,7 +9,21 @@ from typing import Annotated, Any
 import typer
 
 import turnout
-from turnout.cli import airflow, cache, check, compare, compile, models, monitoring, new, reproduce, run, runs, submit
+from turnout.cli import (
+    airflow,
+    build,
+    cache,
+    check,
+    compare,
+    compile,
+    models,
+    monitoring,
+    new,
+    reproduce,
+    run,
+    runs,
+    submit,
+)
 from turnout.cli.options import errors
 from turnout.project.file import PROFILE, current
 
@@ -25,6 +39,7 @@ app.command("run")(run.run)
 app.command("submit")(submit.submit)
 app.command("compile")(compile.compile)
 app.command("check")(check.check)
+app.command("build")(build.build)
 app.command("runs")(runs.list_runs)
 app.command("show")(runs.show)
 app.command("tag")(runs.tag)

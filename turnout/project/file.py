@@ -25,7 +25,12 @@ KEYS: dict[str, tuple[dict[str, Any], str]] = {
     "pipelines": (_TEXTS, "Files with pipelines, as patterns of paths. Default: `pipelines/*.py`."),
     "dags": (_TEXT, "Directory of compiled files. Default: `dags`."),
     "root": (_TEXT, "Path or URI under which runs are kept. Default: `.turnout`."),
-    "image": (_TEXT, "Container image of components that name none."),
+    "image": (_TEXT, "Container image of components that name none. `turnout build` builds it."),
+    "base": (_TEXT, "Image that `turnout build` builds on. Default: Turnout's components image of the same version."),
+    "requirements": (
+        _TEXT,
+        "File of requirements that `turnout build` installs into the image. Default: the project's `dependencies`.",
+    ),
     "runtime": (_TEXT, "What steps run with: `docker`, for example. Default: as processes of this machine."),
     "settings": (
         {"type": "object", "additionalProperties": _TEXT},
@@ -51,6 +56,8 @@ class Project:
     dags: str = "dags"
     root: str = ".turnout"
     image: str = ""
+    base: str = ""
+    requirements: str = ""
     runtime: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     trackers: tuple[str, ...] = ()

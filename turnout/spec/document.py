@@ -29,6 +29,7 @@ from turnout.spec.values import ParameterType, PrimitiveType, TaskConfigPassthro
 _Message = TypeVar("_Message")
 
 _CODE_DIGEST = re.compile(r"(--code-digest\n\s*- )sha256:[0-9a-f]{64}")
+_IMAGE = re.compile(r"^(\s+image: )\S+$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +114,10 @@ def write(document: Document) -> str:
 def digest(text: str) -> str:
     """The digest by which a compiled file is recognised: `sha256:` and 64 hexadecimal digits.
 
-    The digests of components' code in it do not count. DAG files hold this digest: they would all change with each line
-    of a component, and be in conflict on every branch.
+    The digests of components' code in it do not count, nor the names of images. DAG files hold this digest: they would
+    all change with each line of a component or version of an image, and be in conflict on every branch.
     """
-    return "sha256:" + hashlib.sha256(_CODE_DIGEST.sub(r"\1", text).encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(_IMAGE.sub(r"\1", _CODE_DIGEST.sub(r"\1", text)).encode()).hexdigest()
 
 
 def to_dict(message: Any) -> dict[str, Any]:
