@@ -116,6 +116,9 @@ def test_a_run_is_submitted_and_watched(server: Server) -> None:
         assert {step["state"] for step in result["steps"]} == {"SUCCEEDED"}
     assert server.xcom("two", "submitted", "tell-2", "Output") == "me"
     assert len(server.call("GET", "/dags/two/dagRuns?run_id_pattern=submitted")["dag_runs"]) == 1
+    status, said = submit("tests/examples/scheduled.py:killed", "-p", f"directory={server.home}/nowhere")
+    (failed,) = (step for step in json.loads(said)["steps"] if step["state"] == "FAILED")
+    assert (status, "No such file or directory" in failed["error"], failed["name"]) == (1, True, "slow"), said
     status, said = submit("tests/examples/shapes.py:branch")
     assert status == 1
     assert "Airflow has no DAG 'branch'" in said

@@ -169,9 +169,7 @@ def test_components_built_into_an_image_run_from_their_directory(turnout, tmp_pa
     assert ran.json["outputs"] == {"Output": "hello x"}
 
 
-def test_a_root_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from moto.server import ThreadedMotoServer
-
+def test_a_root_in_an_object_store(bucket: str) -> None:
     from turnout.authoring.source import load
     from turnout.execution.own_files import OwnFiles
     from turnout.execution.runs import find_runs
@@ -180,35 +178,20 @@ def test_a_root_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     from turnout.spec.step_contract import Run
     from turnout.tracks.local import runner as local
 
-    server = ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "test")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        import boto3
-
-        boto3.client("s3").create_bucket(Bucket="runs")
-        plan = link(load("tests/contract/shapes.py:loop_of_artifacts"))
-        first = local.run(plan, {}, ArtifactStore("s3://runs/root"), "one")
-        assert first.state == "SUCCEEDED", [step.error for step in first.steps]
-        assert first.outputs == {"Output": "one two"}
-        second = local.run(plan, {}, ArtifactStore("s3://runs/root"), "two")
-        assert all(step.cached for step in second.steps)
-        assert [record["run_id"] for record in find_runs(ArtifactStore("s3://runs/root"))] == ["one", "two"]
-        store, told = ArtifactStore("s3://runs/root"), Run(plan.name, "one", "")
-        assert len(store.outcomes(told)) == len(first.steps)
-        store.write_record(store.step_path(told, "later") / "outcome.json", store.outcomes(told).popitem()[1].to_dict())
-        ArtifactStore("s3://runs/root").forget_listings()  # what another process has listed it keeps
-        assert len(store.outcomes(told)) == len(first.steps) + 1
-        files = OwnFiles(store, told)
-        made = next(iter(first.artifacts.values()))
-        assert isinstance(files.read(made.uri, 1000), bytes)
-        assert (
-            files.read(made.uri.replace("s3://runs/root", "s3://other/root"), 1000)
-            == "it lies outside of the artifact store"
-        )
-    finally:
-        server.stop()
+    root = f"s3://{bucket}/root"
+    plan = link(load("tests/contract/shapes.py:loop_of_artifacts"))
+    first = local.run(plan, {}, ArtifactStore(root), "one")
+    assert first.state == "SUCCEEDED", [step.error for step in first.steps]
+    assert first.outputs == {"Output": "one two"}
+    second = local.run(plan, {}, ArtifactStore(root), "two")
+    assert all(step.cached for step in second.steps)
+    assert [record["run_id"] for record in find_runs(ArtifactStore(root))] == ["one", "two"]
+    store, told = ArtifactStore(root), Run(plan.name, "one", "")
+    assert len(store.outcomes(told)) == len(first.steps)
+    store.write_record(store.step_path(told, "later") / "outcome.json", store.outcomes(told).popitem()[1].to_dict())
+    ArtifactStore(root).forget_listings()  # what another process has listed it keeps
+    assert len(store.outcomes(told)) == len(first.steps) + 1
+    files = OwnFiles(store, told)
+    made = next(iter(first.artifacts.values()))
+    assert isinstance(files.read(made.uri, 1000), bytes)
+    assert files.read(made.uri.replace(root, "s3://other/root"), 1000) == "it lies outside of the artifact store"

@@ -137,8 +137,37 @@ def test_a_failure_is_told_and_is_the_exit_status(kfp: KfpServer, source: Path) 
     kfp.script = [{"make": "FAILED", "": "FAILED"}]
     status, result = submit(kfp, source)
     assert (status, result["state"], result["steps"][0]["error"]) == (1, "FAILED", "no rows")
-    kfp.script = [{"": "CANCELED"}]
-    assert submit(kfp, source)[0] == 1
+
+
+def test_a_run_that_is_cancelled_on_the_server_is_told(kfp: KfpServer, source: Path) -> None:
+    kfp.script = [
+        {"make": "RUNNING"},
+        {"make": "CANCELED", "": "CANCELING"},
+        {"make": "CANCELED", "": "CANCELED"},
+    ]
+    status, result = submit(kfp, source)
+    assert (status, result["state"], result["steps"][0]["state"]) == (1, "CANCELLED", "CANCELLED")
+    assert kfp.looks == 3
+
+
+def test_one_verb_with_one_outcome_on_this_machine_too(kfp: KfpServer, source: Path, tmp_path: Path) -> None:
+    kfp.script = [{"make": "SUCCEEDED", "use": "SUCCEEDED", "": "SUCCEEDED"}]
+    remote = submit(kfp, source)
+    command = ["submit", str(source), "--track", "local", "--json"]
+    environment = {"TURNOUT_ROOT": str(tmp_path / "runs")}
+    done = CliRunner().invoke(app, command, env=environment)
+    local = (done.exit_code, json.loads(done.stdout))
+    assert local[1].keys() == remote[1].keys()
+    assert [[status, *_states(found)] for status, found in (local, remote)] == [
+        [0, ("make", "SUCCEEDED"), ("enough.use", "SUCCEEDED")]
+    ] * 2
+    for option in ("--no-wait", "--schedule"):
+        refused = CliRunner().invoke(app, [*command, option], env=environment)
+        assert (refused.exit_code, option in refused.stdout) == (1, True), refused.output
+
+
+def _states(result: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(step["name"], step["state"]) for step in result["steps"]]
 
 
 def test_the_same_submitted_again_is_one_pipeline_one_version_and_with_its_name_one_run(
@@ -172,7 +201,6 @@ def test_a_server_that_refuses_or_is_not_there(kfp: KfpServer, source: Path, mon
     assert (status, "500 down" in str(said)) == (1, True)
     status, said = submit(kfp, source, "-p", "rows=many")
     assert status == 1
-    assert submit(kfp, source, "--track", "local")[0] == 1
     assert len(kfp.runs) == 1
 
 

@@ -1,4 +1,4 @@
-"""`turnout submit`: a pipeline on a server that runs pipelines."""
+"""`turnout submit`: a pipeline on a server that runs pipelines, or as one would run it there, on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from turnout.errors import Fault, TrackError
 def submit(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE)],
     host: Annotated[str, typer.Option(envvar="TURNOUT_HOST", help="URL of the server.")] = "",
-    track: Annotated[str, typer.Option(help="What the server is: kfp, or an airflow that has the DAG.")] = "kfp",
+    track: Annotated[
+        str, typer.Option(help="What the server is: kfp, or an airflow that has the DAG; local for this machine.")
+    ] = "kfp",
     parameter: Annotated[
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
         typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter; lists and structs as JSON."),
@@ -36,7 +38,10 @@ def submit(
     poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the run.")] = 5.0,
     as_json: Json = False,
 ) -> None:
-    """Run a pipeline on a server, and watch it. Exit 0 when the run succeeded; with --no-wait, when it was taken."""
+    """Run a pipeline where a track runs it, and watch it.
+
+    Exit 0 when the run succeeded; with --no-wait, when it was taken.
+    """
     from turnout import verbs
     from turnout.cli.progress import watching
     from turnout.cli.result import show_result
@@ -47,11 +52,13 @@ def submit(
     with errors(as_json):
         plan = verbs.linked(source)
         chosen = registry.track(track)
-        if chosen.submit is None:
-            known = tuple(name for name in registry.names() if registry.track(name).submit)
-            raise TrackError([Fault(f"nothing is submitted to the track '{track}'", "--track", known)])
-        if not host:
+        if not (chosen.submit or chosen.run):
+            known = tuple(name for name in registry.names() if registry.track(name).submit or registry.track(name).run)
+            raise TrackError([Fault(f"nothing runs on the track '{track}'", "--track", known)])
+        if chosen.submit and not host:
             raise TrackError([Fault("no server", "--host", hint="--host https://..., or the variable TURNOUT_HOST")])
+        if not (chosen.submit or wait):
+            raise TrackError([Fault(f"a run on the track '{track}' ends with this command", "--no-wait")])
         given = typed(plan, parameter or [])
         bind_parameters(plan.parameters, given, plan.name)
         server = registry.Server(host, token, namespace, experiment, wait, poll)
@@ -65,8 +72,13 @@ def submit(
         run_id = run_id or verbs.new_run_id()
         try:
             with watching(plan, run_id) as watch:
-                result = chosen.submit(plan, given, server, run_id, watch)
+                if chosen.submit:
+                    result = chosen.submit(plan, given, server, run_id, watch)
+                else:
+                    result = verbs.run(plan, given, track=track, run_id=run_id, watch=watch)
         except KeyboardInterrupt:
+            if not chosen.submit:
+                raise
             print(f"no longer watched: {run_id} goes on; submit it again with --run-id {run_id}", file=sys.stderr)
             raise typer.Exit(130) from None
     print(json.dumps(result.to_dict(), indent=2, default=str)) if as_json else show_result(result)

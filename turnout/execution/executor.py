@@ -21,6 +21,7 @@ from typing import Any
 
 from turnout.errors import Fault, ParameterError, StepError, TurnoutError, did_you_mean
 from turnout.execution.executor_output import read_executor_output
+from turnout.execution.failed_reports import keep_reports
 from turnout.execution.user_code import own_line
 from turnout.extras import hint_for
 from turnout.spec.command import OUTSIDE, UNCACHED
@@ -81,6 +82,7 @@ def execute(target: str, executor_input: Mapping[str, Any], *, code_digest: str 
             executor.execute()
         except Exception:
             _keep_metadata(executor)
+            keep_reports(executor.output_artifacts.values())
             raise
         if output := executor_input.get("outputs", {}).get("outputFile"):
             read_executor_output(Path(output))  # said here, it is clear on KFP too

@@ -13,6 +13,7 @@ from turnout.plan.model import Plan
 from turnout.plan.results import RunResult, StepResult, Watch
 from turnout.spec.step_contract import Outcome, State
 from turnout.tracks.registry import Server
+from turnout.tracks.watched import watched
 
 _RUN_STATES = {
     "queued": State.PENDING,
@@ -58,7 +59,8 @@ def submit(plan: Plan, parameters: Mapping[str, Any], server: Server, run_id: st
     url = f"{server.host.rstrip('/')}{dag}/runs/{quote(run_id, safe='')}"
     if not server.wait:
         return RunResult(plan.name, run_id, State.PENDING, [], path=url)
-    return _wait(api, plan, f"{dag}/dagRuns/{quote(run_id, safe='')}", run_id, url, watch, server.poll_s)
+    run = _Run(api, plan, f"{dag}/dagRuns/{quote(run_id, safe='')}", run_id, url)
+    return watched(run.look, watch, server.poll_s)
 
 
 class _Api:
@@ -137,48 +139,60 @@ class _Failed(Exception):
         self.fault = fault
 
 
-def _wait(
-    api: _Api, plan: Plan, run: str, run_id: str, url: str, watch: Watch, poll_s: float
-) -> RunResult:  # fmt: skip
-    told: dict[str, State] = {}
-    while True:
-        found = api.get(run) or {}
-        state = _RUN_STATES.get(str(found.get("state")), State.PENDING)
-        steps = _steps(plan, list(api.all(f"{run}/taskInstances", "task_instances")), found, url)
-        for step in steps:
-            if told.get(step.key) is not step.state:
-                told[step.key] = step.state
-                watch(step, "")
-        if state.finished:
-            return RunResult(plan.name, run_id, state, steps, path=url)
-        time.sleep(poll_s)
+class _Run:
+    """A run of a plan, as Airflow tells it."""
+
+    def __init__(self, api: _Api, plan: Plan, path: str, run_id: str, url: str):
+        self.api, self.plan, self.path, self.run_id, self.url = api, plan, path, run_id, url
+        self._errors: dict[tuple[str, int, int], str] = {}
+
+    def look(self) -> RunResult:
+        run = self.api.get(self.path) or {}
+        state = _RUN_STATES.get(str(run.get("state")), State.PENDING)
+        instances = list(self.api.all(f"{self.path}/taskInstances", "task_instances"))
+        return RunResult(self.plan.name, self.run_id, state, self._steps(instances, run), path=self.url)
+
+    def _steps(self, instances: list[dict[str, Any]], run: Mapping[str, Any]) -> list[StepResult]:
+        """The steps of the plan among a run's task instances; gates and the like are not shown."""
+        paths = {step.path for step in self.plan.steps()}
+        began = _time(run.get("start_date"))
+        found = []
+        for item in instances:
+            if item["task_id"] not in paths:
+                continue
+            state = _TASK_STATES.get(item["state"] or "", State.PENDING)
+            start = _time(item.get("start_date"))
+            step = StepResult(
+                item["task_id"],
+                (item["map_index"],) if item["map_index"] >= 0 else (),
+                state,
+                attempts=item.get("try_number") or 0,
+                duration_s=item.get("duration") or 0.0,
+                start_s=max(0.0, (start - began).total_seconds()) if start and began else 0.0,
+                outcome=Outcome(state, item.get("try_number") or 1, {}, {}, log=_page(self.url, item))
+                if state.finished
+                else None,
+                error=self._error(item) if state is State.FAILED else "",
+                title=self.plan.title(item["task_id"]),
+            )
+            found.append((start is None, start or began, step))
+        return [step for *_, step in sorted(found, key=lambda entry: (entry[0], str(entry[1])))]
+
+    def _error(self, item: Mapping[str, Any]) -> str:
+        """Why a task instance failed, from its log; that it did, where the log does not say it."""
+        task, index, attempt = item["task_id"], item["map_index"], item.get("try_number") or 1
+        if (task, index, attempt) not in self._errors:
+            path = f"{self.path}/taskInstances/{quote(task, safe='')}/logs/{attempt}"
+            log = self.api.get(f"{path}?full_content=true&map_index={index}") or {}
+            told = [line["error_detail"] for line in log.get("content", ()) if _has_error(line)]
+            if not told:  # yet, perhaps
+                return "failed"
+            self._errors[task, index, attempt] = str(told[-1][0]["exc_value"])
+        return self._errors[task, index, attempt]
 
 
-def _steps(plan: Plan, instances: list[dict[str, Any]], run: Mapping[str, Any], url: str) -> list[StepResult]:
-    """The steps of the plan among a run's task instances; gates and the like are not shown."""
-    paths = {step.path for step in plan.steps()}
-    began = _time(run.get("start_date"))
-    found = []
-    for item in instances:
-        if item["task_id"] not in paths:
-            continue
-        state = _TASK_STATES.get(item["state"] or "", State.PENDING)
-        start = _time(item.get("start_date"))
-        step = StepResult(
-            item["task_id"],
-            (item["map_index"],) if item["map_index"] >= 0 else (),
-            state,
-            attempts=item.get("try_number") or 0,
-            duration_s=item.get("duration") or 0.0,
-            start_s=max(0.0, (start - began).total_seconds()) if start and began else 0.0,
-            outcome=Outcome(state, item.get("try_number") or 1, {}, {}, log=_page(url, item))
-            if state.finished
-            else None,
-            error="failed" if state is State.FAILED else "",
-            title=plan.title(item["task_id"]),
-        )
-        found.append((start is None, start or began, step))
-    return [step for *_, step in sorted(found, key=lambda entry: (entry[0], str(entry[1])))]
+def _has_error(line: Any) -> bool:
+    return isinstance(line, dict) and bool(line.get("error_detail"))
 
 
 def _page(url: str, item: Mapping[str, Any]) -> str:

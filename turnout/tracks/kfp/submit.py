@@ -25,6 +25,7 @@ from turnout.spec.document import write
 from turnout.spec.step_contract import Outcome, State
 from turnout.tracks.kfp.schedule import recurring_run
 from turnout.tracks.registry import Server
+from turnout.tracks.watched import watched
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ def submit(plan: Plan, parameters: Mapping[str, Any], server: Server, run_id: st
     watch_url = f"{server.host.rstrip('/')}/#/runs/details/{run.run_id}"
     if not server.wait:
         return RunResult(plan.name, run_id, State.PENDING, [], path=watch_url)
-    return _wait(kfp, plan, run.run_id, run_id, watch_url, watch, server.poll_s)
+    return watched(lambda: _look(kfp, plan, run.run_id, run_id, watch_url), watch, server.poll_s)
 
 
 def schedule(plan: Plan, parameters: Mapping[str, Any], server: Server) -> str:
@@ -225,31 +226,19 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
-def _wait(
-    kfp: _Server, plan: Plan, server_id: str, run_id: str, url: str, watch: Watch, poll_s: float
-) -> RunResult:  # fmt: skip
-    """Watch a run to its end."""
-    told: dict[tuple[str, str], State] = {}
-    while True:
-        run = kfp.asked(lambda: kfp.client.get_run(server_id))
-        state = _STATES.get(str(run.state), State.PENDING)
-        steps = _steps(plan, run)
-        for task_id, step in steps:
-            if told.get((step.name, task_id)) is not step.state:
-                told[step.name, task_id] = step.state
-                watch(step, "")
-        if state.finished:
-            errors = [run.error.message] if run.error and run.error.message else []
-            return RunResult(plan.name, run_id, state, [step for _, step in steps], errors=errors, path=url)
-        time.sleep(poll_s)
+def _look(kfp: _Server, plan: Plan, server_id: str, run_id: str, url: str) -> RunResult:
+    run = kfp.asked(lambda: kfp.client.get_run(server_id))
+    errors = [run.error.message] if run.error and run.error.message else []
+    state = _STATES.get(str(run.state), State.PENDING)
+    return RunResult(plan.name, run_id, state, _steps(plan, run), errors=errors, path=url)
 
 
-def _steps(plan: Plan, run: Any) -> list[tuple[str, StepResult]]:
+def _steps(plan: Plan, run: Any) -> list[StepResult]:
     """The steps of the plan among a run's tasks; KFP's own tasks, such as drivers, are not shown."""
     details = (run.run_details.task_details or ()) if run.run_details else ()
     paths = _paths(plan, details)
     began = min((task.start_time for task in details if task.start_time), default=None)
-    found: list[tuple[str, StepResult]] = []
+    found: list[StepResult] = []
     loops = [region.path for region in plan.root.regions() if region.loop]
     times: collections.Counter[str] = collections.Counter()
     for task in sorted(details, key=lambda task: (task.start_time is None, task.start_time or 0)):
@@ -270,7 +259,7 @@ def _steps(plan: Plan, run: Any) -> list[tuple[str, StepResult]]:
             error=task.error.message if task.error and task.error.message else "",
         )
         times[path] += 1
-        found.append((task.task_id, step))
+        found.append(step)
     return found
 
 
