@@ -61,8 +61,8 @@ test-components: $(COMPONENTS)/.ready data  ## the tests of all but Airflow
 test-airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## the tests in a real Airflow
 	$(AIRFLOW_BIN)/$(PYTEST) tests/airflow
 
-test-containers: $(AIRFLOW)/.ready $(COMPONENTS)/.ready  ## steps in real containers; needs root, podman, runc and debootstrap
-	$(AIRFLOW_BIN)/python -m pytest tests/airflow/test_containers.py -m containers
+test-containers: $(AIRFLOW)/.ready $(COMPONENTS)/.ready  ## images, and steps in real containers; needs root, podman, runc, debootstrap, docker-registry
+	$(AIRFLOW_BIN)/python -m pytest -s tests/airflow/test_containers.py -m containers
 
 # Each in a process of its own: Keras has one backend. PyTorch takes 7 GB: make test-frameworks NETWORKS=torch
 test-frameworks: $(FRAMEWORKS)/.ready-$(subst $(SPACE),-,$(NETWORKS))  ## networks of TensorFlow and JAX, in an environment of their own
@@ -88,7 +88,7 @@ docs: $(COMPONENTS)/.ready  ## write docs/reference/ anew
 lock: $(UV)  ## pin the requirements of both environments
 	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra all --group components-test \
 		pyproject.toml -o requirements/components.txt --custom-compile-command "make lock"
-	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra airflow --extra standalone --group airflow-test \
+	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra airflow --extra standalone --extra s3 --group airflow-test \
 		pyproject.toml -o requirements/airflow.txt --custom-compile-command "make lock"
 
 clean:  ## remove environments, runs and data

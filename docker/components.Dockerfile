@@ -2,7 +2,7 @@
 #
 #     docker build --file docker/components.Dockerfile --tag turnout-python-components:0.1.0 .
 #
-# BASE is any Debian or Ubuntu with Python 3.11 to 3.13 and its venv. EXTRAS are Turnout's, without brackets.
+# BASE is any Debian or Ubuntu with Python 3.11 to 3.13 and its venv. EXTRAS are Turnout's: "train spark s3".
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
@@ -17,9 +17,12 @@ COPY pyproject.toml README.md ./
 COPY requirements/components.txt requirements/
 # With pip, for the images of teams that are made on this one.
 RUN uv venv --seed --python python3 /opt/turnout \
-    && options=$(echo "${EXTRAS}" | sed 's/[^,][^,]*/--extra &/g; s/,/ /g') \
+    && for extra in ${EXTRAS}; do set -- "$@" --extra "${extra}"; done \
     && uv pip install --python /opt/turnout --compile-bytecode --constraint requirements/components.txt \
-        --requirement pyproject.toml ${options}
+        --requirement pyproject.toml "$@"
+# What MLflow's server keeps its runs and models with, where the image serves it. The same driver as Airflow's.
+RUN uv pip install --python /opt/turnout --compile-bytecode --constraint requirements/components.txt \
+        boto3 psycopg2-binary==2.9.13
 COPY LICENSE ./
 COPY turnout turnout
 RUN uv pip install --python /opt/turnout --compile-bytecode --no-deps .
@@ -29,12 +32,14 @@ RUN cyclonedx-py environment --output-reproducible --output-format JSON --output
 FROM ${BASE}
 # OpenMP is LightGBM's, Java is Spark's.
 ARG PACKAGES="libgomp1 openjdk-17-jre-headless"
+# hadolint ignore=SC2086
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ${PACKAGES} \
     && rm -rf /var/lib/apt/lists/*
-# KFP's launcher makes directories of its own under the last ones.
+# KFP's launcher makes directories of its own in three of them. A team's code is in /opt/project.
 RUN useradd --uid 10001 --gid 0 --create-home turnout \
-    && install --directory --mode 1777 /gcs /s3 /minio
+    && install --directory --mode 1777 /gcs /s3 /minio \
+    && install --directory /opt/project
 COPY --from=build /opt/turnout /opt/turnout
 ENV PATH=/opt/turnout/bin:${PATH} PYTHONUNBUFFERED=1
 ARG VERSION=0.1.0

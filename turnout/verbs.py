@@ -24,25 +24,30 @@ from turnout.plan.results import RunResult, StepResult, Watch
 from turnout.plan.support import report
 from turnout.project.file import current
 from turnout.spec.document import Document
+from turnout.spec.image_digests import pinned, read_digests
 from turnout.spec.step_contract import Run, State
 from turnout.tracks import registry
 from turnout.tracks.files import write_files
 
 
-def linked(pipeline: Any) -> Plan:
+def linked(pipeline: Any, *, pin: bool = False) -> Plan:
     """The plan of a pipeline.
 
     Args:
         pipeline: a function under `@pipeline` or `kfp.dsl.pipeline`; a source (`module:pipeline`, `path.py[:name]`, a
             compiled YAML file); a document; or a plan.
+        pin: name images by the digests that `turnout build --push` has written, where there are any.
 
     Raises:
         SourceError: the source does not exist, or has not exactly one pipeline.
         DefinitionError, SpecError, PlanError: it is not a pipeline, or cannot be linked; with all reasons.
     """
-    if isinstance(pipeline, Plan):
+    if isinstance(pipeline, Plan) and not pin:
         return pipeline
     document = _document(pipeline)
+    if pin:
+        project = current()
+        document = pinned(document, read_digests(Path(project.path(project.dags))))
     if faults := list(kubernetes_faults(document)):
         raise PlanError(faults)
     plan = link(document)
@@ -215,6 +220,7 @@ def compile(
     *,
     out: str | Path | None = None,
     runtime: str | None = None,
+    pin: bool = False,
 ) -> dict[Path, str]:
     """Compile a pipeline for a track.
 
@@ -222,6 +228,7 @@ def compile(
         pipeline: as `linked` takes it.
         out: directory to write the files to; when None, nothing is written.
         runtime: the runtime that steps will have, if you know it. What it cannot do is refused.
+        pin: as `linked` takes it.
 
     Returns:
         The text of each file, by its name.
@@ -229,7 +236,7 @@ def compile(
     Raises:
         TurnoutError: this is not a pipeline, or it asks for something that the track cannot do.
     """
-    plan = linked(pipeline)
+    plan = linked(pipeline, pin=pin)
     chosen = registry.track(track)
     if chosen.compile is None:
         raise TrackError([Fault(f"the track '{track}' compiles to no file", plan.name, hint="turnout run runs it")])

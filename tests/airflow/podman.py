@@ -1,7 +1,7 @@
-"""Real containers without a Docker engine: podman speaks Docker's API, Debian's packages make an image.
+"""Real containers without a Docker engine: podman speaks Docker's API, Debian's packages are the base of images.
 
-Needs root, and Debian's `podman`, `runc` and `debootstrap`. Nothing of the machine's own containers is touched:
-images and containers live in a directory of their own.
+Needs root, and Debian's `podman`, `runc`, `debootstrap` and `docker-registry`. Nothing of the machine's own containers
+is touched: images and containers live in a directory of their own. It is kept: what has not changed is not built again.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-PACKAGES = ("podman", "runc", "debootstrap")
+PROJECT = Path(__file__).resolve().parents[2]
+
+PACKAGES = ("podman", "runc", "debootstrap", "docker-registry")
 
 CONTAINERS = """\
 [containers]
@@ -28,15 +29,24 @@ events_logger = "file"
 
 STORAGE = """\
 [storage]
-driver = "vfs"
+driver = "overlay"
 graphroot = "{directory}/images"
 runroot = "{directory}/run"
 """
-
-TURNOUT = """\
-#!/bin/sh
-exec python3 -c 'from turnout.cli import main; main()' "$@"
+REGISTRIES = """\
+[[registry]]
+location = "{address}"
+insecure = true
 """
+
+REGISTRY = """\
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {directory}}}, delete: {{enabled: true}}}}
+http: {{addr: "{address}"}}
+"""
+
+BASE = "localhost/debian-python:12"
+"""The base of images where a public one cannot be pulled."""
 
 
 class Podman:
@@ -55,76 +65,81 @@ class Podman:
         (directory / "storage.conf").write_text(STORAGE.format(directory=directory))
         self.directory = directory
         self.host = f"unix://{directory}/api.sock"
-        self.environment = {
-            **os.environ,
+        self.registry = f"127.0.0.1:{free_port()}"
+        (directory / "registries.conf").write_text(REGISTRIES.format(address=self.registry))
+        self.variables = {
             "CONTAINERS_CONF": str(directory / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(directory / "storage.conf"),
+            "CONTAINERS_REGISTRIES_CONF": str(directory / "registries.conf"),
         }
-        self.service: subprocess.Popen[bytes] | None = None
+        self.environment = {**os.environ, **self.variables}
+        self.servers: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
-        with (self.directory / "service.log").open("wb") as log:
-            command = ["podman", "system", "service", "--time=0", self.host]
-            self.service = subprocess.Popen(
+        """Start the Docker API, and a registry that has no images yet."""
+        images = self.directory / "registry"
+        shutil.rmtree(images, ignore_errors=True)
+        configuration = self.directory / "registry.yml"
+        configuration.write_text(REGISTRY.format(directory=images, address=self.registry))
+        self._serve("podman", "system", "service", "--time=0", self.host)
+        self._serve("docker-registry", "serve", str(configuration))
+
+    def _serve(self, *command: str) -> None:
+        with (self.directory / f"{command[0]}.log").open("wb") as log:
+            server = subprocess.Popen(
                 command, env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
+        self.servers.append(server)
 
     def stop(self) -> None:
-        if self.service is not None:
-            os.killpg(self.service.pid, signal.SIGTERM)
-            self.service.wait(30)
-        self._podman("rm", "--all", "--force", "--time", "0")
-        self._podman("rmi", "--all", "--force")
+        for server in self.servers:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+        self.podman("rm", "--all", "--force", "--time", "0")
 
     def containers(self) -> list[str]:
         """All containers that there are, running or not."""
-        return self._podman("ps", "--all", "--quiet").split()
+        return self.podman("ps", "--all", "--quiet").split()
 
-    def make_image(self, name: str, project: Path, uv: Path, modules: Sequence[Path]) -> None:
-        """Make an image of Debian with Python, Turnout, kfp and modules.
-
-        Args:
-            project: the checkout whose Turnout it gets.
-            modules: directories on its `PYTHONPATH`.
-        """
-        base = self.directory / "debian.tar"
-        root = self.directory / "root"
+    def make_base(self) -> None:
+        """Make the base of images, of Debian's packages and of the certificates that this machine trusts."""
+        if subprocess.run(["podman", "image", "exists", BASE], env=self.environment, check=False).returncode == 0:
+            return
+        root, archive = self.directory / "root", self.directory / "base.tar"
         shutil.rmtree(root, ignore_errors=True)
-        if not base.exists():
-            _run("debootstrap", "--variant=minbase", "--include=python3", "bookworm", root)
-            _run("tar", "--directory", root, "--create", "--file", base, ".")
-        else:
-            root.mkdir()
-            _run("tar", "--directory", root, "--extract", "--file", base)
-        target = root / "opt" / "packages"
-        packages = ["--target", target, "--python-version", "3.11", "--python", sys.executable]
-        _run(
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--compile-bytecode",
-            *packages,
-            project,
-            "kfp>=2.17",
-            "kfp-kubernetes>=2.17",
-        )
-        for directory in modules:
-            shutil.copytree(directory, root / "opt" / "modules", dirs_exist_ok=True)
-        command = root / "usr" / "local" / "bin" / "turnout"
-        command.write_text(TURNOUT)
-        command.chmod(0o755)
-        archive = self.directory / "image.tar"
+        _run("debootstrap", "--variant=minbase", "--include=python3,python3-venv,ca-certificates", "bookworm", root)
+        certificates = Path("/etc/ssl/certs/ca-certificates.crt")
+        shutil.copyfile(certificates, root / certificates.relative_to("/"))
+        for waste in [*(root / "var/cache/apt/archives").glob("*.deb"), *(root / "var/lib/apt/lists").glob("*_*")]:
+            waste.unlink()
         _run("tar", "--directory", root, "--create", "--file", archive, ".")
-        path = "ENV PYTHONPATH=/opt/packages:/opt/modules"
-        self._podman("import", "--quiet", "--change", path, str(archive), f"localhost/{name}")
+        self.podman("import", "--quiet", str(archive), BASE)
         archive.unlink()
         shutil.rmtree(root)
 
-    def _podman(self, *arguments: str) -> str:
+    def build(self, file: str, name: str, *arguments: str) -> int:
+        """Build an image of `docker/` from a file there, and tell its size in bytes.
+
+        Args:
+            arguments: of the file, as `NAME=VALUE`.
+        """
+        given = [word for argument in arguments for word in ("--build-arg", argument)]
+        command = ["build", "--quiet", "--format", "docker", "--file", str(PROJECT / "docker" / file), "--tag", name]
+        self.podman(*command, "--build-arg", f"BASE={BASE}", *given, str(PROJECT))
+        return int(self.podman("image", "inspect", "--format", "{{.Size}}", name))
+
+    def podman(self, *arguments: str) -> str:
+        """What podman prints."""
         command = ["podman", *arguments]
         return subprocess.run(command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def _run(*command: str | Path) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

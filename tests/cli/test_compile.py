@@ -283,3 +283,20 @@ def test_a_step_that_is_called_like_a_gate_does_not_take_its_variable(turnout, t
     assigned = [target.id for node in assignments for target in node.targets]
     assert len(assigned) == len(set(assigned)) == 2
     assert "big_when >> big\n" in code
+
+
+def test_pinned_images_are_those_that_the_registry_has_and_the_dag_file_is_the_same(turnout, tmp_path: Path) -> None:
+    (tmp_path / "dags").mkdir()
+    digest = f"sha256:{'a' * 64}"
+    (tmp_path / "dags" / "images.json").write_text(f'{{"registry.example.com/team/shapes:1": "{digest}"}}')
+    (tmp_path / "one.py").write_text(PIPELINE.replace('image="a"', 'image="registry.example.com/team/shapes:1"'))
+    for out, options in (("by_tag", ()), ("by_digest", ("--pin",))):
+        assert turnout("compile", "one.py", "--out", out, *options, directory=tmp_path).status == 0
+    texts = {path.name: path.read_text() for path in tmp_path.glob("by_tag/*")}
+    assert len(texts) == 2
+    for name, text in texts.items():
+        pinned = text.replace(
+            "image: registry.example.com/team/shapes:1\n", f"image: registry.example.com/team/shapes@{digest}\n"
+        )
+        assert (tmp_path / "by_digest" / name).read_text() == pinned
+        assert (pinned == text) == name.endswith(".py")

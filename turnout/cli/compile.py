@@ -22,6 +22,9 @@ def compile(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the files.")] = Path("dags"),
     runtime: Runtime = None,
     check: Check = False,
+    pin: Annotated[
+        bool, typer.Option("--pin", help="Name images by the digests that turnout build --push has written.")
+    ] = False,
     format: Annotated[
         Literal["text", "github", "sarif"], typer.Option(help="With --check: how to print what is not up to date.")
     ] = "text",
@@ -34,7 +37,7 @@ def compile(
 
     named = {"track": track} if track else {}
     with errors():
-        files = compile_all(sources or all_pipelines(), runtime=runtime, **named)
+        files = compile_all(sources or all_pipelines(), runtime=runtime, pin=pin, **named)
         write(files, out, check, "run turnout compile", () if sources else left_over(files, out), format)
 
 

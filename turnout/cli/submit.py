@@ -50,7 +50,7 @@ def submit(
     from turnout.tracks import registry
 
     with errors(as_json):
-        plan = verbs.linked(source)
+        plan = verbs.linked(source, pin=True)
         chosen = registry.track(track)
         if not (chosen.submit or chosen.run):
             known = tuple(name for name in registry.names() if registry.track(name).submit or registry.track(name).run)
