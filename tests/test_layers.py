@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "authoring": {"", "errors", "spec", "execution", "project"},  # of execution, the digest of a component's code
     "standalone": {"errors", "runtimes"},  # of runtimes, what ends a command with all that it has started
     "verbs": {"errors", "spec", "plan", "execution", "tracks", "authoring", "project"},
+    "recall": {"", "errors", "execution"},  # of execution, where the user's cache is
     "reproduction": {"errors", "data", "models", "trackers"},
     "cli": {
         "",
@@ -39,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         "runtimes",
         "verbs",
         "tracks",
+        "recall",
         "monitoring",
         "reproduction",
         "reports",

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from turnout.cli.annotations import FORMATS, Format, of_faults
+from turnout.cli.answers import Cache, answers_of
 from turnout.cli.options import Json, Runtime, Sources, all_pipelines, errors
-from turnout.errors import Fault, TurnoutError
+from turnout.errors import Fault
 
 
 def check(
@@ -22,11 +23,12 @@ def check(
     runtime: Runtime = None,
     as_json: Json = False,
     format: Annotated[Format, typer.Option(help="How to print it; github and sarif have the faults alone.")] = "text",
+    cache: Cache = True,
 ) -> None:
     """Report all faults, and what each track keeps, lowers and refuses. Exit 1 when there is a fault."""
     as_json = as_json or format == "json"
     with errors(as_json):
-        checked = check_all(sources or all_pipelines(), track, runtime)
+        checked = check_all(sources or all_pipelines(), track, runtime, cache)
     if as_json:
         print(json.dumps({"pipelines": checked}, indent=2, default=str))
     elif format in FORMATS:
@@ -37,21 +39,24 @@ def check(
     raise typer.Exit(1 if any(outcome["faults"] for outcome in checked) else 0)
 
 
-def check_all(sources: list[str], track: str | None, runtime: str | None) -> list[dict[str, Any]]:
-    """What `turnout.verbs.check` says of each source; of one that is no pipeline, its faults."""
-    from turnout import verbs
-    from turnout.tracks import registry
+def check_all(
+    sources: list[str], track: str | None = None, runtime: str | None = None, cache: bool = True
+) -> list[dict[str, Any]]:
+    """What `turnout.verbs.check` says of each source; of one that is no pipeline, its faults.
 
+    Args:
+        cache: whether what was found before is used where nothing has changed.
+    """
     if track:
+        from turnout.tracks import registry
+
         registry.track(track)  # an unknown one is no fault of a pipeline
+    sources = list(dict.fromkeys(sources))
+    found = answers_of(sources, "check", {"track": track, "runtime": runtime}, cache)
     checked = []
-    for source in dict.fromkeys(sources):
-        try:
-            outcome = verbs.check(source, track, runtime)
-        except TurnoutError as error:
-            faults = [{"track": None, **dataclasses.asdict(fault)} for fault in error.faults]
-            outcome = {"pipeline": None, "faults": faults, "tracks": {}}
-        checked.append({"source": source, **outcome})
+    for source, answer in zip(sources, found, strict=True):
+        faults = [{"track": None, **dataclasses.asdict(fault)} for fault in answer.faults]
+        checked.append({"source": source, **(answer.value or {"pipeline": None, "faults": faults, "tracks": {}})})
     return checked
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from turnout.cli.annotations import FORMATS, Annotation
+from turnout.cli.answers import Cache, answers_of
 from turnout.cli.options import Check, Runtime, Sources, all_pipelines, errors
-from turnout.errors import Fault, FaultsError, StaleError, TurnoutError
+from turnout.errors import Fault, FaultsError, StaleError
 
 if TYPE_CHECKING:
     from turnout.tracks.files import Stale
@@ -28,6 +29,7 @@ def compile(
     format: Annotated[
         Literal["text", "github", "sarif"], typer.Option(help="With --check: how to print what is not up to date.")
     ] = "text",
+    cache: Cache = True,
 ) -> None:
     """Compile pipelines to files: to DAG files, or to what the chosen track runs.
 
@@ -35,29 +37,29 @@ def compile(
     """
     from turnout.tracks.files import left_over
 
-    named = {"track": track} if track else {}
+    options = {"runtime": runtime, "pin": pin} | ({"track": track} if track else {})
     with errors():
-        files = compile_all(sources or all_pipelines(), runtime=runtime, pin=pin, **named)
+        files = compile_all(sources or all_pipelines(), options, cache)
         write(files, out, check, "run turnout compile", () if sources else left_over(files, out), format)
 
 
-def compile_all(sources: Iterable[str], **options: Any) -> dict[Path, str]:
+def compile_all(sources: Iterable[str], options: dict[str, Any] = {}, cache: bool = True) -> dict[Path, str]:
     """The files of several pipelines.
+
+    Args:
+        options: those of `turnout.verbs.compile`.
+        cache: whether what was compiled before is used where nothing has changed.
 
     Raises:
         TurnoutError: what is wrong with any of them, all together; two of them compile to one file.
     """
-    from turnout import verbs
-
     files: dict[Path, str] = {}
     owners: dict[Path, str] = {}
     faults: list[Fault] = []
-    for source in dict.fromkeys(sources):
-        try:
-            made = verbs.compile(source, **options)
-        except TurnoutError as error:
-            faults += error.faults
-            continue
+    sources = list(dict.fromkeys(sources))
+    for source, answer in zip(sources, answers_of(sources, "compile", options, cache), strict=True):
+        faults += answer.faults
+        made = {Path(name): text for name, text in (answer.value or {}).items()}
         for name in made.keys() & files.keys():
             what = f"{owners[name]} and {source} both compile to {name}"
             faults.append(Fault(what, hint="give the pipelines different names"))

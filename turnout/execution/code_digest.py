@@ -102,10 +102,11 @@ def _same_code_base(name: str, module: str) -> bool:
     return top == module.split(".")[0] or "." not in module
 
 
+@functools.cache
 def _file(name: str, root: Path) -> Path | None:
-    base = root.joinpath(*name.split("."))
     if "site-packages" in root.parts and not name.count("."):
         return None
+    base = root.joinpath(*name.split("."))
     return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
 
 
@@ -115,7 +116,7 @@ def _imports(file: Path, module: str) -> tuple[str, ...]:
 
 
 def _walk(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -126,3 +127,11 @@ def _walk(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
                 base = ".".join([*package, base] if base else package)
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements in a module or another; expressions, most of the tree, hold none."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for inner in getattr(node, name, ()):
+            yield inner
+            yield from _statements(inner)

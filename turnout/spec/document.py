@@ -20,6 +20,7 @@ import yaml
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from turnout.errors import Fault, SpecError
+from turnout.spec import deployment_spec, pipeline_spec, platform_spec, values
 from turnout.spec.json_values import HINT, beyond_json
 from turnout.spec.package import PACKAGES, read_package
 from turnout.spec.pipeline_spec import PipelineSpec
@@ -100,6 +101,15 @@ def read_file(path: Path) -> Document:
         what = f"cannot read the pipeline: it is not UTF-8 ({error.reason} at byte {error.start})"
         raise SpecError([Fault(what, str(path))]) from error
     return read(text, where=path.name)
+
+
+def prepare() -> None:
+    """Make now what `from_dict` and `write` would make when they are first called, for processes that are forked."""
+    for module in (deployment_spec, pipeline_spec, platform_spec, values):
+        for kind in vars(module).values():
+            if dataclasses.is_dataclass(kind):
+                _CONVERTER.get_structure_hook(kind)
+                _CONVERTER.get_unstructure_hook(kind)
 
 
 def write(document: Document) -> str:

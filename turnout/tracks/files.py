@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnout.errors import TurnoutError
-from turnout.plan.changes import changes
-from turnout.plan.link import link
-from turnout.spec.document import read
 
 MARK = "# Compiled by Turnout from the pipeline "
 """How a file of Python begins that a pipeline was compiled to."""
@@ -60,6 +57,11 @@ class Stale:
         """What has changed in the pipeline that the file holds, in words; nothing when it holds none, or did not."""
         if self.path.suffix != ".yaml" or not self.there:
             return []
+        # Where all is as it should be, nothing needs to be read.
+        from turnout.plan.changes import changes
+        from turnout.plan.link import link
+        from turnout.spec.document import read
+
         try:
             return changes(*(link(read(text, where=str(self.path))) for text in (self.there, self.now)))
         except TurnoutError:

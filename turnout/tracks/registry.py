@@ -6,7 +6,9 @@ else's can bring one.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,4 +141,9 @@ def track(name: str) -> Track:
 
 
 def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
+    return _entry_points_on((*sys.path,))
+
+
+@functools.cache
+def _entry_points_on(path: tuple[str, ...]) -> dict[str, importlib.metadata.EntryPoint]:
     return {item.name: item for item in importlib.metadata.entry_points(group=GROUP)}
