@@ -117,15 +117,15 @@ class Podman:
         archive.unlink()
         shutil.rmtree(root)
 
-    def build(self, file: str, name: str, *arguments: str) -> int:
-        """Build an image of `docker/` from a file there, and tell its size in bytes.
+    def build(self, file: Path, name: str, *arguments: str, context: Path = PROJECT) -> int:
+        """Build an image from a Dockerfile, and tell its size in bytes.
 
         Args:
             arguments: of the file, as `NAME=VALUE`.
         """
-        given = [word for argument in arguments for word in ("--build-arg", argument)]
-        command = ["build", "--quiet", "--format", "docker", "--file", str(PROJECT / "docker" / file), "--tag", name]
-        self.podman(*command, "--build-arg", f"BASE={BASE}", *given, str(PROJECT))
+        given = [f"--build-arg={argument}" for argument in arguments]
+        command = ["build", "--quiet", "--format", "docker", "--file", str(file), "--tag", name]
+        self.podman(*command, "--build-arg", f"BASE={BASE}", *given, str(context))
         return int(self.podman("image", "inspect", "--format", "{{.Size}}", name))
 
     def podman(self, *arguments: str) -> str:
