@@ -300,3 +300,7 @@ def test_pinned_images_are_those_that_the_registry_has_and_the_dag_file_is_the_s
         )
         assert (tmp_path / "by_digest" / name).read_text() == pinned
         assert (pinned == text) == name.endswith(".py")
+    other = f"sha256:{'b' * 64}"
+    (tmp_path / "dags" / "images.json").write_text(f'{{"registry.example.com/team/shapes:1": "{other}"}}')
+    assert turnout("compile", "one.py", "--out", "by_digest", "--pin", directory=tmp_path).status == 0
+    assert other in (tmp_path / "by_digest" / "same_name.yaml").read_text()
