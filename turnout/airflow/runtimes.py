@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnout.airflow.provider import SECTION
 from turnout.airflow.run_view import View, setting
-from turnout.errors import TrackError, TurnoutError
+from turnout.errors import StepError, TrackError, TurnoutError
 from turnout.execution.cache import fingerprint_with_outside
 from turnout.execution.executor import OTHER_CODE
 from turnout.execution.launcher import launch, now
@@ -20,7 +20,7 @@ from turnout.execution.secrets import Secrets
 from turnout.plan.model import Step
 from turnout.runtimes import docker, kubernetes
 from turnout.runtimes.claims import ClaimAttempt, ClusterClaims, EngineClaims, is_claim
-from turnout.runtimes.process import ProcessRuntime, prepared
+from turnout.runtimes.process import ProcessRuntime, asked_in, prepared
 from turnout.runtimes.shared import SharedRuntime
 from turnout.runtimes.steps import key_in_image
 from turnout.spec.deployment_spec import ImporterSpec
@@ -47,11 +47,16 @@ class Process:
 
     def key(self, task: Task) -> str | None:
         """The task's fingerprint; None when its results are not kept."""
-        return fingerprint_with_outside(task, self.step.caching, self._shared(setting("python")), _directory() or ".")
+        python = asked_in(task, setting("python"), _directory())
+        return fingerprint_with_outside(task, self.step.caching, self._shared(python), _directory() or ".")
 
     def run(self, task: Task, context: Context, log: logging.Logger) -> Outcome:
         """Run one attempt. Raises TurnoutError when another would fail the same way."""
-        python, task = prepared(task, setting("python"), log.info)
+        try:
+            python, task = prepared(task, setting("python"), log.info, _directory())
+        except StepError as error:  # such as an index that does not answer now: another attempt may do better
+            outcome = Outcome(State.FAILED, task.attempt, started=now(), ended=now(), error=str(error))
+            return self.view.store.commit(task, outcome)
         self._running = runtime = self._shared(python)
         return launch(task, self.view.store, runtime, log.info)
 

@@ -7,15 +7,18 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from turnout import __version__
+from turnout.authoring.requirements import lines_of
 from turnout.errors import DefinitionError, Fault
 from turnout.execution.code_digest import code_digest
 from turnout.project.file import current
 from turnout.spec.airflow_facts import Asset, StepFacts
 from turnout.spec.assets import DECLARED, field_faults
-from turnout.spec.command import OUTSIDE, UNCACHED
+from turnout.spec.command import OUTSIDE, REQUIRES, UNCACHED
+from turnout.spec.requirements import image_with
 from turnout.spec.signature import SIGNATURES, Signature, read_signature
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ def component(
     cache: bool = True,
     reads: Sequence[Asset] = (),
     publishes: Mapping[str, Asset] | None = None,
+    requirements: Sequence[str] | str | Path = (),
+    environment: str = "",
 ) -> PythonComponent: ...
 @overload
 def component(
@@ -50,6 +55,8 @@ def component(
     cache: bool = True,
     reads: Sequence[Asset] = (),
     publishes: Mapping[str, Asset] | None = None,
+    requirements: Sequence[str] | str | Path = (),
+    environment: str = "",
 ) -> Callable[[_Function], PythonComponent]: ...
 def component(
     function: Callable[..., Any] | None = None,
@@ -59,6 +66,8 @@ def component(
     cache: bool = True,
     reads: Sequence[Asset] = (),
     publishes: Mapping[str, Asset] | None = None,
+    requirements: Sequence[str] | str | Path = (),
+    environment: str = "",
 ) -> Any:
     """Make a KFP component from a typed Python function.
 
@@ -78,12 +87,26 @@ def component(
             earlier result stands for that: its steps always run, on every track, whatever a pipeline says.
         reads: assets of Airflow that it reads. Their names may hold its parameters: `Asset("{source}")`.
         publishes: assets that it updates, by the name of the output that stands for each; also by its parameters.
+        requirements: packages that it needs beside, or in another version than, those that all components have: a
+            list of lines as in a requirements file, or the path of such a file, from the component's file on or from
+            the project's directory. Its steps have an environment of their own; see `docs/guides/dependencies.md`.
+        environment: the name of an environment of the project file (`[tool.turnout.environments]`), for components
+            that share one. What `requirements` names comes on top.
 
     Raises:
         DefinitionError: the function cannot be a component, with every reason.
     """
     if function is None:
-        return functools.partial(component, image=image, outside=outside, cache=cache, reads=reads, publishes=publishes)
+        return functools.partial(
+            component,
+            image=image,
+            outside=outside,
+            cache=cache,
+            reads=reads,
+            publishes=publishes,
+            requirements=requirements,
+            environment=environment,
+        )
     where = f"{function.__module__}.{function.__qualname__}"
     if function.__module__ == "__main__" or "." in function.__qualname__ or function.__name__ == "<lambda>":
         hint = "put it at the top of a module: a step imports it by `module:function`"
@@ -109,7 +132,8 @@ def component(
     from kfp import dsl
 
     target = f"{function.__module__}:{function.__name__}"
-    image = image or default_image()
+    lines = lines_of(function, requirements, environment)
+    image = image or image_with(default_image(), lines)
     try:
         result = dsl.component(base_image=image, target_image=image)(plain)
     except (TypeError, ValueError) as error:
@@ -125,6 +149,7 @@ def component(
         code_digest(target),
         *([OUTSIDE, f"{outside.__module__}:{outside.__name__}"] if outside else []),
         *([] if cache else [UNCACHED]),
+        *(f"{REQUIRES}={line}" for line in lines),
         "--run-id",
         dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         "--executor-input",

@@ -16,6 +16,7 @@ from turnout.cli import (
     check,
     compare,
     compile,
+    environments,
     models,
     monitoring,
     new,
@@ -48,6 +49,7 @@ app.command("models")(models.models)
 app.command("airflow")(airflow.airflow)
 app.command("reproduce")(reproduce.reproduce)
 app.add_typer(cache.commands, name="cache")
+app.add_typer(environments.commands, name="environments")
 app.add_typer(monitoring.commands, name="monitoring")
 
 

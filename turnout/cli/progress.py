@@ -37,7 +37,7 @@ def watching(plan: Plan, run_id: str) -> Iterator[Watch]:
     console = Console(stderr=True, highlight=False)
     console.print(Text.assemble((plan.name, "bold"), f" run {run_id}"), soft_wrap=True)
     if not console.is_terminal:
-        yield lambda step, line: None if line or step.state is State.PENDING else _print_change(console, step)
+        yield lambda step, line: _print(console, step, line)
         return
     progress = Progress(plan, console)
     with Live(console=console, get_renderable=progress.tree, refresh_per_second=4, transient=True):
@@ -129,10 +129,17 @@ class Progress:
             told.append(self.lines.get(path, "") if len(running) == 1 else "")
         elif seconds := sum(result.duration_s for result in results):
             told.append(f"{seconds:.1f} s")
+        elif self._is_pending(results):
+            told.append(self.lines.get(path, ""))
         again = [result for result in results if result.state is State.PENDING and result.error]
         if again:
             told.append(f"tries again after: {again[0].error.splitlines()[0]}")
         return "".join(f"  {text}" for text in told if text)
+
+    @staticmethod
+    def _is_pending(results: Sequence[StepResult]) -> bool:
+        """Whether no attempt of a step has begun: what is told of it then is how it is prepared."""
+        return all(result.state is State.PENDING and not result.attempts for result in results)
 
     def _cut(self, name: str, depth: int) -> str:
         """A name that leaves room for what is said of it; the rest of a long one is in the table at the end."""
@@ -162,6 +169,14 @@ def _total(results: Sequence[StepResult]) -> int:
     """How many iterations of a step there will be, as far as its loops have begun."""
     sizes = {result.iteration[:-1]: result.total for result in results}
     return max(sum(sizes.values()), len(results))
+
+
+def _print(console: Console, step: StepResult, line: str) -> None:
+    """What has changed; and what is done for a step before it starts, such as to make its environment."""
+    if line and step.state is State.PENDING:
+        console.print(Text.assemble(step.label, ": ", (line, "dim")), soft_wrap=True)
+    elif not line and step.state is not State.PENDING:
+        _print_change(console, step)
 
 
 def _print_change(console: Console, step: StepResult) -> None:

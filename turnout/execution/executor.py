@@ -24,7 +24,7 @@ from turnout.execution.executor_output import read_executor_output
 from turnout.execution.failed_reports import keep_reports
 from turnout.execution.user_code import own_line
 from turnout.extras import hint_for
-from turnout.spec.command import OUTSIDE, UNCACHED
+from turnout.spec.command import OUTSIDE, REQUIRES, UNCACHED
 from turnout.spec.json_schema import value_faults, whole_numbers
 
 MEMORY = "memory.txt"
@@ -111,6 +111,14 @@ def _check_code(target: str, wanted: str, executor_input: Mapping[str, Any]) -> 
         Path(executor_input["outputs"]["outputFile"]).with_name(OTHER_CODE_RAN).touch()
 
 
+def _check_packages(target: str, lines: Sequence[str]) -> None:
+    from turnout.spec.requirements import unmet
+
+    if missing := unmet(lines):
+        what = "\n".join(["the environment of this step lacks what its component requires:", *missing])
+        raise StepError(what, where=target, hint="build the image that holds it, and push it: turnout build")
+
+
 def _tell_memory(executor_input: Mapping[str, Any]) -> None:
     """Leave the most that this process, or one of its children, had in memory, where the launcher looks for it."""
     most = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -131,12 +139,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--run-id", default="", help="the run's id")
     parser.add_argument(OUTSIDE, help="what tells the state of what the component looks at; for caches to ask")
     parser.add_argument(UNCACHED, action="store_true", help="the step always runs; for caches to see")
+    parser.add_argument(REQUIRES, action="append", default=[], help="what the component's environment is to hold")
     parser.add_argument("--contract", help="the contract this command speaks; for kfp.local to see")
     options = parser.parse_args(arguments)
     text: str = options.executor_input
     try:
         if text.startswith("@"):
             text = Path(text[1:]).read_text(encoding="utf-8")
+        if options.requires:
+            _check_packages(options.target, options.requires)
         execute(options.target, json.loads(text), code_digest=options.code_digest, run_id=options.run_id)
     except Exception as error:
         report(error)

@@ -83,11 +83,15 @@ class Progress:
         self._decided.append((execution, state))
         self._settle()
 
-    def cancel(self) -> None:
-        """End everything that has not ended."""
+    def cancel(self, state: State = State.CANCELLED) -> None:
+        """End everything that has not ended.
+
+        Args:
+            state: what all of it is from now on.
+        """
         for execution in self.executions():
             if not execution.state.finished:
-                self._change(execution, State.CANCELLED)
+                self._change(execution, state)
 
     def executions(self) -> Iterator[Execution]:
         """All executions that there are so far, regions before what is in them."""

@@ -14,7 +14,9 @@ from typing import Any, Literal
 
 from turnout.errors import Fault
 from turnout.spec.command import CREATE_PVC, DELETE_PVC
+from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.document import Document
+from turnout.spec.requirements import installs_of, packages_in, required
 
 Verdict = Literal["kept", "lowered", "refused"]
 Gap = Literal["notimpl", "notyet", "never"]
@@ -56,6 +58,10 @@ def refused(how: str, gap: Gap = "notimpl") -> Support:
     return Support("refused", how, gap)
 
 
+IN_AN_IMAGE = lowered("in the image of the component's name and requirements, which turnout build makes")
+EACH_TIME = lowered("each step installs them when it starts, as KFP's component does")
+"""What becomes of packages that a component asks for, where a step is a container."""
+
 _STANDS_FOR = {CREATE_PVC: "kubernetes.CreatePVC", DELETE_PVC: "kubernetes.DeletePVC"}
 
 
@@ -64,8 +70,10 @@ def facts(document: Document) -> Iterator[Fact]:
     yield from _walk(document.pipeline, document.name)
     deployment = document.pipeline.deployment_spec
     for label, executor in deployment.executors.items() if deployment else ():
-        if executor.container and (kind := _STANDS_FOR.get(executor.container.image)):
-            yield Fact(kind, f"{document.name}.deployment_spec.executors.{label}", executor.container.image)
+        if executor.container:
+            where = f"{document.name}.deployment_spec.executors.{label}"
+            for kind, value in _said_by_container(executor.container):
+                yield Fact(kind, where, value)
     for name, single in document.platform.platforms.items() if document.platform else ():
         where = f"platforms.{name}"
         yield from _walk(single, where)
@@ -75,6 +83,16 @@ def facts(document: Document) -> Iterator[Fact]:
         for label, settings in executors.items():
             for key, value in settings.items():
                 yield Fact(f"{name}.{key}", f"{where}.{label}", value)
+
+
+def _said_by_container(container: PipelineContainerSpec) -> Iterator[tuple[str, Any]]:
+    """What a container says by its image and command, for which KFP's spec has no field."""
+    if kind := _STANDS_FOR.get(container.image):
+        yield kind, container.image
+    if lines := required(container):
+        yield "component.requirements", lines
+    if packages := packages_in(installs_of(container.command) or []):
+        yield "component.packages_to_install", packages
 
 
 def support(fact: Fact, table: Mapping[str, Support]) -> Support:

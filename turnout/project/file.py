@@ -15,6 +15,7 @@ from typing import Any
 
 from turnout.errors import Fault, ProjectError, did_you_mean
 from turnout.spec.json_schema import value_faults
+from turnout.spec.requirements import Line, checked, lines_of_file
 
 PROFILE = "TURNOUT_PROFILE"
 """The variable that names the profile."""
@@ -36,6 +37,11 @@ KEYS: dict[str, tuple[dict[str, Any], str]] = {
         {"type": "object", "additionalProperties": _TEXT},
         "Settings of runtimes, by name. A path in it that starts with a dot starts in the project.",
     ),
+    "environments": (
+        {"type": "object", "additionalProperties": {"anyOf": [_TEXT, _TEXTS]}},
+        "Environments for components that need other packages, by name: lists of requirements, or the paths of "
+        "requirements files.",
+    ),
     "trackers": (_TEXTS, "Trackers that MLflow's runs are mirrored in: `wandb`, or `module:Class`."),
 }
 """What the file may say: the JSON Schema of each key, and what it means."""
@@ -49,6 +55,7 @@ class Project:
         directory: where its file is; paths in it start there.
         pipelines: patterns of files, from the directory on.
         settings: of runtimes, by name.
+        environments: the requirements of each environment, by its name.
     """
 
     directory: Path
@@ -61,6 +68,7 @@ class Project:
     runtime: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     trackers: tuple[str, ...] = ()
+    environments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def path(self, value: str) -> str:
         """A path of the file, from the current directory on; a URI or an absolute path as it is."""
@@ -126,9 +134,34 @@ def _project(table: Any, file: Path, profile: str) -> Project:
     if faults:
         raise ProjectError(faults)
     values = {**own, **profiles.get(profile, {})}
-    values["settings"] = {**own.get("settings", {}), **profiles.get(profile, {}).get("settings", {})}
+    for name in ("settings", "environments"):
+        values[name] = {**own.get(name, {}), **profiles.get(profile, {}).get(name, {})}
+    values["environments"], faults = _environments(values["environments"], file)
+    if faults:
+        raise ProjectError(faults)
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     return Project(file.parent, **{**values, **lists})
+
+
+def _environments(given: Mapping[str, Any], file: Path) -> tuple[dict[str, tuple[str, ...]], list[Fault]]:
+    """The lines of each environment, and what is wrong with them, by the line of the file that says it."""
+    found: dict[str, tuple[str, ...]] = {}
+    faults: list[Fault] = []
+    written = file.read_text(encoding="utf-8").splitlines() if given else []
+
+    def place(name: str, text: str) -> str:
+        number = next((number for number, line in enumerate(written, 1) if text in line), 0)
+        return f"{file}:{number}" if number else f"{file}: tool.turnout.environments.{name}"
+
+    for name, value in given.items():
+        if isinstance(value, str):
+            path = file.parent / value
+            lines, wrong = lines_of_file(path, str(path))
+        else:
+            lines, wrong = [Line(text, place(name, text)) for text in value], []
+        found[name], more = checked(lines)
+        faults += [*wrong, *more]
+    return found, faults
 
 
 def _faults(values: Any, where: str) -> Iterator[Fault]:

@@ -21,14 +21,15 @@ from turnout.execution.secrets import Secrets
 from turnout.execution.staging import open_to_all
 from turnout.execution.store import ArtifactStore
 from turnout.extras import hint_for
-from turnout.plan.support import KEPT, Support, lowered, refused
+from turnout.plan.support import EACH_TIME, IN_AN_IMAGE, KEPT, Support, lowered, refused
 from turnout.runtimes import process
 from turnout.runtimes.claims import ClaimAttempt, EngineClaims, is_claim
 from turnout.runtimes.container import Container, container_of
 from turnout.runtimes.settings import DOCKER
 from turnout.runtimes.steps import Attempt, CommandAttempt, key_in_image, lines_of
-from turnout.spec.deployment_spec import AcceleratorConfig, ResourceSpec
+from turnout.spec.deployment_spec import AcceleratorConfig, PipelineContainerSpec, ResourceSpec
 from turnout.spec.pipeline_spec import CachingOptions
+from turnout.spec.requirements import required
 from turnout.spec.step_contract import Task
 
 _DECLARED = lowered("from the file of declared secrets: [turnout] secrets")
@@ -43,6 +44,8 @@ _DEVICES = lowered("a request for so many of the host's devices")
 SUPPORT: dict[str, Support] = {
     **process.SUPPORT,
     "PipelineContainerSpec.image": KEPT,
+    "component.requirements": IN_AN_IMAGE,
+    "component.packages_to_install": EACH_TIME,
     "PipelineContainerSpec.resources": KEPT,
     **{f"ResourceSpec.{item.name}": _LIMITS for item in dataclasses.fields(ResourceSpec)},
     **{f"AcceleratorConfig.{item.name}": _DEVICES for item in dataclasses.fields(AcceleratorConfig)},
@@ -73,6 +76,8 @@ SUPPORT: dict[str, Support] = {
 """What becomes of a step's settings in a container of Docker."""
 
 SETTINGS = DOCKER
+
+_BUILD = "the component has requirements of its own; build the image that holds them: turnout build"
 
 LABEL = "turnout.task"
 """A container's label with the digest of its task, by which a later attempt finds what a killed runner has left."""
@@ -153,6 +158,24 @@ class Containers:
     ) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
 
+    def prepare(self, container: PipelineContainerSpec, on_line: Callable[[str], None]) -> None:
+        """Get the image of a component that has one of its own."""
+        if not required(container):
+            return
+        from docker.errors import DockerException
+
+        image = container.image
+        try:
+            client = self.engine.client()
+            if not client.images(name=image):
+                _pull(client, image, "IfNotPresent", on_line)
+        except (DockerException, OSError) as error:
+            raise StepError(
+                f"the image of the component's requirements cannot be had: {error}", where=image, hint=_BUILD
+            ) from error
+        except StepError as error:
+            raise StepError(error.faults[0].what, where=image, hint=_BUILD) from error
+
     def environment(self, secrets: Secrets, settings: Mapping[str, Any], step: str) -> dict[str, str]:
         return secrets.environment(settings, step)
 
@@ -195,7 +218,7 @@ class DockerRuntime:
             if timeout:
                 timer.start()
             client = self.engine.client()
-            _pull(client, container, on_line)
+            _pull(client, container.image, container.pull_policy, on_line)
             self._remove_left(client)
             identity = client.create_container(**_arguments(client, container, self._mark()))["Id"]
             try:
@@ -260,9 +283,8 @@ class DockerRuntime:
             client.remove_container(left["Id"], v=True, force=True)
 
 
-def _pull(client: Any, container: Container, on_line: Callable[[str], None]) -> None:
-    """Pull a container's image where its policy says so. Raises StepError when it cannot be had."""
-    image, policy = container.image, container.pull_policy
+def _pull(client: Any, image: str, policy: str, on_line: Callable[[str], None]) -> None:
+    """Pull an image where its policy says so. Raises StepError when it cannot be had."""
     if policy != "Always" and client.images(name=image):
         return
     if policy == "Never":

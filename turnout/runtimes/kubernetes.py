@@ -25,7 +25,7 @@ from turnout.execution.launcher import ERROR_FILE, command_of, contract_of, now
 from turnout.execution.secrets import Secrets
 from turnout.execution.staging import SHARED, write_task
 from turnout.execution.store import ArtifactStore
-from turnout.plan.support import KEPT, Support, refused
+from turnout.plan.support import EACH_TIME, IN_AN_IMAGE, KEPT, Support, refused
 from turnout.runtimes import process
 from turnout.runtimes.claims import ClaimAttempt, ClusterClaims, is_claim
 from turnout.runtimes.pod import BASE, LAUNCHER, kfp_metadata, manifest
@@ -40,6 +40,8 @@ SUPPORT: dict[str, Support] = {
     **process.SUPPORT,
     **{kind: KEPT for kind in process.SUPPORT if kind.startswith("kubernetes.")},
     "PipelineContainerSpec.image": KEPT,
+    "component.requirements": IN_AN_IMAGE,
+    "component.packages_to_install": EACH_TIME,
     "PipelineContainerSpec.resources": KEPT,
     **{f"ResourceSpec.{item.name}": KEPT for item in dataclasses.fields(ResourceSpec)},
     **{f"AcceleratorConfig.{item.name}": KEPT for item in dataclasses.fields(AcceleratorConfig)},
@@ -228,6 +230,9 @@ class Pods:
         self, keep: int | None, commands: Iterable[Sequence[str]] = ()
     ) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
+
+    def prepare(self, container: PipelineContainerSpec, on_line: Callable[[str], None]) -> None:
+        """Nothing: whether there is an image, the cluster's nodes know."""
 
     def environment(self, secrets: Secrets, settings: Mapping[str, Any], step: str) -> dict[str, str]:
         return {}  # the pod refers to them

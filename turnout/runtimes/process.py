@@ -18,7 +18,7 @@ from typing import Any
 
 from turnout.errors import Fault, StepError, TrackError
 from turnout.execution.cache import fingerprint_with_outside
-from turnout.execution.environments import prepare
+from turnout.execution.environments import inherited, prepare
 from turnout.execution.launcher import launch
 from turnout.execution.runtime import Runtime
 from turnout.execution.secrets import Secrets
@@ -29,6 +29,7 @@ from turnout.runtimes import supervisor
 from turnout.runtimes.leftovers import mark
 from turnout.runtimes.settings import PROCESS
 from turnout.runtimes.steps import Attempt
+from turnout.spec.command import OUTSIDE
 from turnout.spec.deployment_spec import AcceleratorConfig, PipelineContainerSpec, ResourceSpec
 from turnout.spec.pipeline_spec import CachingOptions
 from turnout.spec.step_contract import Outcome, Task
@@ -76,6 +77,8 @@ SUPPORT: dict[str, Support] = {
     "kubernetes.DeletePVC": _NO_VOLUME,
     "kubernetes.emptyDirMounts": _NO_VOLUME,
     "kubernetes.genericEphemeralVolume": _NO_VOLUME,
+    "component.requirements": lowered("an environment on top of the components', made once and kept"),
+    "component.packages_to_install": lowered("an environment of its own, made once and kept"),
     "kubernetes.initContainers": refused("a process has no containers before or beside it; make it a step", "never"),
     "kubernetes.podResourceClaims": refused("a process claims no devices; it has those of the machine", "never"),
     "kubernetes.fieldPathAsEnv": refused("a process has no pod whose fields it could read", "never"),
@@ -107,11 +110,15 @@ class Processes:
         """What runs one command, in the environment of an interpreter."""
         return ProcessRuntime(python, self.directory, self._keep)
 
+    def prepare(self, container: PipelineContainerSpec, on_line: Callable[[str], None]) -> None:
+        prepare(container, self.python, on_line, self.directory)
+
     def environment(self, secrets: Secrets, settings: Mapping[str, Any], step: str) -> dict[str, str]:
         return secrets.environment(settings, step)
 
     def key(self, task: Task, caching: CachingOptions | None) -> str | None:
-        return fingerprint_with_outside(task, caching, self.runtime(self.python), self.directory)
+        python = asked_in(task, self.python, self.directory)
+        return fingerprint_with_outside(task, caching, self.runtime(python), self.directory)
 
     def attempt(self, task: Task, settings: Mapping[str, Any]) -> Attempt:
         return _ProcessAttempt(self, task)
@@ -126,7 +133,7 @@ class _ProcessAttempt:
         self._runtime: Runtime | None = None
 
     def run(self, on_line: Callable[[str], None]) -> Outcome:
-        python, task = prepared(self.task, self.steps.python, on_line)
+        python, task = prepared(self.task, self.steps.python, on_line, self.steps.directory)
         runtime = self._runtime = self.steps.runtime(python)
         if self._cancelled.is_set():
             runtime.cancel()
@@ -138,20 +145,31 @@ class _ProcessAttempt:
             self._runtime.cancel(grace)
 
 
-def prepared(task: Task, python: str, on_line: Callable[[str], None]) -> tuple[str, Task]:
+def prepared(task: Task, python: str, on_line: Callable[[str], None], directory: str | None = None) -> tuple[str, Task]:
     """The interpreter of a task's environment, and the task without what has been installed there.
 
     Args:
         python: the interpreter of the components' environment.
+        directory: the working directory of steps; this process's when None.
 
     Raises:
-        StepError: what the task would install cannot be installed.
+        StepError: what the task asks for, or would install, cannot be installed.
     """
     container = task.executor
     if not isinstance(container, PipelineContainerSpec):
         return python, task
-    python, command = prepare([*container.command], python, on_line)
-    return python, dataclasses.replace(task, executor=dataclasses.replace(container, command=command))
+    python, container = prepare(container, python, on_line, directory)
+    return python, dataclasses.replace(task, executor=container)
+
+
+def asked_in(task: Task, python: str, directory: str | None) -> str:
+    """The interpreter that tells what a task looks at beside its inputs: of its own environment, if it has one.
+
+    Raises:
+        StepError: that cannot be made.
+    """
+    looks = isinstance(task.executor, PipelineContainerSpec) and OUTSIDE in task.executor.args
+    return prepared(task, python, lambda line: None, directory)[0] if looks else python
 
 
 class ProcessRuntime:
@@ -251,8 +269,8 @@ one busy process LightGBM took 130 s in the place of 1.6 s; with this 4 s, and o
 
 
 def step_environment(python: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """A step's environment variables: the interpreter's directory comes first on the PATH."""
-    path = f"{python.parent}{os.pathsep}{variables.get('PATH', os.defpath)}"
+    """A step's environment variables: the interpreter's directory comes first on the PATH, then what it inherits."""
+    path = os.pathsep.join([str(python.parent), *inherited(python), variables.get("PATH", os.defpath)])
     return {**PATIENT, **variables, "PYTHONUNBUFFERED": "1", "PATH": path}
 
 

@@ -56,6 +56,16 @@ class StepRunner(Protocol):
                 what several of them need.
         """
 
+    def prepare(self, container: PipelineContainerSpec, on_line: Callable[[str], None]) -> None:
+        """Make, or get, what a step needs that is there once and for all; called before the first step starts.
+
+        Args:
+            on_line: called with each line that tells of it.
+
+        Raises:
+            StepError: it cannot be had.
+        """
+
     def environment(self, secrets: Secrets, settings: Mapping[str, Any], step: str) -> dict[str, str]:
         """Variables of a step from secrets and config maps.
 

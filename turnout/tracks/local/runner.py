@@ -40,6 +40,7 @@ from turnout.spec.step_contract import Outcome, Run, State, Task
 from turnout.spec.values import ABSENT
 from turnout.tracks.local import DEFAULT_RUNTIME, TRACK
 from turnout.tracks.local.pages import write_pages
+from turnout.tracks.local.preparation import prepare
 from turnout.tracks.registry import DEFAULTS, Options
 
 
@@ -230,6 +231,8 @@ class _Runner:
         deadline = self.started + limit if limit else None
         parallelism = self.options.parallelism or os.cpu_count() or 1
         _allow_open_files(parallelism)
+        if not self._prepared():
+            return self.result(State.FAILED)
         with ThreadPoolExecutor(parallelism) as pool:
             try:
                 while not self.progress.finished:
@@ -250,6 +253,23 @@ class _Runner:
                 self._cancel()
                 raise
         return self.result(self.progress.root.state)
+
+    def _prepared(self) -> bool:
+        """Have made what steps need before any of them runs; if it cannot be, the steps that need it fail."""
+        errors = prepare(self.plan, self.steps, self.watch)
+        for step in self.plan.steps():
+            if error := errors.get(step.path):
+                self._cannot_start(step, error)
+        if errors:
+            self.progress.cancel(State.NOT_TRIGGERED)
+        return not errors
+
+    def _cannot_start(self, step: Step, error: str) -> None:
+        found = (execution for execution in self.progress.executions() if execution.node is step)
+        if (execution := next(found, None)) is None:  # in a loop or branch that has not begun
+            self.errors.append(str(Fault(error, step.path)))
+        else:
+            self._end(execution, None, Outcome(State.FAILED, 0, error=error))
 
     def _patience(self, deadline: float | None) -> float:
         """Seconds until something is to be done even if no step ends before."""
