@@ -16,7 +16,7 @@ from turnout.errors import Fault, FaultsError, PlanError, SourceError, StoreErro
 from turnout.execution.runs import read_run
 from turnout.execution.secrets import Secrets
 from turnout.execution.store import ArtifactStore
-from turnout.plan.checks import default_faults
+from turnout.plan.checks import default_faults, requirement_faults
 from turnout.plan.link import link
 from turnout.plan.model import Plan
 from turnout.plan.parameters import bind_parameters, with_data_interval
@@ -51,7 +51,7 @@ def linked(pipeline: Any, *, pin: bool = False) -> Plan:
     if faults := list(kubernetes_faults(document)):
         raise PlanError(faults)
     plan = link(document)
-    if faults := list(default_faults(plan)):
+    if faults := [*default_faults(plan), *requirement_faults(plan)]:
         raise PlanError(faults)
     return plan
 

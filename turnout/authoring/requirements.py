@@ -61,4 +61,5 @@ def _file(function: Callable[..., Any], path: Path, project: Project, where: str
             cwd = Path.cwd()
             return lines_of_file(place, str(place.relative_to(cwd)) if place.is_relative_to(cwd) else str(place))
     hint = f"a package is a list of one: requirements=['{path}']"
-    return [], [Fault(f"no requirements file '{path}'", where, tuple(dict.fromkeys(map(str, places))), hint)]
+    looked = " or ".join(dict.fromkeys(str(place.parent) for place in places))
+    return [], [Fault(f"no requirements file '{path.name}' in {looked}", where, hint=hint)]

@@ -24,8 +24,10 @@ from turnout.plan.model import (
     StepOutput,
     Template,
 )
+from turnout.spec.command import REQUIRES
 from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.json_schema import whole_numbers
+from turnout.spec.requirements import required
 
 _LONGEST = 60
 _Facts = Mapping[str, Any]
@@ -119,7 +121,9 @@ def _step(step: Step) -> _Facts:
             for field in dataclasses.fields(step.executor)
             if field.name not in ("image", "command", "args")
         }
-        facts |= {"code": code, "image": step.executor.image, "command": command, **rest}
+        lines = required(step.executor)
+        command = [word for word in command if not word.startswith(f"{REQUIRES}=")] if lines else command
+        facts |= {"code": code, "requirements": list(lines), "image": step.executor.image, "command": command, **rest}
     else:
         facts["what is imported"] = _plain(step.executor)
     return {

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from turnout.errors import Fault
 from turnout.plan.model import Plan
+from turnout.spec.deployment_spec import PipelineContainerSpec
 from turnout.spec.json_schema import schema_faults, value_faults
+from turnout.spec.requirements import Line, checked, installs_of, packages_in, required
 
 
 def artifact_lists(plan: Plan) -> Iterator[Fault]:
@@ -27,3 +29,15 @@ def default_faults(plan: Plan) -> Iterator[Fault]:
         elif not item.required:
             for fault in value_faults(item.default, dict(item.schema), f"{plan.name}.{name}"):
                 yield Fault(f"the default does not fit: {fault.what}", fault.where, fault.available, fault.hint)
+
+
+def requirement_faults(plan: Plan) -> Iterator[Fault]:
+    """Packages that a step asks for and that no installer could understand."""
+    for step in plan.steps():
+        if not isinstance(step.executor, PipelineContainerSpec):
+            continue
+        where = f"{plan.name}.{step.path}"
+        # pip takes paths and addresses too, which have no form of their own.
+        packages = packages_in(installs_of(step.executor.command) or [])
+        named = [item for item in packages if not set("/+@") & set(item) and not item.endswith((".whl", ".gz", ".zip"))]
+        yield from checked(Line(text, where) for text in [*required(step.executor), *named])[1]
