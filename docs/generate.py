@@ -35,7 +35,7 @@ ENVIRONMENT = {
     "TURNOUT_SECRETS": "YAML file that stands for a cluster's secrets and config maps in local runs.",
     "TURNOUT_AIRFLOW": "Airflow's virtual environment, for `turnout airflow`. Default: `.venv-airflow`.",
     "TURNOUT_IMAGE": "Container image of components that name none. Default: the image of Turnout's version.",
-    "TURNOUT_ENVIRONMENTS": "Directory for the environments of KFP's lightweight components. "
+    "TURNOUT_ENVIRONMENTS": "Directory for the environments that components have of their own. "
     "Default: `turnout/environments` in the user's cache directory.",
     "TURNOUT_OTHER_CODE": "`error`: a step fails whose code is not that which its pipeline was compiled with. "
     "Airflow's steps have it from `[turnout] other_code`.",

@@ -285,6 +285,11 @@ CASES = [
         lambda found: found["Output"].startswith("2.0.0 False ") and "/environments/" in found["Output"],
     ),
     Case(
+        "requirements",
+        {"older": S, "older-2": S},
+        lambda found: found["Output"].startswith("2.0.0 True ") and "/environments/" in found["Output"],
+    ),
+    Case(
         "outputs",
         {"outputs-of-all-types": S},
         lambda found: (

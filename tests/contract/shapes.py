@@ -19,6 +19,7 @@ from contract.steps import (
     join,
     log_infinity,
     number,
+    older,
     optional,
     read,
     read_all,
@@ -509,6 +510,12 @@ def with_package() -> str:
 def packages() -> str:
     with_package()
     return with_package().set_caching_options(False).output
+
+
+@dsl.pipeline
+def requirements() -> str:
+    older()
+    return older().set_caching_options(False).output
 
 
 class Outputs(NamedTuple):

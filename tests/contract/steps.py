@@ -15,6 +15,15 @@ def give(value: str = "v") -> str:
     return value
 
 
+@component(requirements=["iniconfig==2.0.0"])
+def older() -> str:
+    """Tell a package's version, which is not that of other components, and where it is from."""
+    import sys
+    from importlib.metadata import version
+
+    return f"{version('iniconfig')} {version('kfp') > '2'} {sys.prefix}"
+
+
 @component
 def number(n: int) -> int:
     """Give back a number.

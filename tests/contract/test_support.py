@@ -91,7 +91,7 @@ def run(document: Document, parameters: dict[str, Any], directory: Path) -> Any:
 
 def test_a_field_that_no_code_reads_is_not_kept(reads: set[str], tmp_path: Path) -> None:
     os.environ.setdefault("TURNOUT_ENVIRONMENTS", str(PROJECT / ".turnout" / "environments"))
-    slow = {"notebook", "packages"}  # they install things, and state no field that others do not
+    slow = {"notebook", "packages", "requirements"}  # they install things, and state no field that others do not
     for case in {case.shape: case for case in CASES if case.shape not in slow}.values():
         directory = tmp_path / case.shape
         directory.mkdir()

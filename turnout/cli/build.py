@@ -29,13 +29,15 @@ def build(
 ) -> None:
     """Build the project's image: its code, and what it requires, on the components image.
 
+    On top of it, one for each set of requirements that components have of their own.
+
     All components of the pipelines that run in it must be importable in it. The digest is written beside the compiled
     files, where Airflow's steps, turnout submit and turnout compile --pin read it.
     """
     from turnout import verbs
     from turnout.images.build import build as build_images
     from turnout.images.builders import find_builder
-    from turnout.images.project import image_name, project_code, project_image
+    from turnout.images.project import image_name, project_code, project_image, requirement_images
     from turnout.project.file import current
     from turnout.spec.image_digests import write_digests
 
@@ -45,10 +47,11 @@ def build(
         documents = [verbs.linked(source).document for source in dict.fromkeys(sources or all_pipelines())]
         code = project_code(project)
         image = project_image(project, code, documents)
+        images = [image, *requirement_images(image, documents)]
         if code.unknown:
             tell(f"not in the image, since git does not know them: {', '.join(code.unknown)}")
         epoch = os.environ.get("SOURCE_DATE_EPOCH", code.epoch)
-        built = build_images([image], found, push=push, watch=_watch, epoch=epoch, options=option or [])
+        built = build_images(images, found, push=push, watch=_watch, epoch=epoch, options=option or [])
         if push:
             digests = {item.name: item.digest for item in built}
             print(write_digests(Path(project.path(project.dags)), digests), file=sys.stderr)

@@ -128,18 +128,22 @@ def needs_of_steps(here: Mapping[str, Package]) -> list[str]:
     As constraints: nothing has to be found for what nobody asks for.
     """
     found = [f"{name}=={here[name].version}" for name in ("kfp", "turnout") if name in here]
+    for name, extra in _needed_by_steps(here):
+        found += [f"{needed.name}{needed.specifier}" for needed in here[name].needs(extra) if needed.specifier]
+    return list(dict.fromkeys(found))
+
+
+def _needed_by_steps(here: Mapping[str, Package]) -> Iterator[tuple[str, str]]:
+    """The packages that a step needs to run, each with the extra of it, or none."""
     seen: set[tuple[str, str]] = set()
     queue = [("kfp", ""), ("turnout", "")]
     while queue:
         name, extra = queue.pop()
-        if (name, extra) in seen or name not in here:
-            continue
-        seen.add((name, extra))
-        for needed in here[name].needs(extra):
-            queue += [(normalised(needed.name), inner) for inner in ("", *needed.extras)]
-            if needed.specifier:
-                found.append(f"{needed.name}{needed.specifier}")
-    return list(dict.fromkeys(found))
+        if (name, extra) not in seen and name in here:
+            seen.add((name, extra))
+            yield name, extra
+            for needed in here[name].needs(extra):
+                queue += [(normalised(needed.name), inner) for inner in ("", *needed.extras)]
 
 
 def broken(here: Mapping[str, Package], own: Mapping[str, Package]) -> list[str]:
@@ -157,3 +161,19 @@ def broken(here: Mapping[str, Package], own: Mapping[str, Package]) -> list[str]
                 wanted = f"{needed.name}{needed.specifier}"
                 found.append(f"{package.name} {package.version} wants {wanted}, not {there.version}")
     return found
+
+
+def main() -> int:
+    """Tell which packages here do not fit each other, such as in an image; 1 if steps could not run."""
+    here = base_of(sys.executable).packages()
+    steps = {name for name, _ in _needed_by_steps(here)}
+    failed = False
+    for name, package in here.items():
+        for line in broken({name: package}, {other: item for other, item in here.items() if other != name}):
+            failed |= name in steps
+            print(f"{'error: every step needs this' if name in steps else 'warning'}: {line}")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -29,6 +29,7 @@ class Image:
         requirements: text of a requirements file, which pip installs; empty for nothing.
         modules: what must be importable in the image, or it is not built.
         labels: of the image, by name.
+        inherits: whether packages of the base that its requirements do not fit are no failure, as long as steps run.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Image:
     requirements: str = ""
     modules: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    inherits: bool = False
 
 
 def dockerfile(image: Image) -> str:
@@ -49,12 +51,13 @@ def dockerfile(image: Image) -> str:
     if image.labels:
         lines.append("LABEL " + " ".join(f"{name}={_quoted(value)}" for name, value in sorted(image.labels.items())))
     if image.requirements.strip():
+        check = "turnout.execution.base" if image.inherits else "pip check"
         lines += [
             "USER 0",
             "COPY requirements.txt /opt/requirements.txt",
             "RUN --mount=type=secret,id=pip,target=/etc/pip.conf"
             " python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore"
-            " --requirement /opt/requirements.txt && python -m pip check",
+            f" --requirement /opt/requirements.txt && python -m {check}",
         ]
     if image.files:
         lines += [

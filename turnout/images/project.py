@@ -16,6 +16,7 @@ from turnout.errors import Fault, ProjectError
 from turnout.images.image import Image
 from turnout.project.file import Project
 from turnout.spec.document import Document
+from turnout.spec.requirements import image_with, required
 
 COMPONENTS = f"turnout-python-components:{__version__}"
 """The components image of this version, made by `docker/components.Dockerfile`."""
@@ -84,6 +85,45 @@ def project_code(project: Project) -> Code:
         f"{revision}-dirty" if revision and changed else revision,
         "" if changed else epoch,
     )
+
+
+def requirement_images(image: Image, documents: Sequence[Document]) -> list[Image]:
+    """The images of components that have requirements of their own, on top of the project's.
+
+    Args:
+        image: the project's.
+        documents: the project's pipelines.
+
+    Raises:
+        ProjectError: requirements that no image can be built with.
+    """
+    found: dict[str, Image] = {}
+    for document in documents:
+        deployment = document.pipeline.deployment_spec
+        for executor in deployment.executors.values() if deployment else ():
+            lines = required(executor.container)
+            # Components that name their image themselves have one that is not built here.
+            if not lines or not executor.container or executor.container.image != image_with(image.name, lines):
+                continue
+            name = executor.container.image
+            if faults := [
+                Fault(f"'{line}' is a place of this machine, which the image does not see", name, hint=_REACHABLE)
+                for line in lines
+                if line.startswith("--find-links") and "://" not in line
+            ]:
+                raise ProjectError(faults)
+            found[name] = Image(
+                name=name,
+                base=image.name,
+                requirements="".join(f"{line}\n" for line in lines),
+                modules=tuple(sorted(set(_modules(documents, name)))),
+                labels=image.labels,
+                inherits=True,
+            )
+    return list(found.values())
+
+
+_REACHABLE = "name an index or a URL that the build can reach, or give the component an image of its own: image=..."
 
 
 def import_roots(project: Project) -> tuple[str, ...]:
