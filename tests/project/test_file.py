@@ -126,7 +126,7 @@ def test_all_faults_of_the_file_are_told_at_once_with_what_it_may_say(project: P
     assert status == 1
     for line in (
         f"no key 'dag' @ {project}/pyproject.toml: tool.turnout",
-        "available here: pipelines, dags, root, image, base, requirements, runtime, settings, trackers",
+        f"available here: {', '.join(KEYS)}",
         "did you mean dags?",
         f"3 is not of type 'string' @ {project}/pyproject.toml: tool.turnout.root",
         f"[] is not of type 'string' @ {project}/pyproject.toml: tool.turnout.profile.prod.runtime",
