@@ -35,6 +35,7 @@ TOGETHER = {
     "tests/airflow/test_command.py": "a standalone Airflow",
     "tests/airflow/test_drift_check.py": "a standalone Airflow",
     "tests/airflow/test_journeys.py": "a standalone Airflow",
+    "tests/airflow/test_new_team.py": "a standalone Airflow",
     "tests/airflow/test_standalone.py": "a standalone Airflow",
     "tests/airflow/": "a database of Airflow",
 }

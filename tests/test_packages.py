@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from installed import OUTSIDE, build, environment, uv
 from paths import PROJECT
-
-UV = Path(sys.executable).parent / "uv"
-OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "TURNOUT", "VIRTUAL_ENV"))}
-
-
-def uv(*arguments: str | Path) -> None:
-    done = subprocess.run([UV, *arguments], capture_output=True, text=True, env=OUTSIDE)
-    assert done.returncode == 0, done.stderr
 
 
 def files_of(wheel: Path) -> dict[str, bytes]:
@@ -29,10 +20,7 @@ def files_of(wheel: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel as an index has it: built from the source distribution."""
-    out = tmp_path_factory.mktemp("built")
-    uv("build", "--out-dir", out, PROJECT)
-    return next(out.glob("*.whl"))
+    return build(tmp_path_factory.mktemp("built"))
 
 
 @pytest.mark.slow
@@ -51,9 +39,7 @@ def test_the_packages_have_the_catalogue_and_nothing_else(wheel: Path, tmp_path:
 
 @pytest.mark.slow
 def test_pipelines_are_written_and_run_with_one_extra(wheel: Path, tmp_path: Path) -> None:
-    python = tmp_path / "environment" / "bin" / "python"
-    uv("venv", "--quiet", "--python", sys.executable, tmp_path / "environment")
-    uv("pip", "install", "--quiet", "--compile-bytecode", "--python", python, f"{wheel}[authoring]")
+    commands = environment(tmp_path / "environment", f"{wheel}[authoring]")
     directory = tmp_path / "team"
     directory.mkdir()
     (code,) = re.findall(
@@ -62,7 +48,7 @@ def test_pipelines_are_written_and_run_with_one_extra(wheel: Path, tmp_path: Pat
     (directory / "pipeline.py").write_text(code)
 
     def turnout(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [python.with_name("turnout"), *arguments]
+        command = [commands / "turnout", *arguments]
         return subprocess.run(command, cwd=directory, env=OUTSIDE, capture_output=True, text=True)
 
     for arguments in (["run", "pipeline.py"], ["check", "pipeline.py"], ["compile", "pipeline.py"]):
@@ -72,7 +58,7 @@ def test_pipelines_are_written_and_run_with_one_extra(wheel: Path, tmp_path: Pat
 
     assert turnout("init", "orders").returncode == 0
     for arguments in (["check"], ["compile", "--check"]):
-        command = [python.with_name("turnout"), *arguments]
+        command = [commands / "turnout", *arguments]
         done = subprocess.run(command, cwd=directory / "orders", env=OUTSIDE, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 

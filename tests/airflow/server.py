@@ -28,10 +28,12 @@ class Server:
 
     Args:
         environment: further variables.
+        turnout: the command that starts it, of the environment whose steps it runs.
+        directory: of the project whose steps it runs.
     """
 
-    def __init__(self, home: Path, environment: dict[str, str]):
-        self.home = home
+    def __init__(self, home: Path, environment: dict[str, str], turnout: Path = TURNOUT, directory: Path = PROJECT):
+        self.home, self.turnout, self.directory = home, turnout, directory
         # Where the tests are root's, the database is another user's, whom pytest lets into none of its directories.
         self.place = Path(tempfile.mkdtemp(prefix="turnout-airflow-home-"))
         self.place.chmod(0o755)
@@ -54,13 +56,18 @@ class Server:
 
     def start(self) -> None:
         command = [
-            *(TURNOUT, "airflow", "--port", str(self.port), "--mlflow-port", str(self.mlflow_port)),
+            *(self.turnout, "airflow", "--port", str(self.port), "--mlflow-port", str(self.mlflow_port)),
             *("--environment", AIRFLOW.parent, "--root", self.home / "root"),
             *("--dags", self.home / "dags", "--home", self.place),
         ]
         with (self.home / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=PROJECT, env=self._variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=self.directory,
+                env=self._variables,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
         def ready() -> bool:

@@ -84,7 +84,7 @@ class Servers:
         """Start all, say when they are ready, and watch them until a signal comes. Raises ServerError."""
         project = self.project
         check_free(project.port, "Airflow", "--port")
-        if serves_mlflow(self._given):
+        if serves_mlflow(self.project, self._given):
             check_free(project.mlflow_port, "MLflow", "--mlflow-port")
         project.check()
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ class Servers:
                 signal.signal(number, handler)
 
     def _start(self) -> None:
-        if serves_mlflow(self._given):
+        if serves_mlflow(self.project, self._given):
             self._begin("mlflow", mlflow_command(self.project, self._given), mlflow_variables(self._given))
         address, database = self._start_database()
         variables = airflow_variables(self.project, address, self._given)
@@ -174,7 +174,7 @@ class Servers:
         """Whether all of Airflow answers, and MLflow."""
         try:
             parts = json.loads(_read(f"http://{LOOPBACK}:{self.project.port}/api/v2/monitor/health"))
-            if serves_mlflow(self._given):
+            if serves_mlflow(self.project, self._given):
                 _read(f"http://{LOOPBACK}:{self.project.mlflow_port}/health")
         except (OSError, ValueError):
             return False
@@ -197,7 +197,7 @@ class Servers:
             self._check()
 
     def _ready(self, database: str, variables: Mapping[str, str]) -> str:
-        mlflow = variables.get("MLFLOW_TRACKING_URI", "")
+        mlflow = variables.get("MLFLOW_TRACKING_URI") or "none: the steps' environment has no turnout[train]"
         dags = len([*self.project.dags.glob("**/*.py")])
         return f"""
 Airflow is ready: {self.project.url}

@@ -101,14 +101,19 @@ def airflow_variables(project: Project, database: str, given: Mapping[str, str])
         "PYTHONUNBUFFERED": "1",
         **without_proxy(given),
     }
-    if not serves_mlflow(given):
+    if not serves_mlflow(project, given):
         return {**chosen, **given, **fixed}
     return {**chosen, **given, **fixed, "MLFLOW_TRACKING_URI": project.mlflow_url}
 
 
-def serves_mlflow(given: Mapping[str, str]) -> bool:
-    """Whether MLflow is served here: a user who has named a server of her own has one."""
-    return not given.get("MLFLOW_TRACKING_URI", "").startswith(("http://", "https://", "databricks"))
+def serves_mlflow(project: Project, given: Mapping[str, str]) -> bool:
+    """Whether MLflow is served here: the components have one, and the user has named no server of her own."""
+    own = given.get("MLFLOW_TRACKING_URI", "").startswith(("http://", "https://", "databricks"))
+    return not own and _mlflow(project).exists()
+
+
+def _mlflow(project: Project) -> Path:
+    return project.python.parent / "mlflow"
 
 
 def mlflow_command(project: Project, given: Mapping[str, str]) -> list[str]:
@@ -117,7 +122,7 @@ def mlflow_command(project: Project, given: Mapping[str, str]) -> list[str]:
     # Files are written where a run without a server writes them: each can read the other's models.
     files = given.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or str(project.directory / "mlruns")
     return [
-        str(project.python.parent / "mlflow"), "server", "--host", LOOPBACK, "--port", str(project.mlflow_port),
+        str(_mlflow(project)), "server", "--host", LOOPBACK, "--port", str(project.mlflow_port),
         "--backend-store-uri", store, "--no-serve-artifacts", "--default-artifact-root", files, "--workers", "1",
     ]  # fmt: skip
 
