@@ -10,7 +10,6 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -192,6 +191,8 @@ def without_lines(arguments: Sequence[str]) -> list[str]:
 
 def unmet(lines: Iterable[str]) -> list[str]:
     """What this process's environment lacks of the packages that lines name, and what it has in their place."""
+    from importlib.metadata import PackageNotFoundError, version
+
     found = []
     for requirement in requirements_in(lines):
         if requirement.marker and not requirement.marker.evaluate():
