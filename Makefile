@@ -3,6 +3,12 @@ PYTHON ?= python3
 COMPONENTS := .venv
 AIRFLOW := .venv-airflow
 FRAMEWORKS := .venv-frameworks
+LOWEST := .venv-lowest
+# The Python of `make test-python`.
+WITH ?= 3.13
+OTHER := .venv-python-$(notdir $(WITH))
+# What shows whether an environment holds together: authoring, compiling, and components of each extra.
+SELECTED := tests/authoring tests/spec tests/plan tests/recall tests/components tests/data
 NETWORKS ?= jax tensorflow
 PORT ?= 8080
 COMMA := ,
@@ -16,12 +22,13 @@ MONITORED := pipelines/batch_inference.py pipelines/drift_check.py
 # Half of a test's time is waiting: for servers, for Spark, for the end of processes.
 PYTEST := python -m pytest --durations 15 --durations-min 10 --numprocesses 2 --dist loadscope --no-loadscope-reorder
 SYNC := pip install --quiet
+LOCK := $(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links
 export UV_NO_CONFIG := 1
 # Where it is set, each process compiles all that it imports anew: a third of the time of a training.
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo help ready data test test-quick test-components test-airflow test-containers test-frameworks fresh lint airflow compile docs lock clean
+.PHONY: demo help ready data test test-quick test-components test-airflow test-containers test-frameworks test-lowest test-python licences audit fresh lint airflow compile docs lock clean
 
 demo: $(COMPONENTS)/.ready data  ## train on the flights, promote and deploy if better than the champion
 	turnout run pipelines/training.py
@@ -64,6 +71,33 @@ test-airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## the tests in a rea
 test-containers: $(AIRFLOW)/.ready $(COMPONENTS)/.ready  ## images, and steps in real containers; needs root, podman, runc, debootstrap, docker-registry
 	$(AIRFLOW_BIN)/python -m pytest -s tests/airflow/test_containers.py -m containers
 
+test-lowest: $(LOWEST)/.ready data  ## authoring and components with the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest $(SELECTED) -m "not slow and not containers"
+
+test-python: $(OTHER)/.ready data  ## the same with another Python, at the newest versions: make test-python WITH=3.12
+	$(OTHER)/bin/python -m pytest $(SELECTED) -m "not slow and not containers"
+
+licences: $(COMPONENTS)/.ready $(AIRFLOW)/.ready  ## the licences of all packages, and below them those with GPL in their names
+	for place in $(COMPONENTS) $(AIRFLOW); do \
+		$(UV) tool run pip-licenses --python $$place/bin/python --from mixed --order license > $$place/licences.txt || exit 1; \
+		cat $$place/licences.txt; \
+		echo "GPL in $$place:"; grep -iE "GPL|General Public" $$place/licences.txt; \
+	done
+
+# Its program says nothing on standard output when it was not answered, and fails in both cases.
+audit: $(UV)  ## whether known holes are in the packages of requirements/; needs the index of known holes
+	for name in components airflow; do \
+		found=$$(timeout 300 $(UV) tool run pip-audit --disable-pip --require-hashes --progress-spinner off \
+			--format json -r requirements/$$name.txt 2>/dev/null); \
+		if [ -z "$$found" ]; then \
+			echo "requirements/$$name.txt: the index of known holes did not answer; nothing is known" >&2; exit 1; \
+		fi; \
+		echo "$$found" | $(PYTHON) -c "import json, sys; \
+			holes = [(d['name'], d['version'], v['id'], *v['fix_versions']) for d in json.load(sys.stdin)['dependencies'] for v in d.get('vulns', ())]; \
+			print('requirements/$$name.txt:', len(holes), 'known holes'); [print(*hole) for hole in holes]; sys.exit(bool(holes))" \
+			|| exit 1; \
+	done
+
 # Each in a process of its own: Keras has one backend. PyTorch takes 7 GB: make test-frameworks NETWORKS=torch
 test-frameworks: $(FRAMEWORKS)/.ready-$(subst $(SPACE),-,$(NETWORKS))  ## networks of TensorFlow and JAX, in an environment of their own
 	for name in $(NETWORKS); do \
@@ -85,14 +119,14 @@ compile: $(COMPONENTS)/.ready  ## write dags/ and monitoring/ anew
 docs: $(COMPONENTS)/.ready  ## write docs/reference/ anew
 	python docs/generate.py
 
-lock: $(UV)  ## pin the requirements of both environments
-	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra all --group components-test \
+lock: $(UV)  ## pin the requirements of both environments, with the hashes of their files
+	$(LOCK) --generate-hashes --extra all --group components-test \
 		pyproject.toml -o requirements/components.txt --custom-compile-command "make lock"
-	$(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links --extra airflow --extra standalone --extra s3 --group airflow-test \
+	$(LOCK) --generate-hashes --extra airflow --extra standalone --extra s3 --group airflow-test \
 		pyproject.toml -o requirements/airflow.txt --custom-compile-command "make lock"
 
 clean:  ## remove environments, runs and data
-	rm -rf $(COMPONENTS) $(AIRFLOW) $(FRAMEWORKS) .turnout .airflow mlflow.db mlruns data/flights data/replay
+	rm -rf $(COMPONENTS) $(AIRFLOW) $(FRAMEWORKS) $(LOWEST) .venv-python-* .turnout .airflow mlflow.db mlruns data/flights data/replay
 
 $(UV):
 	$(PYTHON) -m venv $(COMPONENTS)
@@ -107,6 +141,19 @@ $(AIRFLOW)/.ready: requirements/airflow.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(COMPONENTS)/bin/python $(AIRFLOW)
 	$(UV) $(SYNC) --python $(AIRFLOW) -r requirements/airflow.txt
 	$(UV) $(SYNC) --python $(AIRFLOW) --no-deps -e .
+	touch $@
+
+$(LOWEST)/.ready: requirements/data.in pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(COMPONENTS)/bin/python $(LOWEST)
+	$(LOCK) --resolution lowest-direct --extra train --extra validate pyproject.toml -o $(LOWEST)/lowest.txt
+	$(UV) $(SYNC) --python $(LOWEST) -r $(LOWEST)/lowest.txt hypothesis pytest pytest-xdist
+	$(UV) $(SYNC) --python $(LOWEST) --no-deps -r requirements/data.in -e .
+	touch $@
+
+$(OTHER)/.ready: requirements/data.in pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(WITH) $(OTHER)
+	$(UV) $(SYNC) --python $(OTHER) -e '.[train,validate]' hypothesis pytest pytest-xdist
+	$(UV) $(SYNC) --python $(OTHER) --no-deps -r requirements/data.in
 	touch $@
 
 # The components' packages at their pins, and the frameworks beside them.

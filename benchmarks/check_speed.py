@@ -6,11 +6,13 @@ A made-up project: each pipeline has a file, which imports its components from t
 of its own. *Cold*: nothing is kept from before. *Warm*: nothing has changed. *One edited*: one pipeline's own module
 has. The others, which keep nothing: `kfp dsl compile` for each file, and each file run by Python, which imports and
 compiles it (as with `Compiler().compile(...)` below `__main__`). They are measured on four files, spread over the
-repeats, and multiplied. Whole processes, wall time: the median, and how many times as long as `compile --check` warm.
+repeats, and multiplied. Whole processes: the median of the wall time, of the processors' time (which other work on the
+machine changes less), and how many times as much of that as `compile --check` warm takes.
 """
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -93,24 +95,25 @@ def project(directory: Path, count: int) -> None:
         (directory / "pipelines" / f"flow_{number}.py").write_text(PIPELINE.format(number=number))
 
 
-def seconds(command: list[str], directory: Path, *, path: str = "", expected: int = 0) -> float:
-    """The wall time of a command."""
+def seconds(command: list[str], directory: Path, *, expected: int = 0) -> tuple[float, float]:
+    """The wall time of a command, and the processors' time of it and all that it started."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    environment |= {"XDG_CACHE_HOME": str(directory / "cache"), "PYTHONPATH": path or str(directory)}
-    start = time.perf_counter()
+    environment |= {"XDG_CACHE_HOME": str(directory / "cache"), "PYTHONPATH": str(directory)}
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != expected:
         sys.exit(f"{command}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-    return time.perf_counter() - start
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def measured(directory: Path, count: int, repeats: int) -> dict[str, list[float]]:
+def measured(directory: Path, count: int, repeats: int) -> dict[str, list[tuple[float, float]]]:
     """The times of each way, taken in turn."""
     compile_check, check = [str(BIN / "turnout"), "compile", "--check"], [str(BIN / "turnout"), "check", "--json"]
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
 
-    def add(name: str, value: float) -> None:
-        found.setdefault(name, []).append(value)
+    def add(name: str, value: tuple[float, float], times: int = 1) -> None:
+        found.setdefault(name, []).append((times * value[0], times * value[1]))
 
     seconds([str(BIN / "turnout"), "compile"], directory)
     for repeat in range(repeats):
@@ -125,9 +128,9 @@ def measured(directory: Path, count: int, repeats: int) -> dict[str, list[float]
             add(f"{name}, one edited", seconds(command, directory, expected=3 if command is compile_check else 0))
             piece.write_text(before)
         number = repeat % count
-        add("Python, each file", count * seconds([sys.executable, f"pipelines/flow_{number}.py"], directory))
+        add("Python, each file", seconds([sys.executable, f"pipelines/flow_{number}.py"], directory), count)
         kfp = ["dsl", "compile", "--py", f"pipelines/flow_{number}.py", "--output", f"{number}.kfp.yaml"]
-        add("kfp dsl compile, each file", count * seconds([str(BIN / "kfp"), *kfp], directory))
+        add("kfp dsl compile, each file", seconds([str(BIN / "kfp"), *kfp], directory), count)
     return found
 
 
@@ -136,16 +139,15 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[4, 40, 400])
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    table = Table("pipelines", "", "median s", "from", "to", "times compile --check, warm")
+    table = Table("pipelines", "", "wall s", "CPU s", "times the CPU of compile --check, warm")
     for count in arguments.counts:
         with tempfile.TemporaryDirectory() as name:
             project(Path(name), count)
             found = measured(Path(name), count, arguments.repeats)
-        base = statistics.median(found["compile --check, warm"])
-        for way, times in found.items():
-            median = statistics.median(times)
-            row = [f"{median:.2f}", f"{min(times):.2f}", f"{max(times):.2f}", f"{median / base:,.1f}"]
-            table.add_row(str(count), way, *row)
+        medians = {way: [statistics.median(each) for each in zip(*times, strict=True)] for way, times in found.items()}
+        for way, (wall, cpu) in medians.items():
+            ratio = cpu / medians["compile --check, warm"][1]
+            table.add_row(str(count), way, f"{wall:.2f}", f"{cpu:.2f}", f"{ratio:,.1f}")
         table.add_section()
     Console().print(table)
 
