@@ -81,7 +81,7 @@ licences: $(COMPONENTS)/.ready $(AIRFLOW)/.ready  ## the licences of all package
 	for place in $(COMPONENTS) $(AIRFLOW); do \
 		$(UV) tool run pip-licenses --python $$place/bin/python --from mixed --order license > $$place/licences.txt || exit 1; \
 		cat $$place/licences.txt; \
-		echo "GPL in $$place:"; grep -iE "GPL|General Public" $$place/licences.txt; \
+		echo "GPL in $$place:"; grep -iE "GPL|General Public" $$place/licences.txt || echo none; \
 	done
 
 # Its program says nothing on standard output when it was not answered, and fails in both cases.
