@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "verbs": {"errors", "spec", "plan", "execution", "tracks", "authoring", "project"},
     "recall": {"", "errors", "execution"},  # of execution, where the user's cache is
     "reproduction": {"errors", "data", "models", "trackers"},
+    "__main__": {"cli"},
     "cli": {
         "",
         "errors",
