@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "standalone": {"errors", "runtimes"},  # of runtimes, what ends a command with all that it has started
     "verbs": {"errors", "spec", "plan", "execution", "tracks", "authoring", "project"},
     "recall": {"", "errors", "execution"},  # of execution, where the user's cache is
+    "migration": {"errors", "spec", "authoring", "verbs"},
     "reproduction": {"errors", "data", "models", "trackers"},
     "__main__": {"cli"},
     "cli": {
@@ -43,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         "tracks",
         "recall",
         "monitoring",
+        "migration",
         "reproduction",
         "reports",
         "standalone",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
+import re
 import secrets as random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -282,6 +283,14 @@ def check(pipeline: Any, track: str | None = None, runtime: str | None = None) -
             for verdict, entries in report(document, item.support(runtime)).items()
         }
     return {"pipeline": document.name, "faults": faults, "tracks": tracks}
+
+
+def is_part(inner: Any, outer: Any) -> bool:
+    """Whether a pipeline is a part of another. The arguments are as `linked` takes them."""
+    # KFP's SDK numbers components of one name.
+    label = re.compile(rf"comp-{re.escape(_document(inner).name)}(-\d+)*")
+    components = _document(outer).pipeline.components
+    return any(item.dag is not None and label.fullmatch(name) for name, item in components.items())
 
 
 def _fault(fault: Fault, track: str | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The Airflow provider: the operators of compiled DAG files.
+"""The Airflow provider: the operators of compiled DAG files; in files written by hand, `task_group` and `Step`.
 
 A compiled file imports what it uses from here. The operators import Airflow and Turnout's core; never kfp,
 and never a component's libraries.
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from turnout.airflow.expressions import Field, Interval, OneOf, Status, Template
+    from turnout.airflow.groups import task_group
     from turnout.airflow.loops import Items, Loop
     from turnout.airflow.named_classes import Notify, make_timetable
     from turnout.airflow.operators import End, Outputs, Step, When
@@ -27,10 +28,12 @@ __all__ = [
     "Template",
     "When",
     "make_timetable",
+    "task_group",
 ]
 
 _MODULES = {
     "expressions": ("Field", "Interval", "OneOf", "Status", "Template"),
+    "groups": ("task_group",),
     "loops": ("Items", "Loop"),
     "named_classes": ("Notify", "make_timetable"),
 }

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from turnout.airflow.expressions import Inputs, source, waits_for
+from turnout.airflow.groups import PipelineGroup
 from turnout.errors import Fault, TurnoutError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from turnout.airflow.run_view import View
-    from turnout.plan.model import Source
+    from turnout.plan.model import Plan, Source
 
 
 ITEM = "{{ loop_item | default('') }}"
@@ -35,13 +36,13 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
         inputs: constants, parameters of the run (`dag.param("name")`), outputs of other tasks
             (`other.output["name"]`) and expressions, by input name.
         spec: name of the pipeline's YAML file beside the DAG file.
-        spec_digest: digest of the YAML that the DAG file was compiled with.
+        spec_digest: digest of the YAML that the DAG file was compiled with; empty in one written by hand.
     """
 
     template_fields: Sequence[str] = ("inputs",)
     _refusal: AirflowException | None = None
 
-    def __init__(self, *, spec: str, spec_digest: str, inputs: Mapping[str, Any] | None = None, **kwargs: Any):
+    def __init__(self, *, spec: str, spec_digest: str = "", inputs: Mapping[str, Any] | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.spec, self.spec_digest = spec, spec_digest
         self.inputs: Inputs | dict[str, Any] = Inputs(inputs or {})
@@ -55,9 +56,8 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
         What keeps the task from running is told by `execute`: Airflow's page folds away what a task says before that.
         """
         assert isinstance(self.inputs, Inputs)
-        sources = {name: source(value) for name, value in self.inputs.values.items()}
         try:
-            self._prepare(context, sources)
+            self._prepare(context, self.sources(self.inputs.values))
         except AirflowException as error:
             self._refusal, self.inputs = error, {}
 
@@ -73,6 +73,21 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
         """Raises what has kept the task from running."""
         if self._refusal is not None:
             raise self._refusal
+
+    def sources(self, inputs: Mapping[str, Any]) -> dict[str, Source]:
+        """Where the values of the inputs come from."""
+        return {name: source(value) for name, value in inputs.items()}
+
+    def placed(self, plan: Plan) -> Plan:
+        """The plan as it stands in this task's DAG: in one that was written by hand, inside a group of it."""
+        from turnout.plan.placed import inside
+
+        return inside(plan, str(self.group.group_id)) if self.group is not None else plan
+
+    @property
+    def group(self) -> PipelineGroup | None:
+        """The group, in a DAG that was written by hand, that the task's pipeline is."""
+        return next((item for item in _groups(self) if isinstance(item, PipelineGroup)), None)
 
     def _prepare(self, context: Context, sources: Mapping[str, Source]) -> None:
         self._view = self.view(context)
@@ -123,6 +138,14 @@ class PlanOperator(BaseOperator):  # type: ignore[misc]
             for other in node.after:
                 if view.ended(other, view.iteration)[0] is State.SKIPPED:
                     raise AirflowSkipException(f"{other} was skipped")
+
+
+def _groups(task: BaseOperator) -> Iterator[Any]:
+    """The groups around a task, the innermost first."""
+    group = task.task_group
+    while group is not None:
+        yield group
+        group = group.parent_group
 
 
 def _loop(task: BaseOperator) -> str | None:

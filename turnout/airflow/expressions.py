@@ -47,6 +47,21 @@ class Interval(Expression):
         return PipelineParameter(self.name)
 
 
+class Given(Expression):
+    """A parameter of a pipeline that is a group in a DAG written by hand; the group waits for the task it is from."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"group.param({self.name!r})"
+
+    def source(self) -> Source:
+        from turnout.plan.model import PipelineParameter
+
+        return PipelineParameter(self.name)
+
+
 class Item(Expression):
     """The item of a loop around the task, or a field of it: `loop.item["name"]`."""
 
@@ -166,8 +181,8 @@ def waits_for(value: Any) -> Iterator[BaseOperator]:
     """The tasks that must have succeeded for a value to be there."""
     if isinstance(value, Expression):
         yield from value.waits_for()
-    elif isinstance(value, XComArg):
-        for task, _ in value.iter_references():
+    else:
+        for task, _ in XComArg.iter_xcom_references(value):
             yield task
 
 
@@ -182,10 +197,15 @@ class Inputs:
 
     def serialize(self) -> dict[str, Any]:
         """For Airflow's record of the DAG: constants as they are, all else as text."""
-        return {
-            name: value if isinstance(value, dict | list | int | float | bool | None) else _text(value)
-            for name, value in self.values.items()
-        }
+        return {name: _shown(value) for name, value in self.values.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_shown(item) for item in value]
+    return value if isinstance(value, int | float | bool | None) else _text(value)
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from turnout.airflow.base import PlanOperator
+from turnout.airflow.expressions import Inputs
 from turnout.airflow.links import MlflowRun, Results, mlflow_run
 from turnout.errors import Fault, TurnoutError
 from turnout.task_ids import group_of_gate
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
 
     from turnout.airflow.runtimes import Process
-    from turnout.plan.model import Source
+    from turnout.plan.model import Plan, Source
     from turnout.spec.step_contract import Outcome, Task
 
 
@@ -30,7 +31,12 @@ class Step(PlanOperator):
 
     Its outputs are XComs by their names: parameters as they are, artifacts as references.
 
+    In a DAG written by hand, `Step(task_id="train", spec="training.yaml", inputs={...})` is one step of that pipeline,
+    with inputs that are constants, values of any task of the DAG, or its parameters. An artifact is given by its URI,
+    or as another step's output.
+
     Args:
+        step: in a DAG written by hand, the path of the step in its pipeline; the task's own name when empty.
         publishes: assets by name of the output that updates them; the event tells the value, or where the
             artifact is, and what it was made of.
         asset_names: names of assets that hold the step's inputs in braces, by output: a run whose inputs are not the
@@ -43,11 +49,15 @@ class Step(PlanOperator):
     def __init__(
         self,
         *,
+        step: str = "",
         publishes: Mapping[str, Asset] | None = None,
         asset_names: Mapping[str, str] | None = None,
         **kwargs: Any,
     ):
         super().__init__(outlets=list((publishes or {}).values()), **kwargs)
+        self.step = ""
+        if not self.spec_digest:
+            self._place(step or str(self.task_id).removeprefix(f"{self.task_group.group_id}."))
         self.publishes, self.asset_names = dict(publishes or {}), dict(asset_names or {})
         if asset_names:
             from airflow.sdk import AssetAlias
@@ -56,6 +66,44 @@ class Step(PlanOperator):
             self.outlets.append(AssetAlias(f"{self.dag_id}.{self.task_id}"))
         self._runtime: Process | None = None
         self._ran: tuple[Task, Outcome] | None = None
+
+    def _place(self, step: str) -> None:
+        """Make this a step of a pipeline, in a DAG that is written by hand. Raises TurnoutError when that cannot be."""
+        from turnout.airflow import by_hand
+        from turnout.plan.placed import step_of
+
+        self.spec, self.spec_digest = by_hand.spec_beside(self.dag, self.spec)
+        self.step = step
+        assert isinstance(self.inputs, Inputs)
+        found = step_of(by_hand.read(self.spec, self.spec_digest), step)
+        by_hand.check_inputs(found, self.inputs.values, str(self.task_id))
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether the task is in a DAG that was written by hand."""
+        return bool(self.step) or self.group is not None
+
+    def placed(self, plan: Plan) -> Plan:
+        from turnout.plan.placed import alone
+
+        return alone(plan, self.step, str(self.task_id)) if self.step else super().placed(plan)
+
+    def sources(self, inputs: Mapping[str, Any]) -> dict[str, Source]:
+        # In a DAG written by hand they are not the plan's to say: Airflow gives them when the task runs.
+        return {} if self.step else super().sources(inputs)
+
+    def resolve(self, sources: Mapping[str, Source]) -> dict[str, Any]:
+        if not self.step:
+            return super().resolve(sources)
+        from turnout.airflow import by_hand
+
+        assert isinstance(self.inputs, Inputs)
+        view = self._view
+        try:
+            values = {name: by_hand.value_now(value, view.context, view) for name, value in self.inputs.values.items()}
+            return by_hand.as_artifacts(view.step(self.task_id), values, view)
+        except TurnoutError as error:
+            raise AirflowFailException(str(Fault(str(error), self.task_id))) from error
 
     def perform(self, context: Context) -> None:
         from turnout.execution.cache import Cache
@@ -90,7 +138,7 @@ class Step(PlanOperator):
         from turnout.plan.task import make_task
 
         view = self._view
-        run_record.begin(view, Path(self.dag.fileloc).parent / self.spec, self.spec_digest)
+        run_record.begin(view, Path(self.dag.fileloc).parent / self.spec, self.spec_digest, self.by_hand)
         step = view.step(self.task_id)
         runtime = self._runtime = make_runtime(view, step)
         timeout = runtime.settings.get("activeDeadlineSeconds")
@@ -200,7 +248,7 @@ class End(PlanOperator):
 
     def __init__(self, *, region: str, **kwargs: Any):
         super().__init__(trigger_rule="all_done", **kwargs)
-        self.region = region
+        self.region = f"{self.group.group_id}.{region}" if region and self.group is not None else region
 
     def perform(self, context: Context) -> None:
         from turnout.spec.step_contract import State
@@ -240,9 +288,16 @@ class Outputs(PlanOperator):
         from turnout.spec.step_contract import State
 
         assert isinstance(self.inputs, dict)
-        self._view.store.write_outputs(self._view.run, self.inputs)
+        view = self._view
+        if self.group is None:
+            view.store.write_outputs(view.run, self.inputs)
+        else:
+            others = view.store.outputs(view.run)  # a DAG may have several groups
+            named = {f"{self.group.group_id}.{name}": value for name, value in self.inputs.items()}
+            view.store.write_outputs(view.run, others | named)
         for name, value in self.inputs.items():
-            context["ti"].xcom_push(key=name, value=_short(value))
+            # Of a group, tasks that know nothing of Turnout take them.
+            context["ti"].xcom_push(key=name, value=_short(value) if self.group is None else value)
         states = {path: self._view.ended(path, ())[0] for path in giving(self._view.plan)}
         if failed := [path for path, state in states.items() if state not in (State.SUCCEEDED, State.SKIPPED)]:
             count = f"{len(self.inputs)} of {len(self._view.plan.outputs)} outputs are there"

@@ -7,6 +7,7 @@ a listener, which the scheduler calls, or the API server when a person sets the 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 TRACK = "airflow"
 
 
-def begin(view: View, spec: Path, digest: str) -> None:
+def begin(view: View, spec: Path, digest: str, by_hand: bool = False) -> None:
     """Write the record of a run that has none, or that goes on after it had ended. No step fails where that fails.
 
     Args:
         spec: the pipeline's YAML.
         digest: of it.
+        by_hand: whether the DAG is one that was written by hand, and the pipeline a part of it.
     """
     from turnout.execution.launcher import now
     from turnout.execution.runs import new_record
@@ -39,10 +41,14 @@ def begin(view: View, spec: Path, digest: str) -> None:
             return
         if not known:
             started = getattr(view.context["dag_run"], "start_date", None)
-            known = new_record(view.plan, view.run, view.values.parameters, digest, TRACK)
+            plan, parameters = view.plan, view.values.parameters
+            if by_hand:  # the run is the DAG's, of which pipelines and steps are parts
+                plan, parameters = dataclasses.replace(plan, name=view.dag_id, parameters={}), {}
+            known = new_record(plan, view.run, parameters, digest, TRACK)
             known["create_time"] = started.isoformat() if started else now()  # a backfill's own time is long ago
             place.mkdir(parents=True, exist_ok=True)
-            (place / "pipeline.yaml").write_bytes(spec.read_bytes())
+            if not by_hand:
+                (place / "pipeline.yaml").write_bytes(spec.read_bytes())
         known.pop("end_time", None)
         view.store.write_record(place / "run.json", {**known, "state": State.RUNNING.value})
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import conf
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from turnout import task_ids
 from turnout.airflow.plans import read_plan
@@ -32,6 +33,8 @@ from turnout.spec.values import ABSENT
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from turnout.airflow.base import PlanOperator
+
 XCOM_LIMIT = 48 * 1024
 """Bytes of JSON that an output may have in XCom, which is the scheduler's database."""
 
@@ -42,18 +45,22 @@ IN_STORE = {"turnout": "too long for XCom: in the step's record"}
 class View:
     """A run as seen from one of its tasks."""
 
-    def __init__(self, task: BaseOperator, context: Context):
+    def __init__(self, task: PlanOperator, context: Context):
         path, digest = str(Path(task.dag.fileloc).parent / task.spec), task.spec_digest
-        self.plan = read_plan(path, digest)
+        self.plan = task.placed(read_plan(path, digest))
+        self.group = task.group
         self.context, self.instance = context, context["ti"]
         self.store = ArtifactStore(setting("root"))
         self.nodes: dict[str, Node] = {region.path: region for region in self.plan.root.regions()}
         self.nodes |= {step.path: step for step in self.plan.steps()}
         self.parents = {node.path: region for region in self.plan.root.regions() for node in region.nodes}
+        self.dag_id = str(task.dag_id)
         self.run = self._run()
+        if self.group and task.trigger_rule == "all_done":
+            self._check_started()
         self.values = Values(
             self.plan,
-            self._parameters(context["params"]),
+            self._parameters(self.group.given(context, self) if self.group else context["params"]),
             run_values(self.run, str(self.store.root)),
             outputs=_Outputs(self),  # type: ignore[arg-type]
             items=_Items(self),  # type: ignore[arg-type]
@@ -62,9 +69,11 @@ class View:
         )
         loop = task.get_closest_mapped_task_group()
         self.iteration: Iteration = ()
-        if loop is not None:
+        if getattr(task, "step", "") and self.instance.map_index >= 0:  # mapped by hand
+            self.iteration = (self.instance.map_index,)
+        elif loop is not None:
             self.iteration = tuple(self.iterations(str(loop.group_id))[self.instance.map_index])
-        self.items = self.item_labels(getattr(task, "node", task.task_id), self.iteration)
+        self.items = self.item_labels(task.node, self.iteration)
 
     def item_labels(self, node: str, iteration: Iteration) -> tuple[str, ...]:
         """What the items of the loops around a node are called; where they cannot be had, another error tells it."""
@@ -82,7 +91,7 @@ class View:
         dag_run = self.context["dag_run"]
         date = getattr(dag_run, "logical_date", None)
         created = dag_run.run_after.isoformat()
-        run = Run(self.plan.name, self.context["run_id"], created, date.isoformat() if date else "")
+        run = Run(self.dag_id, self.context["run_id"], created, date.isoformat() if date else "")
         return with_workspace(run, self.plan.config, self.store)
 
     def _parameters(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +196,7 @@ class View:
         if isinstance(node, Region):
             tasks = [*([task_ids.gate(path)] if node.guarded else []), *_tasks(node)]
         run_id = self.run.run_id
-        known = self.instance.get_task_states(dag_id=self.plan.name, task_ids=tasks, run_ids=[run_id])[run_id]
+        known = self.instance.get_task_states(dag_id=self.dag_id, task_ids=tasks, run_ids=[run_id])[run_id]
         return {
             (task, where): str(known[key])
             for task in tasks
@@ -212,6 +221,23 @@ class View:
             task_ids=task_ids.gate(region), key="return_value", map_indexes=index
         )
         return found
+
+    def _check_started(self) -> None:
+        """Keep a task from its work that starts whatever has failed, when its pipeline, a group, did not start at all.
+
+        Raises:
+            AirflowSkipException: what is before the group was skipped.
+            AirflowFailException: it failed.
+        """
+        first = list(_first(self.plan.root))
+        known = self.instance.get_task_states(dag_id=self.dag_id, task_ids=first, run_ids=[self.run.run_id])
+        states = {state for state in known[self.run.run_id].values() if state is not None}
+        gates = (task_ids.group_of_gate(task) for task in first if task_ids.is_gate(task, self.nodes))
+        if not states <= {"upstream_failed", "skipped"} or any(self.opened(gate, ()) is not None for gate in gates):
+            return
+        if "upstream_failed" in states:
+            raise AirflowFailException("the pipeline did not start: what it waits for has failed")
+        raise AirflowSkipException("the pipeline did not start: what it waits for was skipped")
 
     def _instances(self, task: str, iteration: Iteration) -> Iterator[tuple[Iteration, str]]:
         """The iterations of a task under one of something around it, and their keys among the states."""
@@ -297,6 +323,21 @@ def items_of(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise StepError(f"the loop's items are not a list: {value!r:.80}")
     return value
+
+
+def _first(region: Region) -> Iterator[str]:
+    """The ids of the tasks of a region that wait for none in it."""
+    for node in region.nodes:
+        if node.after:
+            continue
+        if not isinstance(node, Region):
+            yield node.path
+        elif node.guarded:
+            yield task_ids.gate(node.path)
+        elif node.loop:
+            yield task_ids.items(node.path)
+        else:
+            yield from _first(node)
 
 
 def _tasks(region: Region) -> Iterator[str]:

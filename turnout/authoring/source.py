@@ -29,18 +29,16 @@ def load(source: str) -> Document:
     """
     if source.endswith(FILES):
         return read_file(Path(source))
-    kfp_sdk.mend()
     target, _, name = source.partition(":")
-    module = _import_file(Path(target)) if target.endswith(".py") else _import(target, source)
+    module = _module(target, source)
 
-    from turnout.authoring.pipeline import compile_pipeline, is_pipeline
+    from turnout.authoring.pipeline import compile_pipeline
 
-    found = {key: value for key, value in vars(module).items() if is_pipeline(value)}
+    found = _in_module(module)
     if name and name not in found:
         hint = did_you_mean(name, found)
         raise SourceError(f"no pipeline '{name}'", where=target, available=tuple(found), hint=hint)
-    # Another's pipeline may be here since this one's is partly made of it.
-    own = {key: value for key, value in found.items() if value.pipeline_func.__module__ == module.__name__} or found
+    own = _own(found, module) or found
     if not name and len(own) != 1:
         what = "no pipeline here" if not own else "more than one pipeline here"
         hint = "decorate a function with @pipeline" if not own else f"name one: {target}:{next(iter(own))}"
@@ -48,12 +46,62 @@ def load(source: str) -> Document:
     return compile_pipeline(found[name] if name else next(iter(own.values())))
 
 
+def pipelines_in(target: str) -> dict[str, Any]:
+    """The pipelines that are made in a module, or in a `.py` file, by the names of their variables.
+
+    Raises:
+        SourceError, DefinitionError: as `load` does; there is none.
+    """
+    module = _module(target, target)
+    own = _own(_in_module(module), module)
+    if not own:
+        raise SourceError("no pipeline here", where=target, hint="decorate a function with @pipeline")
+    return own
+
+
+def _module(target: str, source: str) -> ModuleType:
+    kfp_sdk.mend()
+    return _import_file(Path(target)) if target.endswith(".py") else _import(target, source)
+
+
+def _in_module(module: ModuleType) -> dict[str, Any]:
+    from turnout.authoring.pipeline import is_pipeline
+
+    return {key: value for key, value in vars(module).items() if is_pipeline(value)}
+
+
+def _own(found: dict[str, Any], module: ModuleType) -> dict[str, Any]:
+    """The pipelines of a module but for another's, which may be here since its own are partly made of it."""
+    return {key: value for key, value in found.items() if value.pipeline_func.__module__ == module.__name__}
+
+
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise SourceError("no such file", where=str(path))
     root, module = _module_of(path.resolve())
     _put_on_path(root)
+    _make_way(root)
     return _import(module, str(path))
+
+
+def _make_way(root: Path) -> None:
+    """Forget the modules of other code bases that are called as some of this one: each may have its `pipeline.py`."""
+    here, ours = str(root), Path(__file__).parents[1]
+    if sys.path[0] != here:
+        sys.path[:] = [here, *(entry for entry in sys.path if entry != here)]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        top = name.partition(".")[0]
+        if not file or not (_USED & {*map(str, Path(file).parents)}) or ours in Path(file).parents:
+            continue
+        own = root / top
+        if (own.is_dir() or own.with_suffix(".py").is_file()) and root not in Path(file).parents:
+            del sys.modules[name]
+    _USED.add(here)
+
+
+_USED: set[str] = set()
+"""The roots of the code bases that files were imported from."""
 
 
 def make_importable(function: Callable[..., Any]) -> None:

@@ -17,6 +17,7 @@ from turnout.cli import (
     compare,
     compile,
     environments,
+    import_,
     models,
     monitoring,
     new,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command("init")(new.init)
 app.command("new")(new.new)
+app.command("import")(import_.import_)
 app.command("run")(run.run)
 app.command("submit")(submit.submit)
 app.command("compile")(compile.compile)

@@ -258,7 +258,8 @@ class Plan:
         """The path of a node in its names for people; empty when it has none but those of the path."""
         labels = {node.path: node.label for region in self.root.regions() for node in region.nodes}
         names = path.split(".")
-        title = ".".join(labels[".".join(names[:count])] for count in range(1, len(names) + 1))
+        # What the whole plan is a part of has no label here.
+        title = ".".join(labels.get(".".join(names[: end + 1]), name) for end, name in enumerate(names))
         return title if title != path else ""
 
 

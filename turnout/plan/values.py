@@ -110,8 +110,12 @@ class Values:
         if not kind:
             return value
         if isinstance(value, list):
-            return [self.artifact_at(name, kind, uri) for uri in value]
-        return ABSENT if value is None else self.artifact_at(name, kind, value)
+            return [self._artifact(name, kind, item) for item in value]
+        return ABSENT if value is None else self._artifact(name, kind, value)
+
+    def _artifact(self, name: str, kind: str, given: Any) -> Any:
+        """The artifact at a URI; one that another pipeline has made is given as it is."""
+        return given if isinstance(given, Mapping) else self.artifact_at(name, kind, given)
 
     def resolve_all(self, sources: Mapping[str, Source], iteration: Iteration, step: str = "") -> dict[str, Any]:
         """The values of several sources, without those that nothing has produced."""

@@ -23,7 +23,11 @@ PROFILE = "TURNOUT_PROFILE"
 _TEXT = {"type": "string", "minLength": 1}
 _TEXTS = {"type": "array", "items": _TEXT}
 KEYS: dict[str, tuple[dict[str, Any], str]] = {
-    "pipelines": (_TEXTS, "Files with pipelines, as patterns of paths. Default: `pipelines/*.py`."),
+    "pipelines": (
+        _TEXTS,
+        "Files with pipelines, as patterns of paths; `file.py:name` where a file has several. "
+        "Default: `pipelines/*.py`.",
+    ),
     "dags": (_TEXT, "Directory of compiled files. Default: `dags`."),
     "root": (_TEXT, "Path or URI under which runs are kept. Default: `.turnout`."),
     "image": (_TEXT, "Container image of components that name none. `turnout build` builds it."),
@@ -56,6 +60,7 @@ class Project:
         pipelines: patterns of files, from the directory on.
         settings: of runtimes, by name.
         environments: the requirements of each environment, by its name.
+        found: whether there is a project file.
     """
 
     directory: Path
@@ -69,6 +74,7 @@ class Project:
     settings: Mapping[str, str] = field(default_factory=dict)
     trackers: tuple[str, ...] = ()
     environments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    found: bool = False
 
     def path(self, value: str) -> str:
         """A path of the file, from the current directory on; a URI or an absolute path as it is."""
@@ -77,10 +83,16 @@ class Project:
         return str(self.directory / value)
 
     def sources(self) -> list[str]:
-        """The files with pipelines; `_name.py` is what they have in common."""
-        found = {path for pattern in self.pipelines for path in self.directory.glob(pattern)}
+        """The files with pipelines, and the name of one where it is said; `_name.py` is what they have in common."""
+        found = {
+            (path, name)
+            for pattern, _, name in (item.partition(":") for item in self.pipelines)
+            for path in self.directory.glob(pattern)
+            if not path.name.startswith("_")
+        }
         return [
-            self.path(str(path.relative_to(self.directory))) for path in sorted(found) if not path.name.startswith("_")
+            self.path(str(path.relative_to(self.directory))) + (f":{name}" if name else "")
+            for path, name in sorted(found)
         ]
 
     def set_variables(self) -> None:
@@ -140,7 +152,7 @@ def _project(table: Any, file: Path, profile: str) -> Project:
     if faults:
         raise ProjectError(faults)
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
-    return Project(file.parent, **{**values, **lists})
+    return Project(file.parent, **{**values, **lists}, found=True)
 
 
 def _environments(given: Mapping[str, Any], file: Path) -> tuple[dict[str, tuple[str, ...]], list[Fault]]:

@@ -75,6 +75,12 @@ def read(text: str, *, where: str = "<text>") -> Document:
     platforms = [spec for spec in specs if "platforms" in spec]
     if len(specs) != len(documents) or len(pipelines) != 1 or len(platforms) > 1:
         raise SpecError([Fault("not a KFP pipeline: expected one PipelineSpec, and at most one `platforms:`", where)])
+    if str(pipelines[0].get("apiVersion", "")).startswith("argoproj.io/"):
+        what, hint = "written by KFP SDK 1.8, as a workflow of Argo", "compile the pipeline's Python with KFP SDK 2"
+        raise SpecError([Fault(what, where, hint=hint)])
+    if "implementation" in pipelines[0]:
+        hint = "load it in a pipeline: kfp.components.load_component_from_file"
+        raise SpecError([Fault("a component, not a pipeline", where, hint=hint)])
     if "pipelineSpec" in pipelines[0]:
         raise SpecError([Fault("a PipelineJob, not a pipeline", where, hint="give the value of its `pipelineSpec`")])
     if odd := [Fault(f"{held} is no value of JSON", place, hint=HINT) for place, held in beyond_json(specs)]:

@@ -41,6 +41,13 @@ def faults(plan: Plan, runtime: str | None = None) -> list[Fault]:
     return [*runtime_faults(plan, runtime), *dag_faults(plan)]
 
 
+def faults_in_group(plan: Plan, runtime: str | None = None) -> list[Fault]:
+    """What keeps a plan from being a task group in a DAG that is written by hand."""
+    from turnout.tracks.airflow.dag_file import group_faults
+
+    return [*runtime_faults(plan, runtime), *group_faults(plan)]
+
+
 def compile_plan(plan: Plan) -> dict[Path, str]:
     """The DAG file, and the YAML that its operators open at run time.
 

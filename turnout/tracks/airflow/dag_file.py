@@ -64,6 +64,17 @@ _HOMES = {
 
 def dag_faults(plan: Plan) -> list[Fault]:
     """What keeps a plan from being a DAG, whatever its facts are."""
+    found = group_faults(plan)
+    if not _fact_faults(plan) and plan.airflow.schedule:
+        for name in (name for name, item in plan.parameters.items() if item.required):
+            way = "import it in the pipeline" if plan.parameters[name].artifact else "give it a default"
+            hint = f"{way}: nobody fills in the form of a scheduled run"
+            found.append(Fault(f"parameter '{name}' of a scheduled pipeline has no default", plan.name, (), hint))
+    return found
+
+
+def group_faults(plan: Plan) -> list[Fault]:
+    """What keeps a plan from being a task group, whatever the DAG around it is."""
     found = _fact_faults(plan)
     if found:
         return found
@@ -71,11 +82,6 @@ def dag_faults(plan: Plan) -> list[Fault]:
         if not _KEY.fullmatch(key):
             hint = "letters, digits, '-', '_', '.'; at most 250"
             found.append(Fault(f"'{key}' cannot be an Airflow id", plan.name, (), hint))
-    if plan.airflow.schedule:
-        for name in (name for name, item in plan.parameters.items() if item.required):
-            way = "import it in the pipeline" if plan.parameters[name].artifact else "give it a default"
-            hint = f"{way}: nobody fills in the form of a scheduled run"
-            found.append(Fault(f"parameter '{name}' of a scheduled pipeline has no default", plan.name, (), hint))
     levels = max((region.path.count(".") + 1 for region in plan.root.regions() if region.path), default=0)
     if levels > _DEEPEST:
         what = f"groups nested in {levels} levels; a DAG file can have {_DEEPEST}"
@@ -107,12 +113,20 @@ def _step_facts(plan: Plan, step: Step) -> StepFacts:
 
 
 class DagFile:
+    """The text of a pipeline's DAG file.
+
+    Attributes:
+        holder: the variable of what has the run's parameters.
+    """
+
+    holder = "dag"
+
     def __init__(self, plan: Plan, spec: str, spec_digest: str):
         self.plan, self.spec, self.spec_digest = plan, spec, spec_digest
         self.facts = plan.airflow
         self.interval = interval_parameters(self.facts)
         self.names: dict[str, str] = {}
-        self.taken = {*_HOMES, "dag"}
+        self.taken = {*_HOMES, self.holder}
         self.ends, self.joins = ends(plan), joins(plan)
         for region in plan.root.regions():
             for node in region.nodes:
@@ -141,14 +155,18 @@ class DagFile:
             yield task_ids.RUN_OUTPUTS
 
     def text(self) -> str:
+        text = f"with {call('DAG', self._dag_arguments(), 0)} as dag:\n{self.body()}"
+        header = f"{MARK}{_comment(self.plan.name)}: change that, not this file."
+        return f"{header}\n\n{imports(text)}\n\n{text}"
+
+    def body(self) -> str:
+        """All tasks, one level deep."""
         body = ["\n".join(self._region(self.plan.root, 1)) or "    pass"]
         if "" in self.ends:
             body.append("\n".join(self._run_end()))
         if self.plan.outputs:
             body.append("\n".join(self._run_outputs()))
-        text = f"with {call('DAG', self._dag_arguments(), 0)} as dag:\n" + "\n".join(body) + "\n"
-        header = f"{MARK}{_comment(self.plan.name)}: change that, not this file."
-        return f"{header}\n\n{_imports(text)}\n\n{text}"
+        return "\n".join(body) + "\n"
 
     def _dag_arguments(self) -> dict[str, Any]:
         info = self.plan.document.pipeline.pipeline_info
@@ -282,7 +300,7 @@ class DagFile:
             case PipelineParameter(name) if name in self.interval:
                 return Call("Interval", [name])
             case PipelineParameter(name):
-                return Code(f"dag.param({quoted(name)})")
+                return Code(f"{self.holder}.param({quoted(name)})")
             case StepOutput(step, output):
                 return Code(f"{self.names[step]}.output[{quoted(output)}]")
             case LoopItem(loop):
@@ -336,7 +354,8 @@ def _waits_for(sources: Iterable[Source]) -> Iterator[str]:
                 yield from _waits_for(inputs.values())
 
 
-def _imports(text: str) -> str:
+def imports(text: str) -> str:
+    """The imports of what a text uses."""
     used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)} & _HOMES.keys()
     modules: dict[str, list[str]] = {}
     for name in sorted(used, key=lambda name: (name != name.upper(), name)):

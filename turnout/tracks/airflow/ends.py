@@ -20,7 +20,7 @@ def ends(plan: Plan) -> set[str]:
     found = {
         region.path
         for region in regions
-        if _ends_in_parts(region) or region.path in asked or (region.path in patient and any(unwaited(region, set())))
+        if ends_in_parts(region) or region.path in asked or (region.path in patient and any(unwaited(region, set())))
     }
     return found | _loops_in_loops(plan) | ({""} if _has_always(plan.root) else set())
 
@@ -83,7 +83,7 @@ def _asked(plan: Plan) -> set[str]:
     return {source.path for source in sources if isinstance(source, FinalStatus)}
 
 
-def _ends_in_parts(region: Region) -> bool:
+def ends_in_parts(region: Region) -> bool:
     """Whether some of a region's last tasks may be skipped, or succeed after a failure, while the region goes on.
 
     Airflow's triggers look at single tasks: who waits for such a region would take a part for the whole.
