@@ -103,7 +103,7 @@ def test_a_run_without_its_pipeline_is_told(tmp_path: Path) -> None:
     record = {"pipeline": "p", "run_id": "r", "create_time": "2026", "state": "FAILED"}
     store.claim(Run("p", "r", ""), record, "")
     (tmp_path / "p" / "r" / "pipeline.yaml").unlink()
-    with pytest.raises(StoreError, match="the run's pipeline cannot be read"):
+    with pytest.raises(StoreError, match="the run has kept no pipeline"):
         read_run(store, "r")
 
 

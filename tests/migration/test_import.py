@@ -17,7 +17,6 @@ from kfp.dsl.pipeline_task import PipelineTask
 from paths import PROJECT
 from typer.testing import CliRunner
 
-import turnout
 from turnout.cli.app import app
 from turnout.migration.names import OLD, OLD_METHODS, used
 
@@ -80,19 +79,6 @@ def test_a_project_of_kfp_is_imported_checked_and_compiled(project: Path) -> Non
 
 def renamed(item: dict[str, Any]) -> dict[str, Any]:
     return {"pipeline": item["name"], "part_of": item["part_of"]}
-
-
-@pytest.mark.slow
-def test_the_samples_run_unchanged(project: Path) -> None:
-    same = turnout.run(project / "xor/pipeline.py", {"right": "heads"}, root=project / "runs")
-    assert same.outputs == {"Output": "the same"}
-    squares = turnout.run(project / "loops/pipeline.py", {"numbers": [2, 5]}, root=project / "runs")
-    assert squares.outputs == {"Output": 29}
-    counted = turnout.run(f"{project}/containers/pipeline.py:counted", root=project / "runs")
-    assert str(counted.state) == "SUCCEEDED"
-    (step,) = (step for step in counted.steps if step.name == "count-lines")
-    assert step.outcome is not None
-    assert step.outcome.parameters == {"told": "lines: 2"}
 
 
 def test_nothing_is_written_where_that_is_not_wanted(project: Path) -> None:

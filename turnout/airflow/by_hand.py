@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG, Context
 
     from turnout.airflow.run_view import View
-    from turnout.plan.model import Plan, Step
+    from turnout.plan.model import Plan, Source, Step
 
 HINT = "give what JSON has: texts, numbers, true and false, lists, dicts; for data, the URI of where it is"
 
@@ -79,12 +79,26 @@ def check_inputs(step: Step, inputs: Mapping[str, Any], where: str) -> None:
             except ValueError as error:
                 faults.append(Fault(str(error), f"{where}.{name}"))
     faults += [missing(name, where) for name, item in declared.artifacts.items() if _lacks(name, item, inputs)]
+    if any(True for _ in _sources(step.kubernetes)):
+        hint = "make its pipeline a task group: task_group(...)"
+        faults.append(Fault("the step's settings need values of its pipeline", where, hint=hint))
     if faults:
         raise PlanError(faults)
 
 
 def _lacks(name: str, item: Any, inputs: Mapping[str, Any]) -> bool:
     return name not in inputs and not item.is_optional
+
+
+def _sources(settings: Any) -> Iterator[Source]:
+    """What a step's settings take from elsewhere in its pipeline."""
+    from turnout.plan.model import Constant, Source
+
+    if isinstance(settings, Mapping | list):
+        for item in settings.values() if isinstance(settings, Mapping) else settings:
+            yield from _sources(item)
+    elif isinstance(settings, Source) and not isinstance(settings, Constant):
+        yield settings
 
 
 def unknown(name: str, where: str, names: Sequence[str]) -> Fault:

@@ -38,6 +38,9 @@ def read_run(store: ArtifactStore, name: str) -> tuple[Plan, dict[str, Any]]:
     place = _place(store, found[0]) / "pipeline.yaml"
     try:
         text = place.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        hint = "a DAG written by hand has none: see Airflow's Results tab, or turnout runs"
+        raise StoreError("the run has kept no pipeline", where=str(place), hint=hint) from error
     except (OSError, ValueError) as error:
         raise StoreError(f"the run's pipeline cannot be read: {error}", where=str(place)) from error
     return link(read(text, where=name)), found[0]
