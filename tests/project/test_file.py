@@ -157,4 +157,4 @@ def test_odd_files_and_unknown_profiles(project: Path, text: str, profile: str, 
 def test_without_a_project_there_are_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert current() == Project(tmp_path)
-    assert KEYS.keys() == Project.__dataclass_fields__.keys() - {"directory"}
+    assert KEYS.keys() == Project.__dataclass_fields__.keys() - {"directory", "found"}
