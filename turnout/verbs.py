@@ -178,6 +178,29 @@ def write_report(run_id: str, step: str = "", *, root: str | Path | None = None)
     return str(place), told, ""
 
 
+def markdown_report(run_id: str = "", *, root: str | Path | None = None) -> str:
+    """A run as Markdown, such as for a comment on a pull request.
+
+    Args:
+        run_id: the id of the run, or `PIPELINE/RUN_ID`; the latest when empty.
+
+    Raises:
+        StoreError: there is no such run, or none.
+    """
+    from turnout.execution.run_summaries import run_summaries
+    from turnout.tracks.local.pages import known_steps, markdown
+
+    store = _store(root)
+    if not run_id:
+        found = [run for run in run_summaries(store) if run.track == registry.RUN_ON]
+        if not found:
+            raise StoreError("no run", where=str(store.root), hint="turnout run SOURCE makes one")
+        run_id = max(found, key=lambda run: run.started).name
+    plan, record = read_run(store, run_id)
+    run = Run(plan.name, record["run_id"], record["create_time"])
+    return markdown(store, run, plan, record, known_steps(store, run, plan, record))
+
+
 def _step_of(steps: Sequence[StepResult], name: str, where: str) -> StepResult:
     for step in steps:
         if name in (step.key, step.label):

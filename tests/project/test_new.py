@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 BIN = Path(sys.executable).parent
 
@@ -42,6 +43,11 @@ def test_a_new_project_passes_its_checks_and_so_does_what_is_added(tmp_path: Pat
     done("ruff", "check", "--select", "E4,E7,E9,F,I", "--ignore", "E712", ".", directory=project)
     done("ruff", "format", "--check", ".", directory=project)
     assert "5 passed" in done(sys.executable, "-m", "pytest", "-q", directory=project)
+    jobs = yaml.safe_load((project / ".github" / "workflows" / "pipelines.yml").read_text())["jobs"]
+    commands = [step["run"] for step in jobs["sample"]["steps"] if step.get("run", "").startswith("turnout run")]
+    done(*commands[0].split(), directory=project)
+    assert "## daily-orders" in done("turnout", "report", "--format", "markdown", directory=project)
+    assert jobs["sample"]["steps"][-1]["env"]["NUMBER"] == "${{ github.event.number }}"
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -99,6 +99,24 @@ def test_a_failed_run_says_first_which_error_matters_and_what_to_do(failed: RunR
     assert "good-enough not asked: an earlier step failed" in told
 
 
+def test_as_markdown_a_run_is_told_for_a_comment(succeeded: RunResult, failed: RunResult) -> None:
+    told = turnout.verbs.markdown_report(failed.run_id, root=Path(failed.path).parents[1])
+    first, *_ = told.split("###")
+    assert (
+        f"## sweep {failed.run_id}\n\n❌ **each-depth.fit (2) failed: depth 2 does not converge \\@ depth**\n" in first
+    )
+    assert "- What to do: choose a smaller one\n" in first
+    assert "| good-enough | not asked: an earlier step failed |" in told
+    told = turnout.verbs.markdown_report(f"sweep/{succeeded.run_id}", root=Path(succeeded.path).parents[1])
+    assert "| good-enough | passed | choose \\> 0.7 | choose = 0.8 | serve |" in told
+    assert "| least | 0.5 | default 0.9 |" in told[told.index("<details>") :]
+    assert told.count("<details>") == told.count("</details>") > 0
+    from markdown_it import MarkdownIt
+
+    page = MarkdownIt("commonmark").enable("table").render(told)
+    assert page.count("<table>") == len(re.findall(r"(?m)^\| ---.*\|$", told)) > 0
+
+
 def test_the_main_figures_are_images_in_the_page(failed: RunResult) -> None:
     page = page_of(failed)
     shown = re.search(r'<figure><img src="data:image/svg\+xml;base64,[\w+/=]+" alt="The curve at depth 2\."', page)

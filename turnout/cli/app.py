@@ -21,6 +21,7 @@ from turnout.cli import (
     models,
     monitoring,
     new,
+    report,
     reproduce,
     run,
     runs,
@@ -45,6 +46,7 @@ app.command("check")(check.check)
 app.command("build")(build.build)
 app.command("runs")(runs.list_runs)
 app.command("show")(runs.show)
+app.command("report")(report.report)
 app.command("tag")(runs.tag)
 app.command("compare")(compare.compare)
 app.command("models")(models.models)

@@ -111,6 +111,17 @@ def shown(cell: Any) -> str:
         return Markup(", ").join(map(shown, cell))
     if isinstance(cell, Histogram):
         return Markup(_drawn(cell))
+    return plain(cell)
+
+
+def plain(cell: Any) -> str:
+    """A cell as text. Addresses are left out: they lead from the page on which they stand."""
+    if isinstance(cell, Histogram | Choice):
+        return cell.label
+    if isinstance(cell, Link | Bar | Span | Mark):
+        return cell.text
+    if isinstance(cell, tuple | list):
+        return ", ".join(map(plain, cell))
     if isinstance(cell, float):
         if not math.isfinite(cell):
             return "–" if math.isnan(cell) else f"{cell:g}"

@@ -15,6 +15,7 @@ from turnout.execution.store import ArtifactStore, local_path, segment
 from turnout.plan.model import Plan
 from turnout.plan.results import RunResult, StepResult
 from turnout.reports.run.document import run_page
+from turnout.reports.run.markdown import run_markdown
 from turnout.reports.run.shown import Links, ShownRun
 from turnout.reports.run.step import step_page
 from turnout.spec.step_contract import Run, State
@@ -49,6 +50,11 @@ def write_pages(
         _write(pages.place(step), step_page(pages.of_step(step), step))
     _write(page_of(store, run), run_page(pages.of_run()))
     return page_of(store, run, asked if asked and pages.has_page(asked) else None)
+
+
+def markdown(store: ArtifactStore, run: Run, plan: Plan, record: Mapping[str, Any], steps: Sequence[StepResult]) -> str:
+    """A run as Markdown; as `write_pages` takes it."""
+    return run_markdown(ShownRun(record, steps, OwnFiles(store, run, any_pipeline=True).read, plan=plan))
 
 
 def page_of(store: ArtifactStore, run: Run, step: StepResult | None = None) -> UPath:
