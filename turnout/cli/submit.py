@@ -15,7 +15,10 @@ from turnout.errors import Fault, TrackError
 
 def submit(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE)],
-    host: Annotated[str, typer.Option(envvar="TURNOUT_HOST", help="URL of the server.")] = "",
+    host: Annotated[
+        str,
+        typer.Option(envvar="TURNOUT_HOST", help="URL of the server; of Vertex AI .../v1/projects/P/locations/REGION."),
+    ] = "",
     track: Annotated[
         str, typer.Option(help="What the server is: kfp, or an airflow that has the DAG; local for this machine.")
     ] = "kfp",
@@ -31,6 +34,10 @@ def submit(
     ] = False,
     wait: Annotated[bool, typer.Option(help="Watch the run to its end.")] = True,
     experiment: Annotated[str, typer.Option(help="Experiment that runs are kept in, on KFP.")] = "",
+    pipeline_root: Annotated[
+        str,
+        typer.Option(metavar="URI", help="Where KFP or Vertex AI keeps artifacts. Default: the pipeline's own."),
+    ] = "",
     namespace: Annotated[str, typer.Option(help="Namespace of a KFP server for several users.")] = "",
     token: Annotated[
         str, typer.Option(envvar="TURNOUT_TOKEN", help="What the server knows you by. Better as the variable.")
@@ -61,7 +68,7 @@ def submit(
             raise TrackError([Fault(f"a run on the track '{track}' ends with this command", "--no-wait")])
         given = typed(plan, parameter or [])
         bind_parameters(plan.parameters, given, plan.name)
-        server = registry.Server(host, token, namespace, experiment, wait, poll)
+        server = registry.Server(host, token, namespace, experiment, pipeline_root, wait, poll)
         if schedule:
             if chosen.schedule is None:
                 hint = "its schedule is in the compiled file"

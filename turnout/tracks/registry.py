@@ -74,6 +74,7 @@ class Server:
         host: its URL.
         token: what it knows the caller by; empty when it asks for none.
         namespace, experiment: where runs are kept there, for servers that have such; its own default when empty.
+        pipeline_root: URI below which a server of KFP's kind keeps artifacts; the pipeline's, or its own, when empty.
         wait: whether a run is watched to its end.
         poll_s: seconds between two looks at a run, and before a question that was not answered is asked again.
     """
@@ -82,6 +83,7 @@ class Server:
     token: str = ""
     namespace: str = ""
     experiment: str = ""
+    pipeline_root: str = ""
     wait: bool = True
     poll_s: float = 5.0
 

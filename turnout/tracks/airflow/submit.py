@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +12,7 @@ from turnout.plan.model import Plan
 from turnout.plan.results import RunResult, StepResult, Watch
 from turnout.spec.step_contract import Outcome, State
 from turnout.tracks.registry import Server
+from turnout.tracks.rest import Rest
 from turnout.tracks.watched import watched
 
 _RUN_STATES = {
@@ -34,7 +34,6 @@ _TASK_STATES = {
     "removed": State.CANCELLED,
 }
 _PAGE = 100
-_TRIES = 5
 
 
 def submit(plan: Plan, parameters: Mapping[str, Any], server: Server, run_id: str, watch: Watch) -> RunResult:
@@ -66,36 +65,22 @@ def submit(plan: Plan, parameters: Mapping[str, Any], server: Server, run_id: st
 class _Api:
     def __init__(self, server: Server):
         import requests
-        from requests.adapters import HTTPAdapter
-        from urllib3.util import Retry
 
-        again = Retry(
-            _TRIES, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods={"GET"},
-            raise_on_status=False,
-        )  # fmt: skip
-        self.session, self.host, self.pause_s = requests.Session(), server.host.rstrip("/"), server.poll_s
-        for scheme in ("http://", "https://"):
-            self.session.mount(scheme, HTTPAdapter(max_retries=again))
+        self._rest = Rest(
+            requests.Session(), server.host, "Airflow's API server", "give a token: TURNOUT_TOKEN", server.poll_s
+        )
         # With neither a token nor accounts (the simple auth manager, all admins), Airflow gives one to who asks.
-        token = server.token or (self._ask("GET", "/auth/token", accept=(401, 404, 405)) or {}).get("access_token")
+        token = server.token or (self._rest.get("/auth/token", (401, 404, 405)) or {}).get("access_token")
         if token:
-            self.session.headers["Authorization"] = f"Bearer {token}"
+            self._rest.session.headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str) -> Any:
         """What is at a path; None when nothing is."""
-        return self._ask("GET", f"/api/v2{path}", accept=(404,))
+        return self._rest.get(f"/api/v2{path}")
 
     def run(self, dag: str, body: Mapping[str, Any]) -> None:
-        """Start a run, unless there is one of its id: also when the answer to an earlier try was lost."""
-        for left in reversed(range(_TRIES)):
-            try:
-                self._ask("POST", f"/api/v2{dag}/dagRuns", body, accept=(409,))
-            except _Failed as error:
-                if not left:
-                    raise error.fault from error
-                time.sleep(self.pause_s)
-            else:
-                return
+        """Start a run, unless there is one of its id."""
+        self._rest.make(f"/api/v2{dag}/dagRuns", body)
 
     def all(self, path: str, field: str) -> Iterator[Any]:
         """The items of a list, page after page."""
@@ -105,38 +90,6 @@ class _Api:
             start += _PAGE
             if start >= found["total_entries"]:
                 return
-
-    def _ask(self, method: str, path: str, body: Any = None, accept: tuple[int, ...] = ()) -> Any:
-        import requests
-
-        try:
-            answer = self.session.request(method, self.host + path, json=body, timeout=60)
-        except requests.RequestException as error:
-            hint = "is --host the address of Airflow's API server?"
-            raise TrackError([Fault(f"Airflow does not answer: {error}", self.host, hint=hint)]) from error
-        if answer.status_code in accept:
-            return None
-        if answer.status_code >= 500 and method == "POST":
-            raise _Failed(self._refused(answer))
-        if not answer.ok:
-            raise self._refused(answer)
-        return answer.json()
-
-    def _refused(self, answer: Any) -> TrackError:
-        try:
-            told = answer.json().get("detail") or answer.reason
-        except (ValueError, AttributeError):
-            told = answer.reason
-        hint = "give a token: TURNOUT_TOKEN" if answer.status_code in (401, 403) else ""
-        return TrackError([Fault(f"Airflow refuses: {answer.status_code} {told}", self.host, hint=hint)])
-
-
-class _Failed(Exception):
-    """The server failed while it did something, and may have done it."""
-
-    def __init__(self, fault: TrackError):
-        super().__init__(str(fault))
-        self.fault = fault
 
 
 class _Run:

@@ -5,7 +5,6 @@ Names make it safe to do again: what the server has already is used and not doub
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import functools
 import hashlib
@@ -20,25 +19,16 @@ from typing import Any, TypeVar
 
 from turnout.errors import Fault, TrackError
 from turnout.plan.model import Plan
-from turnout.plan.results import RunResult, StepResult, Watch
+from turnout.plan.results import RunResult, Watch
 from turnout.spec.document import write
-from turnout.spec.step_contract import Outcome, State
+from turnout.spec.step_contract import State
 from turnout.tracks.kfp.schedule import recurring_run
+from turnout.tracks.kfp.tasks import state_of, steps_of
 from turnout.tracks.registry import Server
 from turnout.tracks.watched import watched
 
 T = TypeVar("T")
 
-_STATES = {
-    "PENDING": State.PENDING,
-    "RUNNING": State.RUNNING,
-    "SUCCEEDED": State.SUCCEEDED,
-    "SKIPPED": State.SKIPPED,
-    "FAILED": State.FAILED,
-    "CANCELING": State.RUNNING,
-    "CANCELED": State.CANCELLED,
-    "PAUSED": State.RUNNING,
-}
 _TRIES = 5
 _PAGE = 100
 
@@ -56,7 +46,7 @@ def submit(plan: Plan, parameters: Mapping[str, Any], server: Server, run_id: st
     kfp = _Server(server)
     version = kfp.version(plan)
     experiment = kfp.experiment(server.experiment or "Default")
-    run = kfp.run(experiment, version, run_id, parameters)
+    run = kfp.run(experiment, version, run_id, parameters, server.pipeline_root)
     watch_url = f"{server.host.rstrip('/')}/#/runs/details/{run.run_id}"
     if not server.wait:
         return RunResult(plan.name, run_id, State.PENDING, [], path=watch_url)
@@ -155,7 +145,7 @@ class _Server:
         experiment: str = self.asked(lambda: self.client.create_experiment(name)).experiment_id
         return experiment
 
-    def run(self, experiment: str, version: Any, name: str, parameters: Mapping[str, Any]) -> Any:
+    def run(self, experiment: str, version: Any, name: str, parameters: Mapping[str, Any], root: str) -> Any:
         return self.once(
             lambda: self._named(
                 lambda page: self.client.list_runs(page, _PAGE, experiment_id=experiment, filter=_equals(name)),
@@ -164,7 +154,7 @@ class _Server:
             ),
             lambda: self.client.run_pipeline(
                 experiment, name, params=dict(parameters), pipeline_id=version.pipeline_id,
-                version_id=version.pipeline_version_id,
+                version_id=version.pipeline_version_id, pipeline_root=root or None,
             ),
         )  # fmt: skip
 
@@ -229,60 +219,5 @@ def _digest(value: Any) -> str:
 def _look(kfp: _Server, plan: Plan, server_id: str, run_id: str, url: str) -> RunResult:
     run = kfp.asked(lambda: kfp.client.get_run(server_id))
     errors = [run.error.message] if run.error and run.error.message else []
-    state = _STATES.get(str(run.state), State.PENDING)
-    return RunResult(plan.name, run_id, state, _steps(plan, run), errors=errors, path=url)
-
-
-def _steps(plan: Plan, run: Any) -> list[StepResult]:
-    """The steps of the plan among a run's tasks; KFP's own tasks, such as drivers, are not shown."""
     details = (run.run_details.task_details or ()) if run.run_details else ()
-    paths = _paths(plan, details)
-    began = min((task.start_time for task in details if task.start_time), default=None)
-    found: list[StepResult] = []
-    loops = [region.path for region in plan.root.regions() if region.loop]
-    times: collections.Counter[str] = collections.Counter()
-    for task in sorted(details, key=lambda task: (task.start_time is None, task.start_time or 0)):
-        if task.task_id not in paths:
-            continue
-        state = _STATES.get(str(task.state), State.PENDING)
-        ended = task.end_time if task.end_time and task.start_time and task.end_time >= task.start_time else None
-        path = paths[task.task_id]
-        in_loop = any(path.startswith(f"{loop}.") for loop in loops)
-        step = StepResult(
-            path,
-            iteration=(times[path],) if in_loop else (),
-            state=state,
-            attempts=1,
-            duration_s=(ended - task.start_time).total_seconds() if ended else 0.0,
-            start_s=(task.start_time - began).total_seconds() if began and task.start_time else 0.0,
-            outcome=Outcome(state, 1, {}, {}) if state.finished else None,
-            error=task.error.message if task.error and task.error.message else "",
-        )
-        times[path] += 1
-        found.append(step)
-    return found
-
-
-def _paths(plan: Plan, details: Sequence[Any]) -> dict[str, str]:
-    """The path of the step that each task is, by the task's id.
-
-    Steps of nested pipelines may have one and the same key: the tasks around them tell which is meant.
-    """
-    keys = {node.path: node.key for region in plan.root.regions() for node in region.nodes}
-    chains: dict[tuple[str, ...], str] = {}
-    for step in plan.steps():
-        names = step.path.split(".")
-        chains[tuple(keys[".".join(names[:count])] for count in range(1, len(names) + 1))] = step.path
-    by_id = {task.task_id: task for task in details}
-    found = {}
-    for task in details:
-        chain: list[str] = []
-        here: Any = task
-        while here is not None and len(chain) <= len(by_id):
-            chain.insert(0, here.display_name)
-            here = by_id.get(here.parent_task_id)
-        known = tuple(name for name in chain if name in keys.values())
-        matches = [path for names, path in chains.items() if names == known or names[-1:] == tuple(chain)]
-        if len(matches) == 1 and chain[-1] == keys[matches[0]]:
-            found[task.task_id] = matches[0]
-    return found
+    return RunResult(plan.name, run_id, state_of(run.state), steps_of(plan, details), errors=errors, path=url)
