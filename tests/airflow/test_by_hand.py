@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COMPONENTS, DAGS, HOME, PROJECT, run_dag
+from conftest import COMPONENTS, HOME, PROJECT, run_dag
 from contract.cases import CASES, filled
 from test_contract import STATES, labelled
 from test_dags import pulled
@@ -19,6 +20,7 @@ from turnout.execution.store import ArtifactStore
 from turnout.spec.step_contract import Run
 
 GUIDE = PROJECT / "docs" / "guides" / "from_airflow.md"
+BY_HAND = HOME / "by_hand"
 AS_GROUPS = (
     "branches-a",
     "exit_after_failure",
@@ -34,6 +36,8 @@ def parsed(file: Path, text: str) -> Any:
     from airflow.dag_processing.dagbag import DagBag
 
     file.parent.mkdir(exist_ok=True)
+    # Python would take a file of the same second and length for the one that it compiled before.
+    Path(importlib.util.cache_from_source(str(file))).unlink(missing_ok=True)
     file.write_text(textwrap.dedent(text))
     bag = DagBag(str(file), bundle_name="dags-folder")
     if bag.import_errors:
@@ -100,7 +104,7 @@ def test_a_pipeline_ends_in_a_group_as_by_itself(name: str, tmp_path: Path) -> N
     (case,) = (case for case in CASES if case.id == name)
     inputs = filled(case.parameters, tmp_path)
     dag = parsed(
-        DAGS / "by_hand" / f"{case.shape}.py",
+        BY_HAND / f"{case.shape}.py",
         f"""
         from airflow.sdk import DAG, TaskGroup, task
         from turnout.airflow import task_group
@@ -108,7 +112,7 @@ def test_a_pipeline_ends_in_a_group_as_by_itself(name: str, tmp_path: Path) -> N
             @task
             def after(): pass
             with TaskGroup("outer"):
-                group = task_group("../contract/{case.shape}.yaml", group_id="in", inputs={inputs})
+                group = task_group("../dags/contract/{case.shape}.yaml", group_id="in", inputs={inputs})
             group >> after()
         """,
     )
@@ -122,7 +126,7 @@ def test_a_pipeline_ends_in_a_group_as_by_itself(name: str, tmp_path: Path) -> N
 
 def test_groups_take_each_others_outputs_and_those_of_any_task(airflow: Path) -> None:
     dag = parsed(
-        DAGS / "by_hand" / "chained.py",
+        BY_HAND / "chained.py",
         """
         from airflow.sdk import DAG, task
         from turnout.airflow import Step, task_group
@@ -136,10 +140,11 @@ def test_groups_take_each_others_outputs_and_those_of_any_task(airflow: Path) ->
             @task
             def told(found): return found
             given = texts()
-            first = task_group("../contract/parameter_loop.yaml", inputs={"items": given.map(lambda text: text * 2)})
-            second = task_group("../contract/parameter_loop.yaml", group_id="again",
+            twice = given.map(lambda text: text * 2)
+            first = task_group("../dags/contract/parameter_loop.yaml", inputs={"items": twice})
+            second = task_group("../dags/contract/parameter_loop.yaml", group_id="again",
                                 inputs={"items": [facts()["last"], first.output["Output"]]})
-            third = task_group("../contract/branches.yaml", inputs={"x": nothing()})
+            third = task_group("../dags/contract/branches.yaml", inputs={"x": nothing()})
             told(second.output["Output"])
             third >> told.override(task_id="last")(third.step("give-4").output["Output"])
         """,
@@ -156,7 +161,7 @@ def test_groups_take_each_others_outputs_and_those_of_any_task(airflow: Path) ->
 def test_a_group_does_not_start_after_what_was_skipped_or_failed(airflow: Path, happens: str) -> None:
     error = {"skipped": "AirflowSkipException", "failed": "AirflowFailException"}[happens]
     dag = parsed(
-        DAGS / "by_hand" / f"after_{happens}.py",
+        BY_HAND / f"after_{happens}.py",
         f"""
         from airflow.sdk import DAG, task
         from airflow.sdk.exceptions import {error}
@@ -166,7 +171,9 @@ def test_a_group_does_not_start_after_what_was_skipped_or_failed(airflow: Path, 
             def before() -> str: raise {error}("no")
             @task
             def after(): pass
-            task_group("../contract/skipped_beside_work.yaml", group_id="in", inputs={{"value": before()}}) >> after()
+            spec = "../dags/contract/skipped_beside_work.yaml"
+            inside = task_group(spec, group_id="in", inputs={{"value": before()}})
+            inside >> after()
         """,
     )
     run = run_dag(dag)
@@ -179,14 +186,14 @@ def test_a_group_does_not_start_after_what_was_skipped_or_failed(airflow: Path, 
 
 def test_what_a_task_returns_is_checked_when_the_group_starts(airflow: Path) -> None:
     dag = parsed(
-        DAGS / "by_hand" / "wrong_value.py",
+        BY_HAND / "wrong_value.py",
         """
         from airflow.sdk import DAG, task
         from turnout.airflow import task_group
         with DAG("wrong-value"):
             @task
             def number() -> dict: return {"no": "list"}
-            task_group("../contract/parameter_loop.yaml", inputs={"items": number()})
+            task_group("../dags/contract/parameter_loop.yaml", inputs={"items": number()})
         """,
     )
     run = run_dag(dag)
@@ -198,14 +205,14 @@ def test_what_a_task_returns_is_checked_when_the_group_starts(airflow: Path) -> 
     ("call", "message"),
     [
         ('task_group("nowhere.yaml")', "the pipeline cannot be read: No such file or directory @ "),
-        ('task_group("../contract/branches.yaml", inputs={"y": 1})', "no input 'y' @ branches"),
-        ('task_group("../contract/branches.yaml", inputs={"x": 1})', "branches.x"),
-        ('task_group("../contract/ordered.yaml")', "input 'path' is not given, and has no default @ ordered"),
-        ('task_group("../contract/branches.yaml").output["z"]', "the pipeline has no output 'z' @ branches"),
-        ('task_group("../contract/branches.yaml").step("give4")', "did you mean give-4?"),
-        ('Step(task_id="giv", spec="../contract/branches.yaml")', "no step 'giv' @ branches"),
+        ('task_group("../dags/contract/branches.yaml", inputs={"y": 1})', "no input 'y' @ branches"),
+        ('task_group("../dags/contract/branches.yaml", inputs={"x": 1})', "branches.x"),
+        ('task_group("../dags/contract/ordered.yaml")', "input 'path' is not given, and has no default @ ordered"),
+        ('task_group("../dags/contract/branches.yaml").output["z"]', "the pipeline has no output 'z' @ branches"),
+        ('task_group("../dags/contract/branches.yaml").step("give4")', "did you mean give-4?"),
+        ('Step(task_id="giv", spec="../dags/contract/branches.yaml")', "no step 'giv' @ branches"),
         (
-            'Step(task_id="give-4", spec="../contract/branches.yaml", inputs={"valu": 1})',
+            'Step(task_id="give-4", spec="../dags/contract/branches.yaml", inputs={"valu": 1})',
             "no input 'valu' @ give-4\n  available here: value\n  hint: did you mean value?",
         ),
     ],
@@ -217,7 +224,7 @@ def test_mistakes_are_told_when_the_dag_is_parsed(airflow: Path, call: str, mess
     with DAG("mistake"):
         {call}
     """
-    assert message in parsed(DAGS / "by_hand" / "mistake.py", text)
+    assert message in parsed(BY_HAND / "mistake.py", text)
 
 
 def test_a_dag_with_a_group_is_the_same_each_time_it_is_parsed(team: Path) -> None:
@@ -234,16 +241,18 @@ def test_a_dag_with_a_group_is_the_same_each_time_it_is_parsed(team: Path) -> No
 
 
 def test_a_pipeline_outside_of_a_dag_or_in_a_mapped_group_is_refused(airflow: Path) -> None:
-    outside = (
-        'from turnout.airflow import task_group\nfrom airflow.sdk import DAG\ntask_group("../contract/branches.yaml")'
-    )
-    assert "a task group outside of a DAG" in parsed(DAGS / "by_hand" / "outside.py", outside)
+    outside = """
+    from airflow.sdk import DAG
+    from turnout.airflow import task_group
+    task_group("../dags/contract/branches.yaml")
+    """
+    assert "a task group outside of a DAG" in parsed(BY_HAND / "outside.py", outside)
     mapped = """
     from airflow.sdk import DAG, task_group as group
     from turnout.airflow import task_group
     with DAG("mapped"):
         @group
-        def each(x): task_group("../contract/branches.yaml", inputs={"x": x})
+        def each(x): task_group("../dags/contract/branches.yaml", inputs={"x": x})
         each.expand(x=["a", "b"])
     """
-    assert "a pipeline cannot be in a mapped task group" in parsed(DAGS / "by_hand" / "mapped.py", mapped)
+    assert "a pipeline cannot be in a mapped task group" in parsed(BY_HAND / "mapped.py", mapped)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,11 @@ def test_from_an_empty_environment_to_a_run_on_airflow(tmp_path: Path) -> None:
         wait(lambda: server.known("orders"), "the DAG", 60)
         server.unpause("orders")
         command = ["submit", "orders/pipelines/orders.py", "--track", "airflow", "--host", server.url, "--poll", "0.5"]
-        status, said = run("turnout", *command, "-p", "rows=7", "--json", directory=project)
+        status, said = run("turnout", *command, "-p", "rows=7", directory=project)
         assert status == 0, said + (server.place / "servers" / "scheduler.log").read_text()[-20_000:]
-        steps = {step["name"]: step["state"] for step in json.loads(said[said.index("{") :])["steps"]}
-        assert steps == dict.fromkeys(("orders", "count-rows", "enough.average"), "SUCCEEDED")
-        status, said = run("turnout", "runs", "--root", project / "root", "--json", directory=project)
-        assert [item["state"] for item in json.loads(said)] == ["SUCCEEDED"], said
+        for step in ("orders", "count-rows", "enough.average"):
+            assert re.search(rf"(?m)^{step} +SUCCEEDED ", said), said
+        status, said = run("turnout", "runs", "--root", project / "root", "--track", "airflow", directory=project)
+        assert (status, "SUCCEEDED" in said) == (0, True), said
     finally:
         server.stop()
