@@ -184,16 +184,19 @@ def test_every_field_of_the_spec_is_in_every_tracks_table(track) -> None:
             assert f"{kind.__name__}.{field.name}" in table or f"{kind.__name__}.*" in table
 
 
+@pytest.mark.parametrize("runtime", [None, "vertex"])
 @pytest.mark.parametrize("track", registry.names())
-def test_tables_name_only_what_exists(track) -> None:
-    table = registry.track(track).support(None)
+def test_tables_name_only_what_exists(track, runtime) -> None:
+    table = registry.track(track).support(runtime)
     modules = (pipeline_spec, deployment_spec, platform_spec, values)
     kinds = {
         item.__name__: item for module in modules for item in vars(module).values() if dataclasses.is_dataclass(item)
     }
     for key in table:
         group, _, name = key.partition(".")
-        if group not in ("kubernetes", "airflow"):
+        if group == "component":  # what a container says by its command
+            assert name in ("requirements", "packages_to_install"), key
+        elif group not in ("kubernetes", "airflow"):
             assert group in kinds, key
             assert name == "*" or name in {field.name for field in dataclasses.fields(kinds[group])}, key
 
