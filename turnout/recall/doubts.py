@@ -8,7 +8,7 @@ of a `@component` runs in a step only. To doubt too often makes a command slow; 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 _RESTLESS = {
@@ -27,14 +27,16 @@ _PLAIN = {"cache", "classmethod", "lru_cache", "property", "staticmethod", "wrap
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def doubts(files: Iterable[Path], native: bool) -> list[str]:
+def doubts(files: Iterable[Path], native: bool, packages: Collection[str]) -> list[str]:
     """Each name that raises a doubt, with its file and line.
 
     Args:
         files: the sources of the user's modules.
-        native: whether libraries are loaded that can read files without Python's knowledge.
+        native: whether the modules have loaded libraries that can read files without Python's knowledge.
+        packages: all packages with such libraries, also those that were loaded before.
     """
     trees = [(file, ast.parse(file.read_bytes())) for file in files]
+    native = native or any(name in packages for _, tree in trees for name in _imported(tree))
     waiting: dict[str, list[tuple[Path, _Function]]] = {}
     for file, tree in trees:
         for node in ast.walk(tree):
@@ -49,6 +51,15 @@ def doubts(files: Iterable[Path], native: bool) -> list[str]:
                 found[f"'{name}' in {file}:{line}"] = None
             queue += [(home, [*function.body]) for home, function in waiting.pop(name, [])]
     return sorted(found)
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """The packages that a module imports, wherever it does."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
 
 
 def _is_doubtful(name: str, native: bool) -> bool:

@@ -166,8 +166,8 @@ def evidence_of(trace: Trace, modules: Mapping[str, Any], base: Base, sets: Sets
     reasons = [*filter(None, reasons)]
     loaded = {path for name, path in sources.items() if name not in base.modules}
     code = {Path(path) for path in loaded & own if path.endswith(".py")}
-    native = any(map(_is_native, loaded))
-    if reasons or (reasons := doubts(sorted(code), native)):
+    native = {name.partition(".")[0] for name, path in sources.items() if _is_native(path)}
+    if reasons or (reasons := doubts(sorted(code), any(map(_is_native, loaded)), native)):
         return sorted(reasons)
     searched = {place: set(names) for place, names in trace.searched.items()}
     for entry in sys.path:

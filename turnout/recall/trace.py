@@ -32,7 +32,10 @@ START_NS = time.time_ns()
 """When this process began, or at least had loaded nothing that answers come from."""
 
 _IMPORTS = "<frozen importlib"
-_METADATA = f"{os.sep}importlib{os.sep}metadata{os.sep}__init__.py"
+_METADATA = (
+    f"{os.sep}importlib{os.sep}metadata{os.sep}__init__.py",
+    f"{os.sep}importlib_metadata{os.sep}__init__.py",  # its backport, which some libraries load
+)
 
 
 @dataclass
