@@ -29,37 +29,33 @@ class Expression:
         return iter(())
 
 
-class Interval(Expression):
+class _Parameter(Expression):
+    """A parameter of the pipeline, by its name."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def source(self) -> Source:
+        from turnout.plan.model import PipelineParameter
+
+        return PipelineParameter(self.name)
+
+
+class Interval(_Parameter):
     """A parameter of a scheduled run that is the start, or the end, of its data interval.
 
     The form has no field for it: it asks for the interval itself. A run's configuration may still say another time.
     """
 
-    def __init__(self, name: str):
-        self.name = name
-
     def __repr__(self) -> str:
         return f"Interval({self.name!r})"
 
-    def source(self) -> Source:
-        from turnout.plan.model import PipelineParameter
 
-        return PipelineParameter(self.name)
-
-
-class Given(Expression):
+class Given(_Parameter):
     """A parameter of a pipeline that is a group in a DAG written by hand; the group waits for the task it is from."""
-
-    def __init__(self, name: str):
-        self.name = name
 
     def __repr__(self) -> str:
         return f"group.param({self.name!r})"
-
-    def source(self) -> Source:
-        from turnout.plan.model import PipelineParameter
-
-        return PipelineParameter(self.name)
 
 
 class Item(Expression):

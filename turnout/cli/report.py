@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from turnout.cli.options import Root, errors
 
 
-class Format(enum.StrEnum):
-    MARKDOWN = "markdown"
-
-
 def report(
     run_id: Annotated[
         str, typer.Argument(metavar="[RUN_ID]", help="Id of the run, or PIPELINE/RUN_ID. Default: the latest run.")
     ] = "",
-    format: Annotated[Format, typer.Option(help="What is printed.")] = Format.MARKDOWN,
+    format: Annotated[Literal["markdown"], typer.Option(help="What is printed.")] = "markdown",
     root: Root = ".turnout",
 ) -> None:
     """Print a run for a comment on a pull request: verdict, metrics beside the champion's, gates, what was changed."""

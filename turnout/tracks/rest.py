@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -74,6 +75,11 @@ class Rest:
             told = answer.reason
         hint = self.log_in if answer.status_code in (401, 403) else ""
         return TrackError([Fault(f"{self.name} refuses: {answer.status_code} {told}", self.host, hint=hint)])
+
+
+def time_of(text: str | None) -> datetime.datetime | None:
+    """A time as these APIs write it, in ISO 8601."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
 
 
 class _Failed(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +11,7 @@ from turnout.plan.model import Plan
 from turnout.plan.results import RunResult, StepResult, Watch
 from turnout.spec.step_contract import Outcome, State
 from turnout.tracks.registry import Server
-from turnout.tracks.rest import Rest
+from turnout.tracks.rest import Rest, time_of
 from turnout.tracks.watched import watched
 
 _RUN_STATES = {
@@ -108,13 +107,13 @@ class _Run:
     def _steps(self, instances: list[dict[str, Any]], run: Mapping[str, Any]) -> list[StepResult]:
         """The steps of the plan among a run's task instances; gates and the like are not shown."""
         paths = {step.path for step in self.plan.steps()}
-        began = _time(run.get("start_date"))
+        began = time_of(run.get("start_date"))
         found = []
         for item in instances:
             if item["task_id"] not in paths:
                 continue
             state = _TASK_STATES.get(item["state"] or "", State.PENDING)
-            start = _time(item.get("start_date"))
+            start = time_of(item.get("start_date"))
             step = StepResult(
                 item["task_id"],
                 (item["map_index"],) if item["map_index"] >= 0 else (),
@@ -152,7 +151,3 @@ def _page(url: str, item: Mapping[str, Any]) -> str:
     """The address of a task instance's page, which has its log."""
     mapped = f"/mapped/{item['map_index']}" if item["map_index"] >= 0 else ""
     return f"{url}/tasks/{quote(item['task_id'], safe='')}{mapped}"
-
-
-def _time(text: str | None) -> datetime.datetime | None:
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from turnout.plan.results import RunResult, Watch
 from turnout.spec.document import to_dict
 from turnout.tracks.kfp.tasks import state_of, steps_of
 from turnout.tracks.registry import Server
-from turnout.tracks.rest import Rest
+from turnout.tracks.rest import Rest, time_of
 from turnout.tracks.watched import watched
 
 _PLACE = re.compile(r"/projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/?$")
@@ -104,15 +103,11 @@ def _detail(task: Mapping[str, Any]) -> Any:
         parent_task_id=task.get("parentTaskId"),
         display_name=task.get("taskName", ""),
         state=_word(task.get("state", "")),
-        start_time=_time(task.get("startTime")),
-        end_time=_time(task.get("endTime")),
+        start_time=time_of(task.get("startTime")),
+        end_time=time_of(task.get("endTime")),
         error=SimpleNamespace(message=task.get("error", {}).get("message", "")),
     )
 
 
 def _word(state: str) -> str:
     return _STATES.get(state, state)
-
-
-def _time(text: str | None) -> datetime.datetime | None:
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
