@@ -70,7 +70,8 @@ def test_an_example_compiles_to_what_stands_beside_it(name: str, monkeypatch: py
 
 
 def test_there_is_nothing_beside_the_examples_that_none_compiles_to() -> None:
-    assert {path.stem for path in COMPILED.iterdir()} == set(NAMES)
+    # Whoever loads the DAG files, as the tests in Airflow do, leaves Python's cache there.
+    assert {path.stem for path in COMPILED.iterdir() if path.name != "__pycache__"} == set(NAMES)
 
 
 def test_golden_files_are_not_rewritten_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
