@@ -8,7 +8,18 @@ from pathlib import Path
 
 from paths import PACKAGE
 
-ROOMS = ("components", "data", "engines", "features", "inference", "models", "monitoring", "pipelines", "trackers")
+ROOMS = (
+    "components",
+    "data",
+    "engines",
+    "features",
+    "inference",
+    "models",
+    "monitoring",
+    "pipelines",
+    "serving",
+    "trackers",
+)
 
 WITHOUT = {
     "models/signature.py": "joins faults, each with its own hint",

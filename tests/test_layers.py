@@ -47,13 +47,15 @@ ALLOWED: dict[str, set[str]] = {
         "migration",
         "reproduction",
         "reports",
+        "serving",
         "standalone",
     },
     **{name: {"errors", *DOMAIN} for name in DOMAIN},
     "reports": {"errors", "spec", "plan"},  # a run's page draws its plan
     "monitoring": {"errors", "spec", *DOMAIN} - {"inference"},
+    "serving": {"errors", "runtimes", *DOMAIN},  # of runtimes, what ends a process with all that it has started
     "engines": {"errors", "data"},  # they run a function over pieces, and know nothing of what it does
-    **{name: {"", "components", "pipelines", "errors", *DOMAIN} for name in ("components", "pipelines")},
+    **{name: {"", "components", "pipelines", "errors", "serving", *DOMAIN} for name in ("components", "pipelines")},
 }
 """The other rooms whose modules each room may import, beside `extras`; `""` is `turnout` itself."""
 

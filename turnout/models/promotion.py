@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+
+from turnout.errors import ComponentError
 from turnout.models.registry import CHAMPION, PREVIOUS, ModelVersion, alias_uri, find
 
 
@@ -22,3 +25,41 @@ def promote(version: ModelVersion) -> ModelVersion | None:
         client.set_registered_model_alias(version.name, PREVIOUS, before.version)
     client.set_registered_model_alias(version.name, CHAMPION, version.version)
     return find(alias_uri(version.name, PREVIOUS))
+
+
+def roll_back(name: str, who: str = "", why: str = "") -> ModelVersion:
+    """Make the version before the champion again, and note on the one that was taken out who did it and why.
+
+    Afterwards there is no version before: a second rollback would bring back what the first took out.
+
+    Raises:
+        ComponentError: there is no champion, or none before it.
+    """
+    import mlflow
+
+    bad, before = champion(name), find(alias_uri(name, PREVIOUS))
+    if bad is None or before is None:
+        what = "there is no version before to go back to" if bad else "no version has the alias champion"
+        raise ComponentError(what, where=f"models:/{name}", hint="put a version into service: turnout serve promote")
+    mlflow.MlflowClient().set_registered_model_alias(name, CHAMPION, before.version)
+    forget_previous(name)
+    note(bad, "rolled_back", who, why)
+    return before
+
+
+def forget_previous(name: str) -> None:
+    """Take the alias `previous_champion` away."""
+    import mlflow
+
+    mlflow.MlflowClient().delete_registered_model_alias(name, PREVIOUS)
+
+
+def note(version: ModelVersion, action: str, who: str, why: str) -> None:
+    """Note on a version in the registry what was done with it: the tags `turnout.ACTION_at`, `_by` and `_because`."""
+    import mlflow
+
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    client = mlflow.MlflowClient()
+    for key, value in (("at", now), ("by", who), ("because", why)):
+        if value:
+            client.set_model_version_tag(version.name, version.version, f"turnout.{action}_{key}", value)

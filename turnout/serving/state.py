@@ -1,0 +1,321 @@
+"""What shall be served: one file of a serving directory, which a supervisor makes true, and the history of its changes.
+
+Whoever changes it (a person, a pipeline, the supervisor that follows an alias) does so under a lock and says who and
+why. The file is replaced as a whole: a reader sees what was before or what is after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import getpass
+import json
+import math
+import os
+import re
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cattrs
+
+from turnout.errors import ComponentError
+
+ROOT = Path(".turnout/serving")
+"""Where serving directories are, one for each model, when nobody says otherwise."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HEADER = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Served:
+    """A version that is loaded, and how much of the traffic it has.
+
+    Attributes:
+        version: of the registered model.
+        percent: of the requests, 0 to 100. A shadow gets copies of that many; its answers are thrown away.
+    """
+
+    version: str
+    percent: float
+    shadow: bool = False
+
+
+@dataclass(frozen=True)
+class Release:
+    """What shall be served of a model.
+
+    Attributes:
+        versions: the first is the one in service, to which a rollback goes; then those that are tried out.
+        fallback: the version that answers when one fails or is too slow; `constant` for the most frequent answer of
+            training; empty for none.
+        sticky: the header by whose hash a request's version is chosen, so that a user keeps it; empty for chance.
+        alias: the registry's alias that is followed when it moves; empty for none.
+        alias_version: the version that the alias had when it was last looked at.
+        generation: a number that grows with each change.
+        changed_at: ISO 8601, in UTC.
+    """
+
+    model: str
+    versions: tuple[Served, ...]
+    fallback: str = ""
+    sticky: str = ""
+    alias: str = ""
+    alias_version: str = ""
+    generation: int = 0
+    changed_at: str = ""
+    changed_by: str = ""
+    reason: str = ""
+
+    @property
+    def stable(self) -> Served:
+        """The version in service."""
+        return next(served for served in self.versions if not served.shadow)
+
+    @property
+    def routed(self) -> tuple[Served, ...]:
+        """The versions whose answers are used."""
+        return tuple(served for served in self.versions if not served.shadow)
+
+    @property
+    def shadows(self) -> tuple[Served, ...]:
+        return tuple(served for served in self.versions if served.shadow)
+
+    def percent_of(self, version: str) -> float:
+        """How much of the traffic a version has; 0 when it is a shadow, or not served."""
+        return next((served.percent for served in self.routed if served.version == version), 0.0)
+
+
+def only(release: Release, version: str) -> Release:
+    """The release with one version for all requests, and nothing beside it."""
+    return dataclasses.replace(release, versions=(Served(version, 100.0),))
+
+
+def with_version(release: Release, version: str, percent: float, shadow: bool = False) -> Release:
+    """The release with a version at a percentage; the version in service has what is left.
+
+    Another version that is tried out keeps its part. All of the traffic for a version makes it the one in service.
+    """
+    others = tuple(served for served in release.versions if served.version != version)
+    if shadow:
+        if not any(not served.shadow for served in others):
+            raise ComponentError(
+                f"version {version} is the one in service, and cannot be a shadow of itself", where=release.model,
+                hint="put another version into service first: turnout serve promote",
+            )  # fmt: skip
+        return dataclasses.replace(release, versions=(*others, Served(version, percent, True)))
+    if percent == 100:
+        return dataclasses.replace(release, versions=(Served(version, 100.0), *(o for o in others if o.shadow)))
+    if version == release.stable.version:
+        raise ComponentError(
+            f"version {version} is the one in service: it has what others leave", where=release.model,
+            hint="say the part of the other version, or of all of them with turnout serve split",
+        )  # fmt: skip
+    left = 100.0 - percent - sum(o.percent for o in others if not o.shadow and o.version != release.stable.version)
+    changed = tuple(
+        dataclasses.replace(other, percent=left) if other.version == release.stable.version else other
+        for other in others
+    )
+    return dataclasses.replace(release, versions=(*changed, Served(version, percent)))
+
+
+def with_split(release: Release, percents: Mapping[str, float]) -> Release:
+    """The release with these versions and percentages; shadows are kept. The order is the one before, then new ones."""
+    order = [served.version for served in release.routed if served.version in percents]
+    order += [version for version in percents if version not in order]
+    routed = tuple(Served(version, float(percents[version])) for version in order)
+    shadows = tuple(served for served in release.shadows if served.version not in percents)
+    return dataclasses.replace(release, versions=routed + shadows)
+
+
+def without(release: Release, version: str) -> Release:
+    """The release without a version; the one in service gets its part. Raises ComponentError for that one itself."""
+    gone = next((served for served in release.versions if served.version == version), None)
+    if gone is None:
+        raise ComponentError(
+            f"version {version} is not served", where=release.model,
+            available=[served.version for served in release.versions], hint="look: turnout serve status",
+        )  # fmt: skip
+    if gone == release.stable:
+        raise ComponentError(
+            f"version {version} is the one in service", where=release.model,
+            hint="put another version into service first: turnout serve promote, or rollback",
+        )  # fmt: skip
+    left = tuple(served for served in release.versions if served.version != version)
+    stable = release.stable if gone.shadow else dataclasses.replace(
+        release.stable, percent=release.stable.percent + gone.percent
+    )  # fmt: skip
+    return dataclasses.replace(release, versions=tuple(stable if s == release.stable else s for s in left))
+
+
+def check(release: Release) -> None:
+    """Raises ComponentError when a release is none: percentages that are not 100 together, a version twice, ..."""
+
+    def refuse(what: str, hint: str) -> None:
+        raise ComponentError(what, where=release.model or "the release", hint=hint)
+
+    if not _NAME.fullmatch(release.model):
+        refuse(
+            f"not a name that can be served: {release.model!r}", "letters, digits, dots, _ and -; at most 64 of them"
+        )
+    names = [served.version for served in release.versions]
+    for name in names:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            refuse(f"not a version: {name!r}", "write its number, as the registry has it")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        refuse(f"version {twice[0]} is there twice", "a version has one part of the traffic, or is a shadow")
+    if not release.routed:
+        refuse("no version is in service", "give one 100 percent")
+    for served in release.versions:
+        if not math.isfinite(served.percent) or not 0 <= served.percent <= 100:
+            refuse(f"{served.percent:g} percent for version {served.version}", "write a number from 0 to 100")
+        if served.shadow and not served.percent:
+            refuse(f"version {served.version} is a shadow of nothing", "write how many percent of the requests it gets")
+    total = sum(served.percent for served in release.routed)
+    if abs(total - 100) > _TOLERANCE:
+        parts = ", ".join(f"version {served.version}: {served.percent:g}" for served in release.routed)
+        refuse(f"the percentages are {total:g} together ({parts})", "let them be 100 together")
+    if release.sticky and not _HEADER.fullmatch(release.sticky):
+        refuse(f"not the name of a header: {release.sticky!r}", "lower-case letters, digits and -; such as x-user-id")
+
+
+class State:
+    """The desired state of a serving directory.
+
+    Args:
+        directory: made when something is first written.
+    """
+
+    def __init__(self, directory: str | Path):
+        self.directory = Path(directory)
+        self.path = self.directory / "state.json"
+
+    def read(self) -> Release | None:
+        """What shall be served; None when nobody has said.
+
+        Raises:
+            ComponentError: the file holds something else.
+        """
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        hint = "correct it, or delete it and start turnout serve again"
+        try:
+            release = _CONVERTER.structure(json.loads(text), Release)
+        except (ValueError, cattrs.BaseValidationError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            reasons = cattrs.transform_error(error) if isinstance(error, cattrs.BaseValidationError) else [str(error)]
+            raise ComponentError(f"not what shall be served: {reasons[0]}", where=str(self.path), hint=hint) from error
+        check(release)
+        return release
+
+    def require(self) -> Release:
+        """What shall be served. Raises ComponentError when nobody has said."""
+        if (release := self.read()) is None:
+            hint = "start it: turnout serve MODEL@champion"
+            raise ComponentError("nothing is served here", where=str(self.directory), hint=hint)
+        return release
+
+    def change(
+        self, make: Callable[[Release | None], Release], reason: str, who: str = "", action: str = "change"
+    ) -> Release:
+        """Change what shall be served, under the lock, and note it in the history.
+
+        Args:
+            make: the next release, from the one before; the same again changes nothing.
+            reason: why.
+            who: a person or a program; empty for the user of this process.
+            action: one word for the history, such as `split` or `rollback`.
+
+        Raises:
+            ComponentError: the result is no release, or cannot be written.
+        """
+        with self._locked():
+            before = self.read()
+            made = make(before)
+            check(made)
+            if before is not None and _meaning(made) == _meaning(before):
+                return before
+            made = dataclasses.replace(
+                made,
+                generation=(before.generation if before else 0) + 1,
+                changed_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
+                changed_by=who or whoever(),
+                reason=reason,
+            )
+            # The history first: a change that is in force is always in it.
+            self._note({"action": action, **dataclasses.asdict(made)})
+            write_whole(self.path, json.dumps(dataclasses.asdict(made), indent=2) + "\n")
+            return made
+
+    def history(self) -> list[tuple[str, Release]]:
+        """What was done, and the release that came of it, from the oldest on. A line that was cut off is left out."""
+        found: dict[int, tuple[str, Release]] = {}
+        with contextlib.suppress(FileNotFoundError):
+            for line in (self.directory / "history.jsonl").read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError, cattrs.BaseValidationError, TypeError, AttributeError):
+                    record = json.loads(line)
+                    action = str(record.pop("action", ""))
+                    release = _CONVERTER.structure(record, Release)
+                    found[release.generation] = (action, release)  # an earlier one was noted, and never in force
+        return list(found.values())
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with (self.directory / "state.lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            hint = "is there room on the disk, and may this user write there?"
+            raise ComponentError(
+                f"what shall be served cannot be written: {error.strerror}", where=str(self.directory), hint=hint
+            ) from error
+
+    def _note(self, record: Mapping[str, object]) -> None:
+        line = json.dumps(record) + "\n"
+        with (self.directory / "history.jsonl").open("a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":  # a line was cut off: the next has a line of its own
+                    file.write(b"\n")
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def whoever() -> str:
+    """The user of this process, at which machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
+    """Put a text into a file, in one piece: nobody sees a part of it, and a full disk leaves what was there."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _meaning(release: Release) -> Release:
+    """What a release says, without who, when and why."""
+    return dataclasses.replace(release, generation=0, changed_at="", changed_by="", reason="")
