@@ -20,7 +20,7 @@ AIRFLOW_BIN := $(abspath $(AIRFLOW))/bin
 YESTERDAY := $(shell $(PYTHON) -c "import datetime as d; print(d.datetime.now(d.UTC).date() - d.timedelta(days=1))")
 MONITORED := pipelines/batch_inference.py pipelines/drift_check.py
 # Half of a test's time is waiting: for servers, for Spark, for the end of processes.
-PYTEST := python -m pytest --durations 15 --durations-min 10 --numprocesses 2 --dist loadscope --no-loadscope-reorder
+PYTEST := python -m pytest --durations 40 --durations-min 10 --numprocesses 2 --dist loadscope --no-loadscope-reorder
 SYNC := pip install --quiet
 LOCK := $(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links
 export UV_NO_CONFIG := 1
