@@ -186,6 +186,37 @@ def check(release: Release) -> None:
         refuse(f"not the name of a header: {release.sticky!r}", "lower-case letters, digits and -; such as x-user-id")
 
 
+def release_from(text: str, where: str) -> Release:
+    """A release that was written as JSON. Raises ComponentError when the text is something else."""
+    hint = "correct it, or delete it and start turnout serve again"
+    try:
+        release = _CONVERTER.structure(json.loads(text), Release)
+    except (ValueError, cattrs.BaseValidationError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        reasons = cattrs.transform_error(error) if isinstance(error, cattrs.BaseValidationError) else [str(error)]
+        raise ComponentError(f"not what shall be served: {reasons[0]}", where=where, hint=hint) from error
+    check(release)
+    return release
+
+
+def stamped(release: Release, before: Release | None, who: str, reason: str) -> Release:
+    """The release as the next after another, with when, who (the user of this process, when empty) and why."""
+    return dataclasses.replace(
+        release,
+        generation=(before.generation if before else 0) + 1,
+        changed_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
+        changed_by=who or whoever(),
+        reason=reason,
+    )
+
+
+def same(one: Release, other: Release) -> bool:
+    """Whether two releases say the same, whoever said it, when and why."""
+    said = dataclasses.replace(
+        one, generation=other.generation, changed_at=other.changed_at, changed_by=other.changed_by, reason=other.reason
+    )
+    return said == other
+
+
 class State:
     """The desired state of a serving directory.
 
@@ -207,14 +238,7 @@ class State:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
-        hint = "correct it, or delete it and start turnout serve again"
-        try:
-            release = _CONVERTER.structure(json.loads(text), Release)
-        except (ValueError, cattrs.BaseValidationError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            reasons = cattrs.transform_error(error) if isinstance(error, cattrs.BaseValidationError) else [str(error)]
-            raise ComponentError(f"not what shall be served: {reasons[0]}", where=str(self.path), hint=hint) from error
-        check(release)
-        return release
+        return release_from(text, str(self.path))
 
     def require(self) -> Release:
         """What shall be served. Raises ComponentError when nobody has said."""
@@ -241,15 +265,9 @@ class State:
             before = self.read()
             made = make(before)
             check(made)
-            if before is not None and _meaning(made) == _meaning(before):
+            if before is not None and same(made, before):
                 return before
-            made = dataclasses.replace(
-                made,
-                generation=(before.generation if before else 0) + 1,
-                changed_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
-                changed_by=who or whoever(),
-                reason=reason,
-            )
+            made = stamped(made, before, who, reason)
             # The history first: a change that is in force is always in it.
             self._note({"action": action, **dataclasses.asdict(made)})
             write_whole(self.path, json.dumps(dataclasses.asdict(made), indent=2) + "\n")
@@ -314,8 +332,3 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def _meaning(release: Release) -> Release:
-    """What a release says, without who, when and why."""
-    return dataclasses.replace(release, generation=0, changed_at="", changed_by="", reason="")
