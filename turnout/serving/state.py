@@ -17,7 +17,7 @@ import os
 import re
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +153,32 @@ def without(release: Release, version: str) -> Release:
         release.stable, percent=release.stable.percent + gone.percent
     )  # fmt: skip
     return dataclasses.replace(release, versions=tuple(stable if s == release.stable else s for s in left))
+
+
+def rolled_back(release: Release, history: Iterable[Release]) -> Release:
+    """What a rollback makes of a release: the version before, for all requests, and nothing beside it.
+
+    While others are tried out beside the version in service, that one is the version before; else the one that was in
+    service before it.
+
+    Args:
+        history: what was in force, from the oldest on.
+
+    Raises:
+        ComponentError: there was none before.
+    """
+    if len(release.versions) > 1:
+        return only(release, release.stable.version)
+    # Versions that went back, one from the other, are not the way forward: 1, 2, back to 1 has nothing before.
+    passed: list[str] = []
+    for version in (item.stable.version for item in history):
+        if version in passed:
+            del passed[passed.index(version) :]
+        passed.append(version)
+    if len(passed) < 2:
+        raise ComponentError(f"nothing was in service before version {release.stable.version}", where=release.model,
+                             hint="put a version into service: turnout serve promote")  # fmt: skip
+    return only(release, passed[-2])
 
 
 def check(release: Release) -> None:
