@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import datetime
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +83,57 @@ class Column:
         except pa.ArrowInvalid as error:
             hint = "give it such values, or log the model with a signature that says double there"
             raise ComponentError(f"the model takes {self.kind}: {error}", where=self.name, hint=hint) from error
+
+    def value(self, value: Any) -> Any:
+        """One value of JSON as the model takes it, by the rules of `reads` and `cast`; null is None, as is nan.
+
+        Times are texts of ISO 8601; those with an offset are turned to UTC, as in a table.
+
+        Raises:
+            ComponentError: it is of another type, a number would lose its fraction, or is too large.
+        """
+        given = type(value)
+        if value is None or (given is float and value != value and self.kind not in ("string", "boolean", "datetime")):
+            return None
+        if self.kind in ("double", "float") and given in (float, int, bool):
+            return float(value) if self.kind == "double" else ctypes.c_float(value).value
+        if self.kind in _BITS and given in (float, int, bool):
+            whole = int(value) if given is not float or value.is_integer() else None
+            if whole is not None and -(1 << _BITS[self.kind]) <= whole < 1 << _BITS[self.kind]:
+                return whole
+            hint = f"give a whole number of {_BITS[self.kind] + 1} bits"
+            raise ComponentError(f"the model takes {self.kind}, and not {value}", where=self.name, hint=hint)
+        if (self.kind == "string" and given is str) or (self.kind == "boolean" and given is bool):
+            return value
+        if self.kind == "string" and given is int:
+            return str(value)
+        if self.kind == "datetime" and given is str:
+            with contextlib.suppress(ValueError, OverflowError):
+                time = datetime.datetime.fromisoformat(value)
+                return time.astimezone(datetime.UTC).replace(tzinfo=None) if time.tzinfo else time
+        text = f"{value!r:.60}" if isinstance(value, str | int | float) else ""
+        raise ComponentError(
+            f"the model takes {self.kind}, and this is {_JSON_TYPES.get(given, given.__name__)} {text}".rstrip(),
+            where=self.name,
+            hint=f"give {_EXPECTED[self.kind]}, or null",
+        )
+
+
+_BITS = {"long": 63, "integer": 31}
+"""Of whole numbers, without the sign."""
+
+_JSON_TYPES = {str: "the text", bool: "the boolean", int: "the number", float: "the number", dict: "an object",
+               list: "a list"}  # fmt: skip
+
+_EXPECTED = {
+    "double": "a number",
+    "float": "a number",
+    "long": "a whole number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "string": "a text",
+    "datetime": "a time in ISO 8601, such as 2026-01-31T12:30:00Z",
+}
 
 
 def signature_columns(model: Any) -> tuple[Column, ...]:

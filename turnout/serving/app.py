@@ -1,0 +1,248 @@
+"""The ASGI application of a worker: from a request's bytes to its answer's.
+
+It is called by uvicorn with no framework between them: for a model of trees, a framework's routing and validation would
+take longer than the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Sized
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+
+from turnout.errors import Fault
+from turnout.serving.inputs import BadRequest
+from turnout.serving.line import TimedOut
+from turnout.serving.metrics import Metrics
+from turnout.serving.model import ModelError
+from turnout.serving.predictor import Answer, Predictor
+from turnout.serving.protocols.protocol import Asked, Dialect, Request, Written
+from turnout.serving.protocols.rows import PATH, Rows
+from turnout.serving.settings import WorkerSettings
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_LARGE = 64 * 1024
+"""Bytes of a body from which it is read in another thread, so that small requests are answered meanwhile."""
+
+_TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+
+
+class Disconnected(Exception):
+    """The client has gone before its request was whole."""
+
+
+class App:
+    """What a worker answers.
+
+    Args:
+        settings: the worker's.
+        metrics: counts.
+
+    Attributes:
+        draining: whether the worker is about to end: it is not ready then, and closes connections after each answer.
+        tasks: requests that the server has begun; set by who starts it.
+    """
+
+    def __init__(self, settings: WorkerSettings, metrics: Metrics):
+        self.settings = settings
+        self.metrics = metrics
+        self.draining = False
+        self.tasks: Sized = ()
+        self._predictor: Predictor | None = None
+        self._dialects: dict[str, Dialect] = {}
+        self._pages: dict[str, Callable[[], tuple[int, Written]]] = {
+            "/health/live": self._live,
+            "/health/ready": self._ready,
+            "/metrics": lambda: (200, Written(metrics.text(), [_TEXT])),
+        }
+        self._version = (b"x-turnout-version", settings.version.encode())
+        self._prefix, self._number = f"{os.urandom(6).hex()}-", 0
+        self._reading = self._held = 0
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="bodies")
+        metrics.gauge(
+            "ready", "1 when the model is loaded and warm, and the worker is not about to end.", self._is_ready
+        )
+        metrics.gauge("queue", "Requests that have been read and are not answered yet.", lambda: self._queue)
+        metrics.gauge("held_bytes", "Bytes of bodies that are being read or answered.", lambda: self._held)
+
+    def serve(self, predictor: Predictor) -> None:
+        """Begin to answer: the model is loaded and warm."""
+        model = predictor.model
+        self._dialects = {PATH: Rows(self.settings.model, model.inputs, self.settings.rows_limit)}
+        self.metrics.gauge("cached_rows", "Rows whose predictions are kept.", lambda: predictor.cached_rows)
+        self._predictor = predictor
+
+    def _is_ready(self) -> bool:
+        return self._predictor is not None and not self.draining
+
+    @property
+    def _queue(self) -> int:
+        return len(self.tasks) - self._reading
+
+    def _live(self) -> tuple[int, Written]:
+        alive = self._predictor is None or self._predictor.alive
+        return (200 if alive else 503), Written(orjson.dumps({"live": alive}))
+
+    def _ready(self) -> tuple[int, Written]:
+        return (200 if self._is_ready() else 503), Written(orjson.dumps({"ready": self._is_ready()}))
+
+    # --- requests -------------------------------------------------------------------------------------------
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        dialect = self._dialects.get(path)
+        if dialect is not None and scope["method"] == "POST":
+            await self._predict(dialect, path, scope, receive, send)
+        else:
+            await self._page(path, scope["method"], send)
+
+    async def _page(self, path: str, method: str, send: Send) -> None:
+        page = self._pages.get(path)
+        if page is not None and method in ("GET", "HEAD"):
+            status, written = page()
+        elif page is not None or path in self._dialects:
+            allowed = "GET" if page else "POST"
+            status, written = 405, _error(f"this address takes {allowed}, and not {method[:20]}")
+            written.headers.append((b"allow", allowed.encode()))
+        elif self._predictor is None and method == "POST":
+            status, written = 503, _error("the model is not ready yet")
+            written.headers.append((b"retry-after", b"1"))
+        else:
+            known = [*self._dialects, *self._pages]
+            status, written = 404, _error("nothing here", [Fault("nothing here", path[:200], tuple(known))])
+        await self._send(send, status, written, [])
+
+    async def _predict(self, dialect: Dialect, path: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = self._request_id(headers.get(b"x-request-id"))
+        more = [(b"x-request-id", request_id.encode())]
+        rows, asked, answer = 0, None, None
+        try:
+            predictor = self._require_room()
+            body = await self._body(receive, headers)
+            try:
+                request = Request(path, headers, body, request_id)
+                if len(body) > _LARGE:
+                    asked = await asyncio.get_running_loop().run_in_executor(self._pool, dialect.read, request)
+                else:
+                    asked = dialect.read(request)
+                answer, rows = await _answer(predictor, asked)
+                written = dialect.write(asked, answer, request)
+            finally:
+                self._held -= len(body)
+            status = 200
+            if answer.fallback:
+                more.append((b"x-turnout-fallback", f"{answer.fallback}; {answer.reason}".encode()))
+                self.metrics.stood_in(answer.fallback, answer.reason)
+        except BadRequest as error:
+            status, written = error.status, _error(error.what, error.faults)
+            if status in (429, 503):
+                more.append((b"retry-after", b"1"))
+            elif status in (408, 413):  # the rest of the body is not read
+                more.append((b"connection", b"close"))
+        except TimedOut as error:
+            status, written = 504, _error(str(error))
+        except ModelError as error:
+            status, written = 500, _error(str(error))
+        except Disconnected:
+            self.metrics.answered(dialect.name, 499, time.perf_counter() - started)
+            return
+        await self._send(send, status, written, more)
+        seconds = time.perf_counter() - started
+        self.metrics.answered(dialect.name, status, seconds)
+        if answer is not None:
+            self.metrics.predicted(rows)
+            if self.settings.cache_rows and asked is not None and asked.values is not None:
+                self.metrics.looked_up(answer.cached)
+
+    def _require_room(self) -> Predictor:
+        if self._predictor is None:
+            raise BadRequest(503, "the model is not ready yet", hint="ask again in a second")
+        if self._queue > self.settings.queue_limit:
+            hint = "ask again in a second; more workers answer more requests"
+            raise BadRequest(429, f"{self.settings.queue_limit} requests are waiting already", hint=hint)
+        return self._predictor
+
+    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+        """The body, which `_held` counts; raises BadRequest when it is too long or too slow."""
+        limit = self.settings.body_limit
+        announced = int(headers.get(b"content-length", b"0"))
+        if announced > limit:
+            raise _too_long(limit)
+        message = None
+        pieces: list[bytes] = []
+        size = 0
+        self._reading += 1
+        try:
+            async with asyncio.timeout(self.settings.read_time_out_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Disconnected
+                    piece = message["body"]
+                    size += len(piece)
+                    self._held += len(piece)
+                    if size > limit:
+                        raise _too_long(limit)
+                    if self._held > self.settings.bodies_limit:
+                        raise BadRequest(503, "too many bytes are being read already", hint="ask again in a second")
+                    if not message["more_body"] and not pieces:
+                        return bytes(piece)
+                    pieces.append(piece)
+                    if not message["more_body"]:
+                        return b"".join(pieces)
+        except BaseException as error:
+            self._held -= size
+            if isinstance(error, TimeoutError):
+                seconds = self.settings.read_time_out_s
+                raise BadRequest(408, f"the body has not come within {seconds:g} s", hint="send it faster") from error
+            raise
+        finally:
+            self._reading -= 1
+
+    async def _send(self, send: Send, status: int, written: Written, more: Headers) -> None:
+        body = written.body
+        headers = [*written.headers, (b"content-length", b"%d" % len(body)), self._version, *more]
+        if self.draining:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _request_id(self, given: bytes | None) -> str:
+        """The id that the client, or the proxy, has given; else one of our own."""
+        if given and len(given) <= 128 and given.isascii() and given.decode().isprintable():
+            return given.decode()
+        self._number += 1
+        return f"{self._prefix}{self._number:x}"
+
+
+async def _answer(predictor: Predictor, asked: Asked) -> tuple[Answer, int]:
+    if asked.values is not None:
+        return await predictor.row(asked.values), 1
+    assert asked.batch is not None
+    return await predictor.table(asked.batch), asked.batch.num_rows
+
+
+def _too_long(limit: int) -> BadRequest:
+    hint = "send fewer rows in one request"
+    return BadRequest(413, f"the body has more than {limit:,} bytes, which are allowed", hint=hint)
+
+
+def _error(what: str, faults: tuple[Fault, ...] | list[Fault] = ()) -> Written:
+    """An error, in the form that the Open Inference Protocol and people read."""
+    said: dict[str, Any] = {"error": what}
+    if faults:
+        said["faults"] = [
+            {name: value for name, value in (("what", fault.what), ("where", fault.where), ("hint", fault.hint),
+             ("available", fault.available)) if value} for fault in faults
+        ]  # fmt: skip
+    return Written(orjson.dumps(said))

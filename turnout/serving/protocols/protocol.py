@@ -1,0 +1,86 @@
+"""What a protocol is to the server: a way to read a request, and to write its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+import pyarrow as pa
+
+from turnout.serving.inputs import BadRequest
+from turnout.serving.predictor import Answer
+
+JSON = (b"content-type", b"application/json")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that has been read whole; the names of headers are in small letters."""
+
+    path: str
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for: one row's values in the columns' order, or a batch of rows.
+
+    Attributes:
+        context: what the protocol needs to write the answer.
+    """
+
+    values: Sequence[Any] | None = None
+    batch: pa.RecordBatch | None = None
+    context: Any = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A body, and the headers that it needs beside its length."""
+
+    body: bytes
+    headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [JSON])
+
+
+class Dialect(Protocol):
+    """A protocol.
+
+    Attributes:
+        name: in metrics.
+    """
+
+    name: str
+
+    def read(self, request: Request) -> Asked:
+        """What is asked; raises BadRequest."""
+
+    def write(self, asked: Asked, answer: Answer, request: Request) -> Written:
+        """The answer in the protocol's form."""
+
+
+def parse(body: bytes | memoryview) -> Any:
+    """A body of JSON; raises BadRequest."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        hint = "NaN and Infinity are not JSON: write null" if "NaN" in _near(body, error) else ""
+        raise BadRequest(400, f"the body is not JSON: {error}", hint=hint or "send one JSON document") from error
+
+
+def _near(body: bytes | memoryview, error: orjson.JSONDecodeError) -> str:
+    """The text at which reading ended."""
+    place = max(0, error.pos - 4)
+    return bytes(body[place : place + 16]).decode("utf-8", "replace").replace("Infinity", "NaN")
+
+
+def require_rows(count: int, limit: int) -> None:
+    """Raises BadRequest when a request has no rows, or more than are answered at once."""
+    if not count:
+        raise BadRequest(422, "the request has no rows", hint="send at least one")
+    if count > limit:
+        hint = "send them in several requests, or predict a table with the component predict"
+        raise BadRequest(413, f"{count:,} rows in one request, and {limit:,} are allowed", hint=hint)
