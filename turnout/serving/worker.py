@@ -145,8 +145,10 @@ def main(path: str) -> int:
         print(error, file=sys.stderr)
         return CANNOT_SERVE
     worker.run()
-    if error := worker.failed:
-        said = str(error) if isinstance(error, TurnoutError | ModelError) else f"{type(error).__name__}: {error}"
+    if failure := worker.failed:
+        said = (
+            str(failure) if isinstance(failure, TurnoutError | ModelError) else f"{type(failure).__name__}: {failure}"
+        )
         print(f"the model cannot be served: {said}", file=sys.stderr)
         return CANNOT_SERVE
     return 0
