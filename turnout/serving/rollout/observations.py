@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,7 +90,7 @@ def windows_of(requests: pa.Table, batch: int = BATCH) -> list[Window]:
     shadows = _flags(rows, "shadow")
     changed = np.flatnonzero((np.diff(shares) != 0) | (np.diff(shadows.astype(int)) != 0)) + 1
     edges = [0, *changed.tolist(), len(rows)]
-    cuts = [cut for start, end in zip(edges, edges[1:], strict=False) for cut in range(start, end, batch)]
+    cuts = [cut for start, end in itertools.pairwise(edges) for cut in _cuts(start, end, batch)]
     return [_window(rows.slice(start, end - start)) for start, end in zip(cuts, [*cuts[1:], len(rows)], strict=True)]
 
 
@@ -113,13 +114,20 @@ def compared(windows: Sequence[Window]) -> tuple[int, int]:
     return sum(item.champion.requests for item in chosen), sum(item.canary.requests for item in chosen)
 
 
+def _cuts(start: int, end: int, batch: int) -> Iterator[int]:
+    """Where windows begin; each is at least a fiftieth of what was before, so that there are few."""
+    while start < end:
+        yield start
+        start += max(batch, start // 50)
+
+
 def _window(rows: pa.Table) -> Window:
     times = rows["time"]
     canary = _flags(rows, "canary")
-    arms = [_arm(rows.filter(pa.array(chosen))) for chosen in (~canary, canary)]
+    champion, tried = (_arm(rows.filter(pa.array(chosen))) for chosen in (~canary, canary))
     shadow = bool(_flags(rows, "shadow")[0])
     share = 0.5 if shadow else float(rows["share"][0].as_py())
-    return Window(_time(times[0].as_py()), _time(times[-1].as_py()), share, *arms, shadow)
+    return Window(_time(times[0].as_py()), _time(times[-1].as_py()), share, champion, tried, shadow)
 
 
 def _arm(rows: pa.Table) -> Arm:
@@ -139,8 +147,9 @@ def _values(rows: pa.Table, name: str) -> NDArray[Any]:
     column = rows[name].drop_null()
     if pa.types.is_boolean(column.type) or pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return np.asarray(column.cast(pa.string()).to_pylist(), dtype=str)
-    values = column.cast(pa.float64()).to_numpy()
-    return values[np.isfinite(values)]
+    values = np.asarray(column.cast(pa.float64()).to_numpy(), float)
+    finite: NDArray[Any] = values[np.isfinite(values)]
+    return finite
 
 
 def _flags(rows: pa.Table, name: str) -> NDArray[np.bool_]:
