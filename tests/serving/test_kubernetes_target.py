@@ -1,0 +1,205 @@
+"""A model on Kubernetes: what the cluster is told, in which order, and what happens when a version does not start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api_server import CORE, GATEWAY, KEDA, ApiServer, Object, serving
+from kubernetes_validate import validate
+
+from turnout.errors import ComponentError
+from turnout.serving.state import Release, Served
+from turnout.serving.targets.cluster_settings import ClusterSettings, cluster_settings
+from turnout.serving.targets.kubernetes import KubernetesTarget
+from turnout.serving.targets.manifests import label
+
+SETTINGS = {"image": "registry.example.com/team/flights:3", "tracking_uri": "http://mlflow:5000", "namespace": "models",
+            "gateway": "infra/public", "ready_s": 1}  # fmt: skip
+BROKEN = "7"
+
+
+def controllers(made: Object) -> None:
+    """Deployments are ready at once, but those of one version, whose image cannot be pulled."""
+    if made["kind"] != "Deployment":
+        return
+    asked = made["spec"].setdefault("replicas", 1)
+    ready = 0 if made["metadata"]["labels"]["app.kubernetes.io/version"] == label(BROKEN) else asked
+    message = "Deployment does not have minimum availability."
+    condition = {"type": "Available", "reason": "MinimumReplicasUnavailable", "message": message}
+    made["status"] = {
+        "observedGeneration": made["metadata"]["generation"], "replicas": asked, "updatedReplicas": asked,
+        "readyReplicas": ready, "conditions": [{**condition, "status": "True" if ready else "False"}],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+    server = ApiServer({**CORE, **GATEWAY, **KEDA}, controllers)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with serving(server, tmp_path / "config"):
+        yield server
+
+
+@pytest.fixture
+def target(server: ApiServer) -> KubernetesTarget:
+    return KubernetesTarget(cluster_settings(SETTINGS), wait=0.05)
+
+
+def weights(server: ApiServer) -> dict[str, int]:
+    (rule,) = server.objects["HTTPRoute", "flights"]["spec"]["rules"]
+    return {item["name"]: item["weight"] for item in rule["backendRefs"]}
+
+
+def test_a_release_goes_from_a_part_of_the_traffic_to_all_of_it(server: ApiServer, target: KubernetesTarget) -> None:
+    target.deploy("flights", "1", why="the first")
+    assert weights(server) == {"flights-v1": 10_000}
+    target.deploy("flights", "2", 2.5, why="a canary")
+    assert weights(server) == {"flights-v1": 9_750, "flights-v2": 250}
+    target.deploy("flights", "2", why="as good")
+    assert weights(server) == {"flights-v2": 10_000}
+    for kind in ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget"):
+        assert server.names(kind) == ["flights-v2"], kind
+    assert server.names("Service") == ["flights", "flights-v2"]
+    status = target.status("flights")
+    assert (status.versions, status.ready, status.previous) == ((Served("2", 100.0),), True, "1")
+    history = [json.loads(line) for line in
+               server.objects["ConfigMap", "turnout-flights"]["data"]["history.jsonl"].splitlines()]  # fmt: skip
+    assert [item["reason"] for item in history] == ["the first", "a canary", "as good"]
+
+
+def test_traffic_comes_after_the_pods_and_pods_go_after_the_traffic(
+    server: ApiServer, target: KubernetesTarget
+) -> None:
+    target.deploy("flights", "1")
+    server.writes.clear()
+    target.deploy("flights", "2")
+    order = [(method, kind, name) for method, kind, name in server.writes if kind in ("Deployment", "HTTPRoute")]
+    assert order == [("PATCH", "Deployment", "flights-v2"), ("PATCH", "HTTPRoute", "flights"),
+                     ("DELETE", "Deployment", "flights-v1")]  # fmt: skip
+
+
+def test_a_version_that_does_not_start_leaves_what_was_served(server: ApiServer, target: KubernetesTarget) -> None:
+    target.deploy("flights", "1")
+    with pytest.raises(ComponentError, match=f"version {BROKEN}: 0 of 1 pods answer; MinimumReplicasUnavailable"):
+        target.deploy("flights", BROKEN, 10)
+    assert weights(server) == {"flights-v1": 10_000}
+    assert server.names("Deployment") == ["flights-v1"]
+    assert target.status("flights").versions == (Served("1", 100.0),)
+
+
+def test_a_rollback_ends_a_canary_and_then_goes_to_the_version_before(
+    server: ApiServer, target: KubernetesTarget
+) -> None:
+    target.deploy("flights", "1")
+    target.deploy("flights", "2")
+    target.deploy("flights", "3", 5)
+    assert target.roll_back("flights", who="ada", why="errors") == "2"
+    assert weights(server) == {"flights-v2": 10_000}
+    assert target.roll_back("flights") == "1"
+    assert weights(server) == {"flights-v1": 10_000}
+    with pytest.raises(ComponentError, match="nothing was in service before version 1"):
+        target.roll_back("flights")
+
+
+def test_a_shadow_gets_copies_and_no_traffic(server: ApiServer, target: KubernetesTarget) -> None:
+    target.deploy("flights", "1")
+    target.deploy("flights", "2", 50, shadow=True)
+    assert weights(server) == {"flights-v1": 10_000}
+    (rule,) = server.objects["HTTPRoute", "flights"]["spec"]["rules"]
+    backend = {"name": "flights-v2", "port": 80}
+    mirror = {"backendRef": backend, "fraction": {"numerator": 5_000, "denominator": 10_000}}
+    assert rule["filters"] == [{"type": "RequestMirror", "requestMirror": mirror}]
+    target.remove("flights", "2")
+    assert "filters" not in server.objects["HTTPRoute", "flights"]["spec"]["rules"][0]
+    assert server.names("Deployment") == ["flights-v1"]
+
+
+def test_what_was_killed_half_way_is_made_whole_by_the_same_change(
+    server: ApiServer, target: KubernetesTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target.deploy("flights", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(target, "give_traffic", lambda release: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            target.deploy("flights", "2")
+    assert weights(server) == {"flights-v1": 10_000}
+    target.deploy("flights", "2")
+    assert weights(server) == {"flights-v2": 10_000}
+    assert server.names("Deployment") == ["flights-v2"]
+
+
+def test_without_a_gateway_there_is_one_version_at_a_time(server: ApiServer) -> None:
+    target = KubernetesTarget(cluster_settings({**SETTINGS, "gateway": ""}), wait=0.05)
+    target.deploy("flights", "1")
+    assert server.names("HTTPRoute") == []
+    selector = server.objects["Service", "flights"]["spec"]["selector"]
+    assert selector["app.kubernetes.io/version"] == "1"
+    with pytest.raises(ComponentError, match="without a Gateway one version is served at a time"):
+        target.deploy("flights", "2", 10)
+    assert server.names("Deployment") == ["flights-v1"]
+
+
+def test_a_cluster_without_the_gateway_api_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ApiServer(CORE, controllers)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with serving(server, tmp_path / "config"):
+        target = KubernetesTarget(cluster_settings(SETTINGS), wait=0.05)
+        with pytest.raises(ComponentError, match="HTTPRoute flights cannot be applied: No matches found"):
+            target.deploy("flights", "1")
+
+
+def test_a_cluster_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(ComponentError, match="the cluster cannot be reached"):
+        KubernetesTarget(cluster_settings(SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"replica": 3}, "did you mean replicas"),
+        ({"replicas": "many"}, "@ replicas"),
+        ({"replicas": 0}, "0 needs autoscaling: keda"),
+        ({"autoscaling": "keda"}, "prometheus is empty"),
+        ({"cpu": "a lot"}, "not a quantity such as 500m"),
+        ({"image": "", "tracking_uri": ""}, "image is empty; tracking_uri is empty"),
+        ({"namespace": "Models"}, "not the name of a namespace"),
+    ],
+)
+def test_wrong_settings_are_told_before_a_cluster_is_asked(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ComponentError, match=message):
+        cluster_settings({**SETTINGS, **given})
+
+
+@pytest.mark.parametrize("scaling", ["hpa", "keda", "none"])
+def test_manifests_are_what_kubernetes_takes(server: ApiServer, scaling: str) -> None:
+    settings = {**SETTINGS, "autoscaling": scaling, "prometheus": "http://prometheus:9090",
+                "accelerator": "nvidia.com/gpu", "secrets": ["mlflow"], "token_secret": "clients",
+                "service_account": "models"}  # fmt: skip
+    target = KubernetesTarget(cluster_settings(settings))
+    release = Release("Flights of 2013".replace(" ", "_"), (Served("1", 90.0), Served("2", 10.0)), fallback="1")
+    made = target.manifests(release)
+    for item in made:
+        if item["apiVersion"].split("/")[0] in ("v1", "apps", "policy", "autoscaling"):
+            validate(item, "1.34", strict=True)
+    deployment = next(item for item in made if item["kind"] == "Deployment")
+    assert ("replicas" in deployment["spec"]) == (scaling == "none")
+    assert len({(item["kind"], item["metadata"]["name"]) for item in made}) == len(made)
+    assert all(len(item["metadata"]["name"]) < 60 for item in made)
+
+
+def test_names_that_kubernetes_does_not_take_stay_apart() -> None:
+    names = ["flights", "Flights", "flights_", "a" * 60, "a" * 61, "..", "x.y", "x-y"]
+    assert len({label(name) for name in names}) == len(names)
+    assert label("flights") == "flights"
+    assert all(len(label(name)) <= 45 for name in names)
+
+
+def test_zero_pods_stay_zero() -> None:
+    given = {**SETTINGS, "replicas": 0, "autoscaling": "keda", "prometheus": "http://prometheus:9090"}
+    assert isinstance(settings := cluster_settings(given), ClusterSettings)
+    assert settings.replicas == 0
