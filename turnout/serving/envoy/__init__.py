@@ -1,0 +1,1 @@
+"""Envoy before the workers: its configuration as files, and its processes."""

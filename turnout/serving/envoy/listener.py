@@ -1,0 +1,253 @@
+"""Envoy's listener: where and to whom it answers, what it refuses, and what it writes down. It is read at the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from turnout.serving.envoy.api import FALLBACK_HEADER, GROUPS, HEALTH, LOOPBACK, ROUTES, TYPE, file_source
+
+_FILTERS = f"{TYPE}envoy.extensions.filters.http"
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where and to whom Envoy answers.
+
+    Attributes:
+        address: an IP address of this machine.
+        certificate: path of a PEM file, for TLS; with its key. They are read again when they are renamed into place.
+        client_authority: path of a PEM file; clients must show a certificate that it has signed.
+        tokens: a request must have one, as `Authorization: Bearer TOKEN`; none for requests of everybody.
+        try_s: seconds until a request that a worker does not answer is sent to another one.
+        body_limit: bytes of a request's body.
+        connections: of clients at the same time.
+        heap: bytes of memory with which Envoy refuses requests.
+        drain_s: seconds that requests at work get to end.
+    """
+
+    port: int
+    address: str = LOOPBACK
+    certificate: str = ""
+    key: str = ""
+    client_authority: str = ""
+    tokens: tuple[str, ...] = ()
+    try_s: float = 10.0
+    body_limit: int = 10 * 2**20
+    connections: int = 10_000
+    heap: int = 2**30
+    drain_s: float = 10.0
+
+
+def bootstrap(listening: Listening, place: Path, log: Path, admin: Path, index: int = 0) -> dict[str, Any]:
+    """What Envoy is started with.
+
+    Args:
+        place: the directory of `routes.json` and `groups.json`; an absolute path, as the others are.
+        log: the file of the access log.
+        admin: the socket of Envoy's own answers about itself.
+        index: which one of several Envoys at the same port it is.
+    """
+    return {
+        "node": {"id": f"envoy-{index}", "cluster": "turnout"},
+        "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
+        "dynamic_resources": {"cds_config": file_source(place / GROUPS)},
+        "static_resources": {"listeners": [_listener(listening, place, log)]},
+        "overload_manager": _overload(listening),
+    }
+
+
+def _listener(listening: Listening, place: Path, log: Path) -> dict[str, Any]:
+    manager = {
+        "@type": f"{TYPE}envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "turnout",
+        "rds": {"route_config_name": "turnout", "config_source": file_source(place / ROUTES)},
+        "http_filters": [*_permission(listening), _buffer(listening), _router()],
+        "access_log": [_access_log(log)],
+        "use_remote_address": True,
+        "generate_request_id": True,
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "request_id_extension": {
+            "typed_config": {
+                "@type": f"{TYPE}envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+                "pack_trace_reason": False,  # an id that a client gave is kept as it is
+            }
+        },
+        "server_name": "turnout",
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "max_request_headers_kb": 32,
+        "common_http_protocol_options": {"idle_timeout": "300s", "max_headers_count": 64},
+        "request_headers_timeout": "10s",
+        "request_timeout": "30s",
+        "stream_idle_timeout": "60s",
+        "http2_protocol_options": {
+            "max_concurrent_streams": 128,
+            "initial_stream_window_size": 65536,
+            "initial_connection_window_size": 2**20,
+        },
+        "local_reply_config": _own_replies(listening),
+    }
+    chain: dict[str, Any] = {
+        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    }
+    if listening.certificate:
+        chain["transport_socket"] = _tls(listening)
+    return {
+        "name": "turnout",
+        "address": {"socket_address": {"address": listening.address, "port_value": listening.port}},
+        "enable_reuse_port": True,
+        "per_connection_buffer_limit_bytes": 64 * 2**10,
+        "filter_chains": [chain],
+    }
+
+
+def _permission(listening: Listening) -> list[dict[str, Any]]:
+    """Envoy's RBAC, when tokens are asked for: health is for everybody, all else for who has one."""
+    if not listening.tokens:
+        return []
+    bearers = [
+        {"header": {"name": "authorization", "string_match": {"exact": f"Bearer {token}"}}}
+        for token in listening.tokens
+    ]
+    health = {
+        "permissions": [{"url_path": {"path": {"prefix": prefix}}} for prefix in HEALTH],
+        "principals": [{"any": True}],
+    }
+    rules = {
+        "action": "ALLOW",
+        "policies": {"health": health, "tokens": {"permissions": [{"any": True}], "principals": bearers}},
+    }
+    return [{"name": "envoy.filters.http.rbac", "typed_config": {"@type": f"{_FILTERS}.rbac.v3.RBAC", "rules": rules}}]
+
+
+def _buffer(listening: Listening) -> dict[str, Any]:
+    """A worker sees a request when it is there as a whole: slow clients keep none busy."""
+    limit = {"@type": f"{_FILTERS}.buffer.v3.Buffer", "max_request_bytes": listening.body_limit}
+    return {"name": "envoy.filters.http.buffer", "typed_config": limit}
+
+
+def _router() -> dict[str, Any]:
+    settings = {"@type": f"{_FILTERS}.router.v3.Router", "suppress_envoy_headers": True}
+    return {"name": "envoy.filters.http.router", "typed_config": settings}
+
+
+def _access_log(log: Path) -> dict[str, Any]:
+    """One line of JSON for each request but those for health."""
+    fields = {
+        "time": "%START_TIME(%s.%6f)%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "version": "%METADATA(CLUSTER:turnout:version)%",
+        "split": "%METADATA(ROUTE:turnout:split)%",
+        "method": "%REQ(:METHOD)%",
+        "path": "%PATH(NQ)%",
+        "code": "%RESPONSE_CODE%",
+        "flags": "%RESPONSE_FLAGS%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "duration_us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
+        "upstream_us": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%",
+        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        "received": "%BYTES_RECEIVED%",
+        "sent": "%BYTES_SENT%",
+        "fallback": f"%RESP({FALLBACK_HEADER.upper()})%",
+    }
+    no_health = [
+        {"header_filter": {"header": {"name": ":path", "string_match": {"prefix": prefix}, "invert_match": True}}}
+        for prefix in HEALTH
+    ]
+    return {
+        "name": "envoy.access_loggers.file",
+        "filter": {"and_filter": {"filters": no_health}},
+        "typed_config": {
+            "@type": f"{TYPE}envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": str(log),
+            "log_format": {"json_format": fields, "omit_empty_values": True},
+        },
+    }
+
+
+def _own_replies(listening: Listening) -> dict[str, Any]:
+    """Answers that Envoy gives itself: an error as JSON; 429 when a version has too much to do, 401 without a token."""
+    mappers = [
+        {
+            "filter": {"response_flag_filter": {"flags": ["UO"]}},
+            "status_code": 429,
+            "headers_to_add": [{"header": {"key": "retry-after", "value": "1"}}],
+        }
+    ]
+    if listening.tokens:
+        denied = {"comparison": {"op": "EQ", "value": {"default_value": 403, "runtime_key": "turnout.denied"}}}
+        mappers.append(
+            {
+                "filter": {"status_code_filter": denied},
+                "status_code": 401,
+                "headers_to_add": [{"header": {"key": "www-authenticate", "value": "Bearer"}}],
+            }
+        )
+    return {
+        "mappers": mappers,
+        "body_format": {
+            "json_format": {"error": "%LOCAL_REPLY_BODY%", "request_id": "%REQ(X-REQUEST-ID)%"},
+            "content_type": "application/json",
+        },
+    }
+
+
+def _tls(listening: Listening) -> dict[str, Any]:
+    watched = {"watched_directory": {"path": str(Path(listening.certificate).parent)}}
+    common: dict[str, Any] = {
+        "tls_certificates": [
+            {
+                "certificate_chain": {"filename": listening.certificate},
+                "private_key": {"filename": listening.key},
+                **watched,
+            }
+        ],
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "alpn_protocols": ["h2", "http/1.1"],
+    }
+    if listening.client_authority:
+        common["validation_context"] = {"trusted_ca": {"filename": listening.client_authority}}
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{TYPE}envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": common,
+            "require_client_certificate": bool(listening.client_authority),
+        },
+    }
+
+
+def _overload(listening: Listening) -> dict[str, Any]:
+    """Envoy's memory has a bound: with much of it in use, new requests are refused, and then all."""
+    resources = f"{TYPE}envoy.extensions.resource_monitors"
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            {
+                "name": "envoy.resource_monitors.fixed_heap",
+                "typed_config": {
+                    "@type": f"{resources}.fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": listening.heap,
+                },
+            },
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": f"{resources}.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": listening.connections,
+                },
+            },
+        ],
+        "actions": [
+            {"name": name, "triggers": [{"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": value}}]}
+            for name, value in (
+                ("envoy.overload_actions.shrink_heap", 0.90),
+                ("envoy.overload_actions.disable_http_keepalive", 0.92),
+                ("envoy.overload_actions.stop_accepting_requests", 0.95),
+            )
+        ],
+    }

@@ -1,0 +1,63 @@
+"""The files of versions on this machine: brought from the registry beside all else, once each."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import shutil
+import time
+from pathlib import Path
+
+from turnout.errors import ComponentError, TurnoutError
+from turnout.models.files import download
+from turnout.models.registry import ModelVersion
+
+_AGAIN_S = 30.0
+
+
+class Files:
+    """The files of a model's versions.
+
+    Args:
+        place: the directory for them, one for each version. What a version is never changes.
+        pool: where they are brought.
+    """
+
+    def __init__(self, place: Path, pool: concurrent.futures.Executor):
+        self._place, self._pool = place, pool
+        self._coming: dict[str, concurrent.futures.Future[Path]] = {}
+        self._again: dict[str, float] = {}
+        self.problems: dict[str, str] = {}
+        """Why a version cannot be had."""
+        shutil.rmtree(place / ".unfinished", ignore_errors=True)
+
+    def of(self, model: str, version: str) -> Path | None:
+        """The directory of a version's files; None while they are on their way, or cannot be had."""
+        known = self._coming.get(version)
+        if known is None:
+            if time.monotonic() >= self._again.get(version, 0.0):
+                self._coming[version] = self._pool.submit(self._bring, model, version)
+            return None
+        if not known.done():
+            return None
+        try:
+            place = known.result()
+        except TurnoutError as error:
+            self.problems[version] = f"version {version} cannot be had: {error}"
+            self._again[version] = time.monotonic() + _AGAIN_S
+            del self._coming[version]
+            return None
+        self.problems.pop(version, None)
+        return place
+
+    def _bring(self, model: str, version: str) -> Path:
+        target = self._place / version
+        if not target.exists():
+            unfinished = self._place / ".unfinished"
+            unfinished.mkdir(exist_ok=True)
+            place = download(ModelVersion(model, version, ""), str(unfinished))
+            try:
+                place.rename(target)
+            except OSError as error:
+                what = f"the files cannot be kept: {error.strerror}"
+                raise ComponentError(what, where=str(target), hint="is there room on the disk?") from error
+        return target

@@ -1,0 +1,216 @@
+"""The worker processes of a version: started, watched until they answer, started again when they die or hang."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import http.client
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from turnout.runtimes.process import supervised
+from turnout.serving.envoy.api import READY_PATH
+from turnout.serving.envoy.processes import ask, child
+
+State = Literal["waiting", "loading", "serving", "failed", "ending"]
+
+FAILURES = 3
+"""Ends before a worker was ready, after which a version is said to fail. It is tried again, more and more seldom."""
+
+_CANNOT_SERVE = 3
+"""A worker's exit status when it is of no use to start it again as it is."""
+
+_PROBE_S, _PROBE_TIME_OUT_S = 0.2, 2.0
+_HANGS_S = 10.0
+_LOADS_S = 300.0
+_STEADY_S = 60.0
+_LONGEST_WAIT_S = 60.0
+
+
+@dataclass
+class _Worker:
+    """One process; what is known of it now."""
+
+    index: int
+    socket: Path
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    answered: float = 0.0
+    asked: float = 0.0
+    ready: bool = False
+    failures: int = 0
+    restarts: int = 0
+    why: str = ""
+    answer: concurrent.futures.Future[bool] | None = field(default=None, repr=False)
+
+    @property
+    def lives(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+class Workers:
+    """The workers of a version with a fallback.
+
+    Args:
+        name: of the group, unlike any other's.
+        sockets: the directory of their sockets, whose path is short.
+        logs: the directory of their logs.
+        command: of the worker with a number, that listens on a socket.
+        variables: the environment of the processes.
+        probes: where it is asked whether workers are ready: one that hangs holds up nobody.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        count: int,
+        sockets: Path,
+        logs: Path,
+        command: Callable[[int, Path], list[str]],
+        variables: Mapping[str, str],
+        probes: concurrent.futures.Executor,
+    ):
+        self.name, self.version = name, version
+        self._command, self._variables, self._probes = command, dict(variables), probes
+        self._workers = [
+            _Worker(index, sockets / f"{name}-{index}", logs / f"worker-{name}-{index}.log") for index in range(count)
+        ]
+        self.loaded = False
+        """Whether all have been ready once."""
+
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        return tuple(str(worker.socket) for worker in self._workers)
+
+    @property
+    def ready(self) -> int:
+        """How many answer."""
+        return sum(worker.ready and worker.lives for worker in self._workers)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all answer."""
+        return self.ready == len(self._workers)
+
+    @property
+    def problem(self) -> str:
+        """Why workers are missing; empty when none is."""
+        missing = [worker for worker in self._workers if worker.why and not worker.ready]
+        if not missing:
+            return ""
+        counted = f"{len(missing)} of {len(self._workers)} workers of version {self.version}"
+        return f"{counted} do not run: {missing[0].why}"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the version cannot be loaded, as far as is known."""
+        return not self.loaded and any(worker.failures >= FAILURES for worker in self._workers)
+
+    def tick(self) -> list[str]:
+        """Look after each worker; what there is to say."""
+        now = time.monotonic()
+        said = [line for worker in self._workers if (line := self._look_after(worker, now))]
+        if not self.loaded and self.complete:
+            self.loaded = True
+            said.append(f"version {self.version} is ready, in {now - min(w.started for w in self._workers):.1f} s")
+        return said
+
+    def status(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "pid": child(worker.process.pid) if worker.lives and worker.process else 0,
+                "ready": worker.ready and worker.lives,
+                "restarts": worker.restarts,
+                "problem": worker.why if not worker.ready else "",
+            }
+            for worker in self._workers
+        ]
+
+    def end(self, seconds: float) -> None:
+        """Let them end what they have at work, for so many seconds."""
+        running = [worker.process for worker in self._workers if worker.process is not None]
+        for process in running:
+            process.terminate()
+        end = time.monotonic() + seconds
+        for process in running:
+            try:
+                process.wait(max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGQUIT)
+                process.wait()
+        for worker in self._workers:
+            worker.socket.unlink(missing_ok=True)
+
+    def _look_after(self, worker: _Worker, now: float) -> str:
+        if not worker.lives:
+            return self._ended(worker, now)
+        self._probe(worker, now)
+        if worker.ready and now - worker.started > _STEADY_S:
+            worker.failures = 0
+        silent = now - max(worker.answered, worker.started)
+        if silent > (_HANGS_S if worker.ready or worker.answered else _LOADS_S) and worker.process is not None:
+            worker.process.send_signal(signal.SIGQUIT)
+            worker.why = f"it did not answer for {silent:.0f} s"
+            return f"worker {self.name}-{worker.index} does not answer for {silent:.0f} s, and is ended"
+        return ""
+
+    def _ended(self, worker: _Worker, now: float) -> str:
+        """Start a worker that does not run, when it is time."""
+        said = ""
+        if worker.process is not None and worker.started:
+            status = worker.process.returncode
+            worker.failures = max(worker.failures + 1, FAILURES if status == _CANNOT_SERVE else 0)
+            worker.restarts += 1
+            worker.why = worker.why if worker.why.startswith("it did not answer") else self._why(worker, status)
+            said = f"worker {self.name}-{worker.index} has ended ({worker.why}), and is started again"
+            worker.process, worker.ready, worker.answer = None, False, None
+            worker.asked = now  # the time of its end, from now on
+        wait = min(_LONGEST_WAIT_S, 0.1 * 4 ** (worker.failures - 1)) if worker.failures > 1 else 0.0
+        if now - worker.asked >= wait:
+            self._start(worker, now)
+        return said
+
+    def _start(self, worker: _Worker, now: float) -> None:
+        worker.socket.unlink(missing_ok=True)
+        with worker.log.open("ab") as log:
+            worker.process = supervised(
+                self._command(worker.index, worker.socket),
+                None,
+                env={**self._variables, "PYTHONUNBUFFERED": "1"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        worker.started, worker.answered, worker.asked = now, 0.0, 0.0
+
+    def _probe(self, worker: _Worker, now: float) -> None:
+        """Ask again whether a worker is ready, and note what it said before."""
+        if worker.answer is not None and worker.answer.done():
+            if worker.answer.result():
+                worker.answered, worker.ready, worker.why = now, True, ""
+            worker.answer = None
+            worker.asked = now
+        pause = 1.0 if worker.ready else _PROBE_S
+        if worker.answer is None and now - worker.asked >= pause:
+            worker.answer = self._probes.submit(_is_ready, worker.socket)
+
+    def _why(self, worker: _Worker, status: int) -> str:
+        how = f"killed by signal {-status}" if status < 0 else f"status {status}"
+        with worker.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
+            lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+        told = [line for line in lines if "cannot" in line or "Error" in line] or lines
+        return f"{how}: {told[-1][:300]}" if lines and status > 0 else how
+
+
+def _is_ready(path: Path) -> bool:
+    try:
+        return ask(path, "GET", READY_PATH, _PROBE_TIME_OUT_S)[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
