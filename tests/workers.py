@@ -38,6 +38,54 @@ def save(estimator: Any, inputs: pd.DataFrame, directory: Path) -> Path:
     return directory
 
 
+def mixed_rows() -> pd.DataFrame:
+    """Two numbers, one of them whole, and a category; with nulls."""
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["a", "b", "c"], 300)
+    return pd.DataFrame(
+        {
+            "number": np.where(rng.random(300) < 0.1, np.nan, rng.normal(size=300)),
+            "count": rng.integers(0, 9, 300),
+            "kind": pd.Series(np.where(rng.random(300) < 0.1, None, kind), dtype=object),
+        }
+    )
+
+
+def mixed_model(directory: Path) -> Path:
+    """The files of a classifier of such rows."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    rows = mixed_rows()
+    encode = make_column_transformer(
+        (SimpleImputer(), ["number", "count"]), (OneHotEncoder(handle_unknown="ignore"), ["kind"])
+    )
+    labels = (rows.number.fillna(0) + (rows.kind == "a") > 0.4).astype(int)
+    return save(make_pipeline(encode, LogisticRegression()).fit(rows, labels), rows, directory)
+
+
+def as_json(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as a client sends them: nulls for what is missing."""
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(rows, preserve_index=False).to_pylist()
+
+
+def expected(model: Path, rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """What batch inference predicts."""
+    import pyarrow as pa
+
+    from turnout.models.scorer import Scorer
+
+    return pa.table(Scorer(model)(pa.RecordBatch.from_pandas(rows, preserve_index=False))).to_pylist()
+
+
 @dataclass(frozen=True)
 class Answered:
     """An answer; names of headers are in small letters."""

@@ -14,19 +14,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import workers
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.compose import make_column_transformer
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
-from workers import Running, save, worker
+from workers import Running, as_json, expected, save, worker
 
 from turnout.errors import ComponentError
-from turnout.models.scorer import Scorer
 from turnout.serving.settings import WorkerSettings
 
 
@@ -51,26 +44,12 @@ MOODY = pd.DataFrame({"mood": ["good", "good"], "seconds": [0.0, 0.002]})
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    """Two numbers, one of them whole, and a category; with nulls."""
-    rng = np.random.default_rng(0)
-    kind = rng.choice(["a", "b", "c"], 300)
-    return pd.DataFrame(
-        {
-            "number": np.where(rng.random(300) < 0.1, np.nan, rng.normal(size=300)),
-            "count": rng.integers(0, 9, 300),
-            "kind": pd.Series(np.where(rng.random(300) < 0.1, None, kind), dtype=object),
-        }
-    )
+    return workers.mixed_rows()
 
 
 @pytest.fixture(scope="module")
-def model(rows: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    encode = make_column_transformer(
-        (SimpleImputer(), ["number", "count"]), (OneHotEncoder(handle_unknown="ignore"), ["kind"])
-    )
-    labels = (rows.number.fillna(0) + (rows.kind == "a") > 0.4).astype(int)
-    fitted = make_pipeline(encode, LogisticRegression()).fit(rows, labels)
-    return save(fitted, rows, tmp_path_factory.mktemp("model") / "files")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return workers.mixed_model(tmp_path_factory.mktemp("model") / "files")
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +71,6 @@ def slow(moody: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A model with a mind of its own, and a short time-out."""
     with worker(tmp_path_factory.mktemp("slow"), moody, time_out_s=1.0, inline_ms=0) as running:
         yield running
-
-
-def as_json(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return pa.Table.from_pandas(rows, preserve_index=False).to_pylist()
-
-
-def expected(model: Path, rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """What batch inference predicts."""
-    found = Scorer(model)(pa.RecordBatch.from_pandas(rows, preserve_index=False))
-    return pa.table(found).to_pylist()
 
 
 def test_one_row_has_the_prediction_of_batch_inference(served: Running, model: Path, rows: pd.DataFrame) -> None:

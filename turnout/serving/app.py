@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Sized
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,8 +22,12 @@ from turnout.serving.line import TimedOut
 from turnout.serving.metrics import Metrics
 from turnout.serving.model import ModelError
 from turnout.serving.predictor import Answer, Predictor
+from turnout.serving.protocols import invocations, openapi, v2
+from turnout.serving.protocols import rows as rows_protocol
+from turnout.serving.protocols.invocations import Invocations
 from turnout.serving.protocols.protocol import Asked, Dialect, Request, Written
-from turnout.serving.protocols.rows import PATH, Rows
+from turnout.serving.protocols.rows import Rows
+from turnout.serving.protocols.v2 import V2
 from turnout.serving.settings import WorkerSettings
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -61,6 +66,9 @@ class App:
         self._pages: dict[str, Callable[[], tuple[int, Written]]] = {
             "/health/live": self._live,
             "/health/ready": self._ready,
+            "/v2/health/live": self._live,
+            "/v2/health/ready": self._ready,
+            "/ping": self._ready,  # MLflow's
             "/metrics": lambda: (200, Written(metrics.text(), [_TEXT])),
         }
         self._version = (b"x-turnout-version", settings.version.encode())
@@ -76,7 +84,21 @@ class App:
     def serve(self, predictor: Predictor) -> None:
         """Begin to answer: the model is loaded and warm."""
         model = predictor.model
-        self._dialects = {PATH: Rows(self.settings.model, model.inputs, self.settings.rows_limit)}
+        name, version, limit = self.settings.model, self.settings.version, self.settings.rows_limit
+        rows = Rows(name, model.inputs, limit)
+        tensors = V2(name, model.inputs, model.outputs, limit)
+        self._dialects = {
+            rows_protocol.PATH: rows,
+            invocations.PATH: Invocations(name, model.inputs, limit),
+            **{f"{path}/infer": tensors for path in v2.paths(name, version)},
+        }
+        metadata = v2.model_metadata(name, version, model.inputs.columns, model.outputs, model.classes)
+        self._pages |= {
+            "/openapi.json": _document(openapi.document(name, model)),
+            "/v2": _document(v2.server_metadata(version)),
+            **{path: _document(metadata) for path in v2.paths(name, version)},
+            **{f"{path}/ready": self._ready for path in v2.paths(name, version)},
+        }
         self.metrics.gauge("cached_rows", "Rows whose predictions are kept.", lambda: predictor.cached_rows)
         self._predictor = predictor
 
@@ -147,7 +169,7 @@ class App:
             status, written = error.status, _error(error.what, error.faults)
             if status in (429, 503):
                 more.append((b"retry-after", b"1"))
-            elif status in (408, 413):  # the rest of the body is not read
+            elif status in (408, 413, 415):  # the rest of the body is not read
                 more.append((b"connection", b"close"))
         except TimedOut as error:
             status, written = 504, _error(str(error))
@@ -156,6 +178,9 @@ class App:
         except Disconnected:
             self.metrics.answered(dialect.name, 499, time.perf_counter() - started)
             return
+        except Exception as error:
+            traceback.print_exc()
+            status, written = 500, _error(f"the server fails: {type(error).__name__}")
         await self._send(send, status, written, more)
         seconds = time.perf_counter() - started
         self.metrics.answered(dialect.name, status, seconds)
@@ -175,6 +200,8 @@ class App:
     async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
         """The body, which `_held` counts; raises BadRequest when it is too long or too slow."""
         limit = self.settings.body_limit
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise BadRequest(415, "the body is compressed", hint="send it as it is, with no Content-Encoding")
         announced = int(headers.get(b"content-length", b"0"))
         if announced > limit:
             raise _too_long(limit)
@@ -230,6 +257,11 @@ async def _answer(predictor: Predictor, asked: Asked) -> tuple[Answer, int]:
         return await predictor.row(asked.values), 1
     assert asked.batch is not None
     return await predictor.table(asked.batch), asked.batch.num_rows
+
+
+def _document(value: dict[str, Any]) -> Callable[[], tuple[int, Written]]:
+    body = orjson.dumps(value)
+    return lambda: (200, Written(body))
 
 
 def _too_long(limit: int) -> BadRequest:

@@ -33,6 +33,11 @@ class BoundedProtocol(HttpToolsProtocol):
     _since = 0.0
     """When the first of these came."""
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        # uvicorn keeps the timer when a client resets the connection, and the timer keeps all of the request.
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         if not self._in_headers:
             self._since = time.monotonic()

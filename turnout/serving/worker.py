@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import uvicorn
 
 from turnout.errors import ComponentError, TurnoutError
@@ -131,6 +132,12 @@ def load(settings: WorkerSettings, metrics: Metrics) -> Predictor:
             f"the constant to fall back to gives {', '.join(constant)}", where="fallback_constant",
             available=model.outputs, hint="give each prediction of the model a value",
         )  # fmt: skip
+    for name, value in constant.items():
+        try:
+            pa.array([list(value.items()) if isinstance(value, dict) else value], model.outputs[name])
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            what = f"the model's {name} is {model.outputs[name]}, and the constant to fall back to is {value!r}"
+            raise ComponentError(what, where="fallback_constant", hint="give a value of this type") from error
     return Predictor(
         model, fallback, constant, time_out_s=settings.time_out_s, batch_rows=settings.batch_rows,
         inline_ms=settings.inline_ms, cache_rows=settings.cache_rows, observe_batch=metrics.observe_batch,

@@ -71,6 +71,11 @@ def parse(body: bytes | memoryview) -> Any:
         raise BadRequest(400, f"the body is not JSON: {error}", hint=hint or "send one JSON document") from error
 
 
+def dumps(value: Any) -> bytes:
+    """A value as JSON; what a model gives may be numpy's numbers."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
 def _near(body: bytes | memoryview, error: orjson.JSONDecodeError) -> str:
     """The text at which reading ended."""
     place = max(0, error.pos - 4)

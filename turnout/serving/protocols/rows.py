@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from turnout.serving.inputs import BadRequest, Inputs
 from turnout.serving.predictor import Answer
-from turnout.serving.protocols.protocol import Asked, Request, Written, parse, require_rows
+from turnout.serving.protocols.protocol import Asked, Request, Written, dumps, parse, require_rows
 
 PATH = "/predict"
 
@@ -38,9 +36,6 @@ class Rows:
             said["fallback"] = {"by": answer.fallback, "reason": answer.reason}
         found = answer.predictions
         if asked.values is not None:
-            return Written(orjson.dumps({**{name: values[0] for name, values in found.items()}, **said}, option=_PLAIN))
+            return Written(dumps({**{name: values[0] for name, values in found.items()}, **said}))
         rows = [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
-        return Written(orjson.dumps({"predictions": rows, **said}, option=_PLAIN))
-
-
-_PLAIN = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+        return Written(dumps({"predictions": rows, **said}))
