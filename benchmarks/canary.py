@@ -79,8 +79,9 @@ def release(seed: int, case: str) -> list[Window]:
     for look in range(BEFORE + LOOKS):
         share = SHARE if look >= BEFORE else 0.0
         ours = int(rng.binomial(BATCH, share))
-        arms = [arm(rng, size, version, look) for size, version in zip((BATCH - ours, ours), CASES[case], strict=True)]
-        windows.append(Window(NOW, NOW, share, *arms))
+        before, tried = CASES[case]
+        champion, canary = arm(rng, BATCH - ours, before, look), arm(rng, ours, tried, look)
+        windows.append(Window(NOW, NOW, share, champion, canary))
     return windows
 
 

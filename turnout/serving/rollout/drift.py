@@ -84,10 +84,14 @@ class Predictions:
         return found
 
     def interval(self, alpha: float) -> tuple[Array, Array]:
-        """A confidence sequence for the difference that is largest now, with alpha split over all differences."""
+        """A confidence sequence for the difference that is largest now, with alpha split over all differences.
+
+        Its sign is such that the difference now is not negative.
+        """
         if not self._bets:
             return self.looks - 1, self.looks + 1
-        return self._bets.only(self.largest).interval(alpha / len(self.names))
+        low, high = self._bets.only(self.largest).interval(alpha / len(self.names))
+        return (low, high) if self._bets.estimates[self.largest, -1] >= 0 else (-high, -low)
 
     def needed(self, margin: float, alpha: float) -> float:
         """About how many requests it takes in all until each difference is told from `margin`."""

@@ -54,6 +54,7 @@ class Window:
             as it was told to (never as it was counted), between 0 and 1. With 0 or 1 there is nothing to compare, but
             the tests learn what the version in service is like. Of a shadow, which gets a copy of each request: 0.5.
         shadow: whether the version that is tried out got copies.
+        version: the one that is tried out; empty for none.
     """
 
     since: datetime.datetime
@@ -62,13 +63,15 @@ class Window:
     champion: Arm
     canary: Arm
     shadow: bool = False
+    version: str = ""
 
     @property
     def compared(self) -> bool:
         return 0 < self.share < 1
 
 
-COLUMNS = ("time", "canary", "share", "shadow", "error", "latency_ms", "prediction", "loss", "bias", "business")
+COLUMNS = ("time", "canary", "share", "shadow", "version", "error", "latency_ms", "prediction", "loss", "bias",
+           "business")  # fmt: skip
 """Of the table that `windows_of` takes; only the first three are needed."""
 
 
@@ -79,16 +82,16 @@ def windows_of(requests: pa.Table, batch: int = BATCH) -> list[Window]:
 
     Args:
         requests: a row for each request (of a shadow, for each copy too), with some of `COLUMNS`: when it came,
-            whether the version that is tried out got it, the share that this version was to get at that time, ... A row
-            with a null has no such value: an error has no latency, and a request whose label has yet to come no loss.
-            For labels, sort by the time at which they came, and give that as the time.
+            whether the version that is tried out got it, the share that this version was to get at that time, which
+            version it is, ... Of the requests of which a shadow got no copy, leave out the answers too. A row with a
+            null has no such value: an error has no latency, and a request whose label has yet to come no loss. For
+            labels, sort by the time at which they came, and give that as the time.
     """
     if not len(requests):
         return []
     rows = requests.take(pc.sort_indices(requests["time"]))
-    shares = rows["share"].to_numpy()
-    shadows = _flags(rows, "shadow")
-    changed = np.flatnonzero((np.diff(shares) != 0) | (np.diff(shadows.astype(int)) != 0)) + 1
+    told = [rows["share"].to_numpy(), _flags(rows, "shadow"), _versions(rows)]
+    changed = np.flatnonzero(np.any([values[1:] != values[:-1] for values in told], axis=0)) + 1
     edges = [0, *changed.tolist(), len(rows)]
     cuts = [cut for start, end in itertools.pairwise(edges) for cut in _cuts(start, end, batch)]
     return [_window(rows.slice(start, end - start)) for start, end in zip(cuts, [*cuts[1:], len(rows)], strict=True)]
@@ -106,6 +109,20 @@ def by_user(requests: pa.Table, user: str) -> pa.Table:
     ordered = requests.take(pc.sort_indices(requests["time"]))
     _, first = np.unique(ordered[user].to_numpy(zero_copy_only=False).astype(str), return_index=True)
     return ordered.take(np.sort(first))
+
+
+def of_version(windows: Sequence[Window], version: str) -> list[Window]:
+    """The windows in which a version was tried out, since it last began, and those before with nothing to compare.
+
+    From these the tests learn what the version in service is like.
+    """
+    start = len(windows)
+    while start and windows[start - 1].version == version:
+        start -= 1
+    before = start
+    while before and not windows[before - 1].compared:
+        before -= 1
+    return [dataclasses.replace(window, version="") for window in windows[before:start]] + list(windows[start:])
 
 
 def compared(windows: Sequence[Window]) -> tuple[int, int]:
@@ -126,8 +143,11 @@ def _window(rows: pa.Table) -> Window:
     canary = _flags(rows, "canary")
     champion, tried = (_arm(rows.filter(pa.array(chosen))) for chosen in (~canary, canary))
     shadow = bool(_flags(rows, "shadow")[0])
-    share = 0.5 if shadow else float(rows["share"][0].as_py())
-    return Window(_time(times[0].as_py()), _time(times[-1].as_py()), share, champion, tried, shadow)
+    share = float(rows["share"][0].as_py())
+    share = 0.5 if shadow and share else share
+    return Window(
+        _time(times[0].as_py()), _time(times[-1].as_py()), share, champion, tried, shadow, str(_versions(rows)[0])
+    )
 
 
 def _arm(rows: pa.Table) -> Arm:
@@ -150,6 +170,11 @@ def _values(rows: pa.Table, name: str) -> NDArray[Any]:
     values = np.asarray(column.cast(pa.float64()).to_numpy(), float)
     finite: NDArray[Any] = values[np.isfinite(values)]
     return finite
+
+
+def _versions(rows: pa.Table) -> NDArray[np.str_]:
+    given = rows["version"].fill_null("").to_pylist() if "version" in rows.column_names else [""] * len(rows)
+    return np.array(given, dtype=str)
 
 
 def _flags(rows: pa.Table, name: str) -> NDArray[np.bool_]:
