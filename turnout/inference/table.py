@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from upath import UPath
 
+from turnout.data.parquet import open_table
 from turnout.errors import ComponentError
 
 DATE = "date"
@@ -188,9 +192,17 @@ def _commit(
 
 
 def read(table: str, dates: Sequence[str] = (), columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a table as it is now, all or those of some dates."""
+    """The rows of a table as it is now, all or those of some dates.
+
+    Args:
+        table: path or URI of a Delta table, or of a directory of Parquet with a directory a day, such as a server's log
+            of requests.
+    """
     from deltalake import DeltaTable
 
+    if files := _by_day(table):
+        day = pc.field(DATE).cast(pa.string())
+        return files.to_table(list(columns) if columns else None, filter=day.isin(list(dates)) if dates else None)
     found = DeltaTable(table)
     chosen: Any = [(_date_column(found), "in", list(dates))] if dates else None
     return found.to_pyarrow_table(filters=chosen, columns=list(columns) if columns else None)
@@ -200,10 +212,21 @@ def latest(table: str, dates: Sequence[str] = ()) -> list[str]:
     """Those of some dates of which a table has rows; where there is none, the last before them, or of all."""
     from deltalake import DeltaTable
 
-    found = DeltaTable(table)
-    known = sorted(str(item[_date_column(found)]) for item in found.partitions())
+    if _by_day(table):
+        known = sorted(path.name.partition("=")[2] for path in UPath(table).glob(f"{DATE}=*"))
+    else:
+        found = DeltaTable(table)
+        known = sorted(str(item[_date_column(found)]) for item in found.partitions())
     before = [date for date in known if not dates or date < min(dates)]
     return [date for date in known if date in dates] or before[-1:]
+
+
+def _by_day(table: str) -> ds.Dataset | None:
+    """A directory of Parquet with a directory a day; None for what is none, or a Delta table."""
+    path = UPath(table)
+    if not path.is_dir() or (path / "_delta_log").is_dir() or not any(path.glob(f"{DATE}=*")):
+        return None
+    return open_table(table)[0]
 
 
 def _date_column(found: Any) -> str:
@@ -212,8 +235,6 @@ def _date_column(found: Any) -> str:
 
 def remove(parts: Iterable[Part]) -> None:
     """Remove files that no commit has named."""
-    from upath import UPath
-
     for part in parts:
         UPath(part.table, part.path).unlink(missing_ok=True)
 

@@ -28,6 +28,7 @@ from turnout.serving.protocols.invocations import Invocations
 from turnout.serving.protocols.protocol import Asked, Dialect, Request, Written
 from turnout.serving.protocols.rows import Rows
 from turnout.serving.protocols.v2 import V2
+from turnout.serving.request_log import RequestLog
 from turnout.serving.settings import WorkerSettings
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -62,6 +63,7 @@ class App:
         self.draining = False
         self.tasks: Sized = ()
         self._predictor: Predictor | None = None
+        self._log: RequestLog | None = None
         self._dialects: dict[str, Dialect] = {}
         self._pages: dict[str, Callable[[], tuple[int, Written]]] = {
             "/health/live": self._live,
@@ -81,7 +83,7 @@ class App:
         metrics.gauge("queue", "Requests that have been read and are not answered yet.", lambda: self._queue)
         metrics.gauge("held_bytes", "Bytes of bodies that are being read or answered.", lambda: self._held)
 
-    def serve(self, predictor: Predictor) -> None:
+    def serve(self, predictor: Predictor, log: RequestLog | None = None) -> None:
         """Begin to answer: the model is loaded and warm."""
         model = predictor.model
         name, version, limit = self.settings.model, self.settings.version, self.settings.rows_limit
@@ -100,6 +102,11 @@ class App:
             **{f"{path}/ready": self._ready for path in v2.paths(name, version)},
         }
         self.metrics.gauge("cached_rows", "Rows whose predictions are kept.", lambda: predictor.cached_rows)
+        if log is not None:
+            self.metrics.gauge(
+                "log_waiting_rows", "Rows that the request log has not written yet.", lambda: log.waiting
+            )
+        self._log = log
         self._predictor = predictor
 
     def _is_ready(self) -> bool:
@@ -147,10 +154,12 @@ class App:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = self._request_id(headers.get(b"x-request-id"))
         more = [(b"x-request-id", request_id.encode())]
-        rows, asked, answer = 0, None, None
+        rows, asked, answer, unread = 0, None, None, False
         try:
             predictor = self._require_room()
+            unread = True
             body = await self._body(receive, headers)
+            unread = False
             try:
                 request = Request(path, headers, body, request_id)
                 if len(body) > _LARGE:
@@ -169,7 +178,7 @@ class App:
             status, written = error.status, _error(error.what, error.faults)
             if status in (429, 503):
                 more.append((b"retry-after", b"1"))
-            elif status in (408, 413, 415):  # the rest of the body is not read
+            if unread:  # the rest of the body
                 more.append((b"connection", b"close"))
         except TimedOut as error:
             status, written = 504, _error(str(error))
@@ -188,6 +197,8 @@ class App:
             self.metrics.predicted(rows)
             if self.settings.cache_rows and asked is not None and asked.values is not None:
                 self.metrics.looked_up(answer.cached)
+            if self._log is not None and asked is not None:
+                self._log.add(request_id, time.time() - seconds, 1000 * seconds, asked, answer)
 
     def _require_room(self) -> Predictor:
         if self._predictor is None:

@@ -38,8 +38,10 @@ class Metrics:
                               (*names, "result"), registry=self.registry)  # fmt: skip
         self._fallback = Counter(f"{_PREFIX}_fallback", "Requests that something else answered in the model's place.",
                                  (*names, "by", "reason"), registry=self.registry)  # fmt: skip
-        self._log = Counter(f"{_PREFIX}_log_rows", "Rows for the request log, by outcome (kept, dropped, failed).",
+        self._log = Counter(f"{_PREFIX}_log_rows", "Rows for the request log, by outcome (kept, dropped).",
                             (*names, "outcome"), registry=self.registry)  # fmt: skip
+        self._log_errors = Counter(f"{_PREFIX}_log_errors", "Files of the request log that could not be written.",
+                                   names, registry=self.registry).labels(**self._of)  # fmt: skip
         self._known: dict[tuple[str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
         ProcessCollector(registry=self.registry)
 
@@ -67,8 +69,12 @@ class Metrics:
     def stood_in(self, by: str, reason: str) -> None:
         self._fallback.labels(**self._of, by=by, reason=reason).inc()
 
-    def logged(self, outcome: str, rows: int) -> None:
-        self._log.labels(**self._of, outcome=outcome).inc(rows)
+    def logged(self, outcome: str, number: int) -> None:
+        """Count rows that the request log has `kept` or `dropped`, or `errors` of it."""
+        if outcome == "errors":
+            self._log_errors.inc(number)
+        else:
+            self._log.labels(**self._of, outcome=outcome).inc(number)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

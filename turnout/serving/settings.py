@@ -36,7 +36,7 @@ class WorkerSettings:
         cache_rows: rows whose predictions are kept in memory; 0 for none.
         log_directory: where requests and predictions are kept; empty for nowhere.
         log_sample: the share of the requests that is kept.
-        log_flush_s: seconds after which what is kept can be read, at the latest.
+        log_flush_s: seconds after which what is kept can be read, at the latest. Each time makes a file.
         masked_columns: columns of the model's input that are not kept.
         feature_repository, feature_service: Feast repository, and its service whose online features complete a row;
             empty for none.
@@ -62,7 +62,7 @@ class WorkerSettings:
     cache_rows: int = 0
     log_directory: str = ""
     log_sample: float = 1.0
-    log_flush_s: float = 5.0
+    log_flush_s: float = 60.0
     masked_columns: tuple[str, ...] = ()
     feature_repository: str = ""
     feature_service: str = ""

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,7 @@ from turnout.serving.connections import BoundedProtocol, close_slow, protocol_cl
 from turnout.serving.metrics import Metrics
 from turnout.serving.model import ModelError, ServedModel
 from turnout.serving.predictor import Predictor
+from turnout.serving.request_log import RequestLog
 from turnout.serving.settings import WorkerSettings
 
 CANNOT_SERVE = 3
@@ -42,6 +44,7 @@ class Worker(uvicorn.Server):
         self.metrics = Metrics(settings.model, settings.version)
         self.app = App(settings, self.metrics)
         self.failed: Exception | None = None
+        self.log: RequestLog | None = None
         super().__init__(
             uvicorn.Config(
                 self.app,
@@ -71,7 +74,7 @@ class Worker(uvicorn.Server):
             loop.add_signal_handler(number, lambda: self._keep(loop.create_task(self._drain())))
         yield
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         with contextlib.suppress(FileNotFoundError):
             Path(self.settings.socket).unlink()
         await super().startup()
@@ -87,9 +90,28 @@ class Worker(uvicorn.Server):
     async def _load(self) -> None:
         try:
             predictor = await asyncio.get_running_loop().run_in_executor(None, load, self.settings, self.metrics)
-            self.app.serve(predictor)
+            self.log = self._request_log(predictor)
+            self.app.serve(predictor, self.log)
         except Exception as error:  # a model's code, and what reads it, may raise anything
             self.failed, self.should_exit = error, True
+
+    def _request_log(self, predictor: Predictor) -> RequestLog | None:
+        settings, model = self.settings, predictor.model
+        if not settings.log_directory:
+            return None
+        if unknown := set(settings.masked_columns) - set(model.inputs.names):
+            raise ComponentError(f"no such columns to mask: {', '.join(sorted(unknown))}", where="masked_columns",
+                                 available=model.inputs.names, hint="name columns that the model takes")  # fmt: skip
+        return RequestLog(
+            settings.log_directory, f"{settings.model}-{settings.version}".replace("/", "_"), model.inputs.schema,
+            model.outputs, masked=settings.masked_columns, sample=settings.log_sample, flush_s=settings.log_flush_s,
+            count=self.metrics.logged,
+        )  # fmt: skip
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.log is not None:  # after the last answer
+            await asyncio.get_running_loop().run_in_executor(None, self.log.close)
 
     async def _drain(self) -> None:
         """Answer what comes until nobody is left who could send a request, or until time is over."""
