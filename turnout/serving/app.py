@@ -209,40 +209,34 @@ class App:
         return self._predictor
 
     async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-        """The body, which `_held` counts; raises BadRequest when it is too long or too slow."""
+        """The body, which `_held` counts; raises BadRequest when it is too long. `connections` ends one that is slow."""
         limit = self.settings.body_limit
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise BadRequest(415, "the body is compressed", hint="send it as it is, with no Content-Encoding")
         announced = int(headers.get(b"content-length", b"0"))
         if announced > limit:
             raise _too_long(limit)
-        message = None
         pieces: list[bytes] = []
         size = 0
         self._reading += 1
         try:
-            async with asyncio.timeout(self.settings.read_time_out_s):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Disconnected
-                    piece = message["body"]
-                    size += len(piece)
-                    self._held += len(piece)
-                    if size > limit:
-                        raise _too_long(limit)
-                    if self._held > self.settings.bodies_limit:
-                        raise BadRequest(503, "too many bytes are being read already", hint="ask again in a second")
-                    if not message["more_body"] and not pieces:
-                        return bytes(piece)
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                piece = message["body"]
+                size += len(piece)
+                self._held += len(piece)
+                if size > limit:
+                    raise _too_long(limit)
+                if self._held > self.settings.bodies_limit:
+                    raise BadRequest(503, "too many bytes are being read already", hint="ask again in a second")
+                if message["more_body"]:
                     pieces.append(piece)
-                    if not message["more_body"]:
-                        return b"".join(pieces)
-        except BaseException as error:
+                else:
+                    return b"".join([*pieces, piece]) if pieces else bytes(piece)
+        except BaseException:
             self._held -= size
-            if isinstance(error, TimeoutError):
-                seconds = self.settings.read_time_out_s
-                raise BadRequest(408, f"the body has not come within {seconds:g} s", hint="send it faster") from error
             raise
         finally:
             self._reading -= 1

@@ -1,4 +1,4 @@
-"""HTTP connections with bounds that uvicorn's own lack: on the size of headers, and on the time to send them."""
+"""HTTP connections with bounds that uvicorn's own lack: on the size of headers, and on the time to send a request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def protocol_class(settings: WorkerSettings) -> type[HttpToolsProtocol]:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection that is closed when it sends too long headers, or sends them too slowly."""
+    """A connection that is closed when it sends too long headers, or a request too slowly."""
 
     header_limit = 0
     read_time_out_s = 0.0
@@ -32,6 +32,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """Bytes that have come since the last request's headers were complete."""
     _since = 0.0
     """When the first of these came."""
+    _began = 0.0
+    """When the first byte of the request came whose body is being read."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         # uvicorn keeps the timer when a client resets the connection, and the timer keeps all of the request.
@@ -51,7 +53,7 @@ class BoundedProtocol(HttpToolsProtocol):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.header_limit:
                 raise HeadersTooLong
-        self._in_headers = 0
+        self._in_headers, self._began = 0, self._since
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -79,9 +81,13 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def close_if_slow(self) -> None:
-        """Close the connection when headers have begun to come, and have not ended in time."""
-        if self._in_headers and self._answered and time.monotonic() - self._since > self.read_time_out_s:
-            self._refuse(408, "the headers have not come in time")
+        """Close the connection when headers, or then a body, have begun to come and have not ended in time."""
+        last = time.monotonic() - self.read_time_out_s
+        if self._answered:
+            if self._in_headers and self._since < last:
+                self._refuse(408, "the headers have not come in time")
+        elif self.cycle.more_body and not self.cycle.response_started and self._began < last:
+            self._refuse(408, "the body has not come in time")
 
     def _refuse(self, status: int, what: str) -> None:
         """Answer a request that has not even been read, and close the connection."""
@@ -98,7 +104,7 @@ class HeadersTooLong(Exception):
 
 
 async def close_slow(state: ServerState, every_s: float) -> None:
-    """Close connections whose headers do not come in time, for ever."""
+    """Close connections whose requests do not come in time, for ever: no request pays for a timer of its own."""
     while True:
         await asyncio.sleep(every_s)
         for connection in list(state.connections):
