@@ -21,7 +21,7 @@ _BROUGHT = {
     "features": ("feast",),
     "spark": ("pyspark",),
     "monitor": ("apprise", "fairlearn", "grafana_foundation_sdk", "prometheus_client", "river"),
-    "serve": ("cachetools", "httptools", "orjson", "uvicorn", "uvloop"),
+    "serve": ("cachetools", "envoy", "httptools", "orjson", "uvicorn", "uvloop"),
     "charts": ("vl_convert",),
     "s3": ("s3fs",),
     "gcs": ("gcsfs",),

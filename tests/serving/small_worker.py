@@ -40,7 +40,6 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         status = 500
     elif what == "busy" and SETTINGS["socket"].endswith("-0"):
         status = 503
-        headers.append((b"x-turnout-retry", b"1"))
     answer = {"version": SETTINGS["version"], "pid": os.getpid(), "host": told.get("host", "")}
     answer |= {"id": told.get("x-request-id", ""), "attempt": told.get("x-envoy-attempt-count", "")}
     await send({"type": "http.response.start", "status": status, "headers": headers})

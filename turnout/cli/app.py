@@ -25,6 +25,7 @@ from turnout.cli import (
     reproduce,
     run,
     runs,
+    serve,
     submit,
 )
 from turnout.cli.options import errors
@@ -55,6 +56,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.add_typer(cache.commands, name="cache")
 app.add_typer(environments.commands, name="environments")
 app.add_typer(monitoring.commands, name="monitoring")
+app.add_typer(serve.commands, name="serve")
 
 
 def _version(asked: bool) -> None:

@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cattrs
 
@@ -54,8 +55,8 @@ class Release:
 
     Attributes:
         versions: the first is the one in service, to which a rollback goes; then those that are tried out.
-        fallback: the version that answers when one fails or is too slow; `constant` for the most frequent answer of
-            training; empty for none.
+        fallback: the version that answers when one fails or is too slow, or a constant: predictions by name, as JSON,
+            such as `{"prediction": 0}`; empty for none.
         sticky: the header by whose hash a request's version is chosen, so that a user keeps it; empty for chance.
         alias: the registry's alias that is followed when it moves; empty for none.
         alias_version: the version that the alias had when it was last looked at.
@@ -208,8 +209,24 @@ def check(release: Release) -> None:
     if abs(total - 100) > _TOLERANCE:
         parts = ", ".join(f"version {served.version}: {served.percent:g}" for served in release.routed)
         refuse(f"the percentages are {total:g} together ({parts})", "let them be 100 together")
+    fallback_of(release)
     if release.sticky and not _HEADER.fullmatch(release.sticky):
         refuse(f"not the name of a header: {release.sticky!r}", "lower-case letters, digits and -; such as x-user-id")
+
+
+def fallback_of(release: Release) -> tuple[str, dict[str, Any]]:
+    """The version to fall back to, and the constant; one of them is empty. Raises ComponentError when it is neither."""
+    if not release.fallback.startswith("{"):
+        if release.fallback and not _NAME.fullmatch(release.fallback):
+            raise ComponentError(f"not a version to fall back to: {release.fallback!r}", where=release.model,
+                                 hint='write a version, or a constant such as {"prediction": 0}')  # fmt: skip
+        return release.fallback, {}
+    try:
+        found = json.loads(release.fallback)
+    except (ValueError, RecursionError) as error:
+        raise ComponentError(f"not a constant to fall back to: {error}", where=release.fallback[:80],
+                             hint='write predictions by name, such as {"prediction": 0}') from error  # fmt: skip
+    return "", dict(found)
 
 
 def release_from(text: str, where: str) -> Release:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -31,7 +33,7 @@ from turnout.serving.envoy.api import GROUPS, ROUTES
 from turnout.serving.envoy.listener import Listening
 from turnout.serving.envoy.processes import Envoys
 from turnout.serving.files import Files
-from turnout.serving.state import Release, State, only, write_whole
+from turnout.serving.state import Release, State, fallback_of, only, write_whole
 from turnout.serving.workers import Workers
 
 _TICK_S = 0.1
@@ -49,6 +51,7 @@ class Serving:
         workers: processes of each version.
         envoys: processes of Envoy at the same port.
         queue: requests that a worker has at work, or that wait for it; more are refused with 429.
+        standby_s: seconds for which the version that was in service last stays loaded, so that a rollback is at once.
         worker: of a worker's settings, those that the user chose, by name.
     """
 
@@ -57,6 +60,7 @@ class Serving:
     workers: int = 2
     envoys: int = 2
     queue: int = 256
+    standby_s: float = 600.0
     worker: tuple[tuple[str, Any], ...] = ()
 
 
@@ -103,12 +107,13 @@ class Supervisor:
         """Serve until SIGTERM, SIGINT or SIGHUP; then end all, requests at work first. Raises ServerError."""
         self.state.require()
         self.directory.make()
+        _check_free(self.serving.listening)
         with self.directory.alone() as lock, self._until_signal(), self._pools():
             end_leftovers(lock)
             self._variables = {**os.environ, **mark(lock)}
             self._files = Files(self.directory.models, self._registry)
-            for socket in self.directory.sockets.iterdir():
-                socket.unlink()
+            for left in self.directory.sockets.iterdir():
+                left.unlink()
             threads = max(1, len(os.sched_getaffinity(0)) // self.serving.envoys)
             self._envoys = Envoys(
                 self.serving.listening, self.directory.envoy, self.directory.access_log, self.directory.sockets,
@@ -171,7 +176,8 @@ class Supervisor:
         name = group_name(version, release.fallback)
         if name in self._groups:
             return
-        fallback = release.fallback if release.fallback != version else ""
+        fallback, constant = fallback_of(release)
+        fallback = fallback if fallback != version else ""
         places = [self._files.of(release.model, needed) for needed in (version, fallback) if needed]
         if any(place is None for place in places):
             return
@@ -182,15 +188,16 @@ class Supervisor:
             "directory": str(places[0]),
             "fallback_version": fallback,
             "fallback_directory": str(places[1]) if fallback else "",
+            "fallback_constant": constant,
             "queue_limit": self.serving.queue,
             "body_limit": self.serving.listening.body_limit,
             "drain_s": self.serving.listening.drain_s,
             "log_directory": str(self.directory.requests),
         }
 
-        def command(index: int, socket: Path) -> list[str]:
+        def command(index: int, path: Path) -> list[str]:
             file = self.directory.logs / f"worker-{name}-{index}.json"
-            return self._command({**settings, "socket": str(socket)}, file)
+            return self._command({**settings, "socket": str(path)}, file)
 
         self._say(f"version {version} is loaded by {self.serving.workers} workers")
         self._groups[name] = Workers(
@@ -257,10 +264,13 @@ class Supervisor:
         idle = [name for name in self._groups if name not in wanted and name not in self._routed.values()]
         now = time.monotonic()
         self._idle_since = {name: self._idle_since.get(name, now) for name in idle}
+        newest = max(self._idle_since.values(), default=0.0)
         for name, since in self._idle_since.items():
             group, waited = self._groups[name], now - since
+            if group.loaded and since == newest and waited < self.serving.standby_s:
+                continue
             # Threads of Envoy hear of new routes a little later than Envoy says that it has them.
-            late = waited > self.serving.listening.drain_s
+            late = waited > self.serving.standby_s + self.serving.listening.drain_s
             if group.loaded and not late and (waited < _SETTLED_S or self._envoys.at_work(name)):
                 continue
             del self._groups[name]
@@ -352,9 +362,22 @@ class Supervisor:
                 signal.signal(number, handler)
 
 
+def _check_free(listening: Listening) -> None:
+    """Raises ServerError when the address cannot be had. Envoys of one user could share it, and each have a part."""
+    family = socket.AF_INET6 if ":" in listening.address else socket.AF_INET
+    try:
+        socket.create_server((listening.address, listening.port), family=family).close()
+    except OSError as error:
+        where = f"{listening.address}:{listening.port}"
+        hint = "end what listens there, or take another port with --port"
+        raise ServerError(f"cannot answer there: {error.strerror}", where=where, hint=hint) from error
+
+
 def group_name(version: str, fallback: str) -> str:
     """The workers of a version with another fallback are others."""
-    return f"{version}-or-{fallback}" if fallback and fallback != version else version
+    if not fallback or fallback == version:
+        return version
+    return f"{version}-or-{hashlib.sha256(fallback.encode()).hexdigest()[:6]}"
 
 
 def _moved(release: Release, version: str) -> Release:

@@ -9,8 +9,6 @@ from typing import Any
 LOOPBACK = "127.0.0.1"
 FALLBACK_HEADER = "x-turnout-fallback"
 """Of an answer that another model has given; the access log keeps it."""
-RETRY_HEADER = "x-turnout-retry"
-"""A worker's answer with this header is not sent on: another worker is asked."""
 READY_PATH, LIVE_PATH = "/health/ready", "/health/live"
 HEALTH = ("/health/", "/v2/health/")
 """Beginnings of addresses that are open to everybody, and not in the access log."""

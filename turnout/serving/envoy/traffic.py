@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.serving.envoy.api import HEALTH, LIVE_PATH, READY_PATH, RETRY_HEADER, TYPE, seconds
+from turnout.serving.envoy.api import HEALTH, LIVE_PATH, READY_PATH, TYPE, seconds
 from turnout.serving.envoy.listener import Listening
 from turnout.serving.state import Release
 
@@ -178,8 +178,8 @@ def _endpoint(path: str) -> dict[str, Any]:
 def _retries(listening: Listening) -> dict[str, Any]:
     """A prediction changes nothing, so it is asked for again when no part of an answer has come."""
     return {
-        "retry_on": "connect-failure,refused-stream,reset,retriable-headers",
-        "retriable_headers": [{"name": RETRY_HEADER, "present_match": True}],
+        "retry_on": "connect-failure,refused-stream,reset,retriable-status-codes",
+        "retriable_status_codes": [503],  # a worker that is not ready, or has no room
         "num_retries": 2,
         "per_try_timeout": seconds(listening.try_s),
         "retry_back_off": {"base_interval": "0.010s", "max_interval": "0.250s"},

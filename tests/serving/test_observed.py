@@ -1,0 +1,81 @@
+"""What the judge of releases gets to see on this machine: the access log, in windows with a constant split."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnout.serving import access_log
+from turnout.serving.directory import Directory
+from turnout.serving.observed import observed
+from turnout.serving.state import Release, Served
+
+START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+RELEASE = Release("flights", (Served("7", 90.0), Served("8", 10.0)))
+
+
+def line(second: float, version: str = "7", split: str = "8=10 7=90", **more: Any) -> str:
+    made = {"time": f"{START.timestamp() + second:.6f}", "version": version, "split": split, "method": "POST",
+            "code": 200, "flags": "-", "duration_us": 1500, **more}  # fmt: skip
+    return json.dumps(made)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Directory:
+    made = Directory(tmp_path)
+    made.access.mkdir()
+    return made
+
+
+def test_a_window_ends_where_the_split_changes(directory: Directory) -> None:
+    lines = [line(0, split="7=100"), line(1, split="7=100"), line(2), line(3, "8"), line(4, "8", "8=50 7=50")]
+    directory.access_log.write_text("\n".join(lines) + "\n")
+    windows = observed(directory, RELEASE, START)
+    assert [window.share for window in windows] == [0.0, 0.1, 0.5]
+    assert [(window.champion.requests, window.canary.requests) for window in windows] == [(2, 0), (1, 1), (0, 1)]
+    assert windows[0].since == START
+
+
+def test_failures_fallbacks_and_lost_connections_are_errors_and_clients_faults_are_not(directory: Directory) -> None:
+    lines = [
+        line(0, "8", code=500),
+        line(1, "8", code=503, flags="UF"),
+        line(2, "8", code=504, flags="UT"),
+        line(3, "8", fallback="7; model"),
+        line(4, "8", code=422),
+        line(5, "8", code=0, flags="DC"),
+        line(6, "8", method="GET"),
+        line(7, "8"),
+    ]
+    directory.access_log.write_text("\n".join(lines) + "\n")
+    (window,) = observed(directory, RELEASE, START)
+    assert (window.canary.requests, window.canary.errors) == (6, 4)
+    assert list(window.canary.latencies_ms) == [1.5, 1.5]
+
+
+def test_what_others_did_and_what_was_before_is_left_out(directory: Directory) -> None:
+    (directory.access / f"until-{int(START.timestamp() * 1e9) + 5 * 10**9}.jsonl").write_text(
+        line(-1) + "\n" + line(1) + "\n"
+    )
+    cut_off = line(4)[:30]
+    directory.access_log.write_text("\n".join([line(2, "9"), line(3, ""), "{}", "[]", "null", cut_off]))
+    (window,) = observed(directory, RELEASE, START)
+    assert (window.champion.requests, window.canary.requests) == (1, 0)
+
+
+def test_nothing_seen_is_no_window(directory: Directory) -> None:
+    assert observed(directory, RELEASE, START) == []
+
+
+def test_the_log_is_cut_into_files_of_which_the_oldest_go(directory: Directory) -> None:
+    reopened = []
+    for number in range(5):
+        directory.access_log.write_text(line(number) + "\n")
+        assert access_log.rotate(directory.access, lambda: reopened.append(1), largest=10, kept=3)
+    assert len(reopened) == 5
+    assert not access_log.rotate(directory.access, lambda: reopened.append(1), largest=10, kept=3)
+    assert [entry["time"] - START.timestamp() for entry in access_log.lines(directory.access)] == [2, 3, 4]

@@ -1,0 +1,251 @@
+"""`turnout serve`: a registered model answers requests; its traffic is split, moved and rolled back by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from turnout.cli.options import Json, errors
+from turnout.errors import ServerError
+
+if TYPE_CHECKING:
+    from turnout.serving.targets.target import Status, Target
+
+_START = "start"
+
+
+class _Serve(TyperGroup):
+    """A group whose first word may be a model: `turnout serve MODEL` is `turnout serve start MODEL`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = args and (args[0] in self.commands or args[0] == "--help")
+        return super().parse_args(ctx, args if known else [_START, *args])
+
+
+commands = typer.Typer(
+    cls=_Serve,
+    help="Serve a registered model: turnout serve MODEL@champion. Split its traffic, promote a version, roll back.",
+)
+
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="The registered model's name. Default: the only one that is served here.")
+]
+Where = Annotated[
+    Optional[Path],  # noqa: UP045 - Typer reads this spelling on every Python
+    typer.Option(metavar="DIR", help="The serving directory. Default: .turnout/serving/MODEL."),
+]
+TargetName = Annotated[str, typer.Option("--target", help="Where it is served: local, or registry (the alias alone).")]
+Why = Annotated[str, typer.Option(help="The reason, for the history.")]
+Who = Annotated[str, typer.Option(help="Who does it, for the history. Default: you, at this machine.")]
+
+
+@commands.command(_START)
+def start(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL[@ALIAS|/VERSION]", help="The registered model. Default alias: champion.")
+    ] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes of each version.")] = 2,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port to answer on.")] = 8000,
+    address: Annotated[
+        str, typer.Option(help="IP address to answer on; others than loopback need tokens.")
+    ] = "127.0.0.1",
+    directory: Where = None,
+    fallback: Annotated[
+        str,
+        typer.Option(
+            metavar="VERSION|JSON",
+            help="What answers when the version fails or is too slow: an older version, or a constant such as "
+            '{"prediction": 0}.',
+        ),
+    ] = "",
+    time_out: Annotated[float, typer.Option(min=0.01, help="Seconds that the model may take for a request.")] = 1.0,
+    cache_rows: Annotated[int, typer.Option(min=0, help="Rows whose predictions are kept in each worker.")] = 0,
+    log_sample: Annotated[
+        float, typer.Option(min=0, max=1, help="The part of requests and predictions that is kept as Parquet.")
+    ] = 1.0,
+    mask: Annotated[
+        Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
+        typer.Option(metavar="COLUMN", help="A column that is not kept with the requests; may be given several times."),
+    ] = None,
+    certificate: Annotated[str, typer.Option(metavar="FILE", help="A PEM file, for TLS.")] = "",
+    key: Annotated[str, typer.Option(metavar="FILE", help="The certificate's key, a PEM file.")] = "",
+    tokens: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads this spelling on every Python
+        typer.Option(metavar="FILE", help="A file of tokens, one a line; each request must have one of them."),
+    ] = None,
+) -> None:
+    """Serve a model until Ctrl-C. `turnout serve MODEL` is the same.
+
+    With an alias, the version that the alias moves to is loaded, and takes over with no failed request.
+    """
+    from turnout.serving.start import listening, prepare, ready_text
+    from turnout.serving.supervisor import Serving, Supervisor
+
+    with errors():
+        place = directory or _directory(_named(model))
+        where = listening(port, address, time_out, certificate, key, tokens)
+        release = prepare(place, _named(model), fallback)
+        chosen = {"time_out_s": time_out, "cache_rows": cache_rows, "log_sample": log_sample}
+        serving = Serving(place, where, workers, worker=(*chosen.items(), ("masked_columns", tuple(mask or ()))))
+        supervisor = Supervisor(serving, _say, lambda: print(ready_text(place, where, release), flush=True))
+        supervisor.run()
+
+
+@commands.command()
+def status(model: Model = "", directory: Where = None, target: TargetName = "local", as_json: Json = False) -> None:
+    """Show what is served, with which part of the traffic, and how it is."""
+    with errors(as_json):
+        name, chosen = _of(model, directory, target)
+        found = chosen.status(name)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(found), indent=2))
+    else:
+        _show(found)
+    if not found.ready:
+        raise typer.Exit(1)
+
+
+@commands.command()
+def split(
+    parts: Annotated[list[str], typer.Argument(metavar="VERSION=PERCENT ...", help="All versions; 100 together.")],
+    model: Annotated[str, typer.Option(help="The registered model. Default: the only one that is served here.")] = "",
+    sticky: Annotated[
+        Optional[str],  # noqa: UP045 - Typer reads this spelling on every Python
+        typer.Option(metavar="HEADER", help="Choose the version by the hash of a header: a user keeps it. '': chance."),
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="The one version gets copies of so many requests; nobody sees its answers.")
+    ] = False,
+    why: Why = "",
+    who: Who = "",
+    directory: Where = None,
+    target: TargetName = "local",
+    as_json: Json = False,
+) -> None:
+    """Give versions parts of the traffic: turnout serve split 7=90 8=10."""
+    from turnout.serving.targets.local import LocalTarget
+
+    with errors(as_json):
+        name, chosen = _of(model, directory, target)
+        percents = _percents(parts)
+        if sticky is not None and isinstance(chosen, LocalTarget):
+            chosen.keep_users(name, sticky, who=who, why=why)
+        if shadow:
+            for version, percent in percents.items():
+                chosen.deploy(name, version, percent, True, who=who, why=why)
+        else:
+            chosen.split(name, percents, who=who, why=why)
+        _done(chosen.status(name), as_json)
+
+
+@commands.command()
+def promote(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that shall answer all requests.")],
+    model: Annotated[str, typer.Option(help="The registered model. Default: the only one that is served here.")] = "",
+    why: Why = "",
+    who: Who = "",
+    directory: Where = None,
+    target: TargetName = "local",
+    as_json: Json = False,
+) -> None:
+    """Give all of the traffic to a version. The alias that the server follows moves to it."""
+    with errors(as_json):
+        name, chosen = _of(model, directory, target)
+        chosen.deploy(name, version, who=who, why=why)
+        _done(chosen.status(name), as_json)
+
+
+@commands.command()
+def rollback(
+    model: Model = "",
+    why: Why = "",
+    who: Who = "",
+    directory: Where = None,
+    target: TargetName = "local",
+    as_json: Json = False,
+) -> None:
+    """Put the version before back into service, for all requests."""
+    with errors(as_json):
+        name, chosen = _of(model, directory, target)
+        chosen.roll_back(name, who=who, why=why)
+        _done(chosen.status(name), as_json)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _named(model: str) -> str:
+    """What is to be served. Raises ServerError when nothing is named."""
+    if model:
+        return model
+    from turnout.serving.start import registered
+
+    hint = "name one: turnout serve MODEL@champion. To train the example's: make demo"
+    raise ServerError("no model is named", available=registered(), hint=hint)
+
+
+def _directory(model: str) -> Path:
+    from turnout.serving.start import name_of
+    from turnout.serving.state import ROOT
+
+    return ROOT / name_of(model)
+
+
+def _of(model: str, directory: Path | None, target: str) -> tuple[str, Target]:
+    """The model that is meant, and the target. Raises ServerError when it is not clear which one."""
+    from turnout.serving.start import served_here
+    from turnout.serving.targets.local import LocalTarget
+    from turnout.serving.targets.registry import RegistryTarget
+    from turnout.serving.targets.target import unknown
+
+    if target not in ("local", "registry"):
+        raise unknown(target, ["local", "registry"])
+    name = model or served_here(directory)
+    return name, LocalTarget(directory=directory or "") if target == "local" else RegistryTarget()
+
+
+def _percents(parts: list[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for part in parts:
+        version, _, percent = part.partition("=")
+        try:
+            found[version] = float(percent)
+        except ValueError:
+            hint = "such as: turnout serve split 7=90 8=10"
+            raise ServerError("not VERSION=PERCENT", where=part, hint=hint) from None
+    return found
+
+
+def _done(found: Status, as_json: bool) -> None:
+    print(json.dumps(dataclasses.asdict(found), indent=2)) if as_json else _show(found)
+
+
+def _show(found: Status) -> None:
+    release = found.details.get("release", {})
+    console = Console(highlight=False)
+    table = Table("version", "traffic", "workers", "restarts", title=found.model, title_justify="left")
+    for served in found.versions:
+        workers = [item for name, group in found.details.get("workers", {}).items()
+                   if name == served.version or name.startswith(f"{served.version}-or-") for item in group]  # fmt: skip
+        ready = sum(bool(item["ready"]) for item in workers)
+        traffic = f"{served.percent:g} %" + (" copied" if served.shadow else "")
+        restarts = sum(int(item["restarts"]) for item in workers)
+        table.add_row(served.version, traffic, f"{ready} of {len(workers)}" if workers else "-", str(restarts))
+    console.print(table)
+    if release:
+        reason = f": {release['reason']}" if release["reason"] else ""
+        console.print(f"changed {release['changed_at'][:19]} UTC by {release['changed_by']}{reason}", soft_wrap=True)
+    if release.get("sticky"):
+        console.print(f"a user keeps the version, by the header {release['sticky']}")
+    if found.previous:
+        console.print(f"a rollback goes back to version {found.previous}")
+    for problem in found.problems:
+        console.print(f"problem: {problem}", style="red", soft_wrap=True, markup=False)

@@ -1,0 +1,168 @@
+"""This machine as a target: the server of `turnout serve`, told by the state in its directory.
+
+What is asked for is written there, whether the server runs or not; it makes it true as soon as it can. When it follows
+an alias of the registry, a version that gets all of the traffic gets the alias too, so that batch inference and the
+server agree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from turnout.errors import ComponentError
+from turnout.models import promotion
+from turnout.models.registry import CHAMPION, ModelVersion, alias_uri, find, look_up
+from turnout.serving.directory import Directory
+from turnout.serving.observed import observed
+from turnout.serving.state import (
+    ROOT,
+    Release,
+    Served,
+    State,
+    rolled_back,
+    with_split,
+    with_version,
+    without,
+)
+from turnout.serving.targets.target import KEPT, Status, Support, lowered
+
+SUPPORT: dict[str, Support] = {
+    "deploy": KEPT,
+    "percent": KEPT,
+    "shadow": KEPT,
+    "split": KEPT,
+    "sticky": lowered("by the hash of a header; a request without it goes to a version by chance"),
+    "fallback": KEPT,
+    "status": KEPT,
+    "observed": KEPT,
+    "roll_back": KEPT,
+    "remove": KEPT,
+}
+
+
+class LocalTarget:
+    """The server of this machine.
+
+    Args:
+        root: the directory with a serving directory for each model.
+        directory: the serving directory of the one model that is asked for, when it is elsewhere.
+    """
+
+    name = "local"
+    support: Mapping[str, Support] = SUPPORT
+
+    def __init__(self, root: str | Path = ROOT, directory: str | Path = ""):
+        self._root, self._directory = Path(root), Path(directory) if directory else None
+
+    def deploy(
+        self, model: str, version: str, percent: float = 100.0, shadow: bool = False, *, who: str = "", why: str = ""
+    ) -> None:
+        look_up(f"models:/{model}/{version}")
+        state = self._state(model)
+
+        def make(before: Release | None) -> Release:
+            if before is None:
+                if shadow or percent != 100:
+                    raise ComponentError("no version is in service yet", where=model,
+                                         hint="deploy one at 100 percent first")  # fmt: skip
+                return Release(model, (Served(version, 100.0),))
+            return _aliased(with_version(before, version, percent, shadow))
+
+        action = "shadow" if shadow else "promote" if percent == 100 else "split"
+        made = state.change(make, why, who, action)
+        self._move_alias(made, who, why)
+
+    def split(self, model: str, percents: Mapping[str, float], *, who: str = "", why: str = "") -> None:
+        for version in percents:
+            look_up(f"models:/{model}/{version}")
+        made = self._state(model).change(
+            _existing(model, lambda release: _aliased(with_split(release, percents))), why, who, "split"
+        )
+        self._move_alias(made, who, why)
+
+    def keep_users(self, model: str, header: str, *, who: str = "", why: str = "") -> None:
+        """Choose each request's version by the hash of a header; by chance when it is empty."""
+        self._state(model).change(
+            _existing(model, lambda release: dataclasses.replace(release, sticky=header.lower())), why, who, "sticky"
+        )
+
+    def status(self, model: str) -> Status:
+        state = self._state(model)
+        release, directory = state.require(), Directory(state.directory.absolute())
+        try:
+            previous = rolled_back(release, [item for _, item in state.history()]).stable.version
+        except ComponentError:
+            previous = ""
+        if not directory.is_served():
+            problem = f"no server runs for {directory.path}; start it: turnout serve {model}"
+            return Status(
+                model, release.versions, False, previous, (problem,), {"release": dataclasses.asdict(release)}
+            )
+        told = directory.read_status()
+        problems = [str(problem) for problem in told.get("problems", ())]
+        ready = bool(told.get("ready")) and told.get("generation") == release.generation
+        if not ready and not problems:
+            problems = ["what was asked for last is not in force yet"]
+        details = {**told, "release": dataclasses.asdict(release)}
+        return Status(model, release.versions, ready, previous, tuple(problems), details)
+
+    def observed(self, model: str, since: datetime.datetime) -> Sequence[Any]:
+        state = self._state(model)
+        release = state.require()
+        return observed(Directory(state.directory.absolute()), release, since)
+
+    def roll_back(self, model: str, *, who: str = "", why: str = "") -> str:
+        state = self._state(model)
+        history = [item for _, item in state.history()]
+        made = state.change(
+            _existing(model, lambda release: _aliased(rolled_back(release, history))), why, who, "rollback"
+        )
+        version = made.stable.version
+        if made.alias and (now := find(alias_uri(model, made.alias))) is not None and now.version != version:
+            _set_alias(made, version)
+            promotion.note(now, "rolled_back", made.changed_by, why)
+        return version
+
+    def remove(self, model: str, version: str, *, who: str = "", why: str = "") -> None:
+        self._state(model).change(_existing(model, lambda release: without(release, version)), why, who, "remove")
+
+    def _state(self, model: str) -> State:
+        return State(self._directory or self._root / model)
+
+    def _move_alias(self, release: Release, who: str, why: str) -> None:
+        """Give the alias that the server follows to the version that has all of the traffic now."""
+        if not release.alias or len(release.routed) != 1:
+            return
+        version = ModelVersion(release.model, release.stable.version, "")
+        now = find(alias_uri(release.model, release.alias))
+        if now is not None and now.version == version.version:
+            return
+        if release.alias == CHAMPION:
+            promotion.promote(version)
+        else:
+            _set_alias(release, version.version)
+        promotion.note(version, "promoted", release.changed_by, why)
+
+
+def _aliased(release: Release) -> Release:
+    """Who follows the alias shall not take what we do with it for news."""
+    return dataclasses.replace(release, alias_version=release.stable.version if release.alias else "")
+
+
+def _set_alias(release: Release, version: str) -> None:
+    import mlflow
+
+    mlflow.MlflowClient().set_registered_model_alias(release.model, release.alias, version)
+
+
+def _existing(model: str, make: Callable[[Release], Release]) -> Callable[[Release | None], Release]:
+    def made(before: Release | None) -> Release:
+        if before is None:
+            raise ComponentError("nothing is served", where=model, hint=f"start it: turnout serve {model}@champion")
+        return make(before)
+
+    return made
