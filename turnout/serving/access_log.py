@@ -46,7 +46,7 @@ def lines(directory: Path, since: datetime.datetime | None = None) -> Iterator[d
             if path.name != CURRENT and int(path.stem.removeprefix("until-")) / 1e9 < start:
                 continue
             for line in file:
-                with contextlib.suppress(ValueError, TypeError):
+                with contextlib.suppress(ValueError, TypeError, LookupError):
                     record = json.loads(line)
                     record["time"] = float(record["time"])
                     if record["time"] >= start:
