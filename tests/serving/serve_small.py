@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from turnout.errors import TurnoutError
 from turnout.serving.envoy.listener import Listening
+from turnout.serving.machine import Serving
 from turnout.serving.state import write_whole
-from turnout.serving.supervisor import Serving, Supervisor, json
+from turnout.serving.supervisor import Supervisor
 
 
 def command(settings: dict[str, Any], file: Path) -> list[str]:

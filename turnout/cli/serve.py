@@ -74,6 +74,10 @@ def start(
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
         typer.Option(metavar="COLUMN", help="A column that is not kept with the requests; may be given several times."),
     ] = None,
+    standby: Annotated[
+        float, typer.Option(min=0, help="Seconds for which the version before stays loaded, for a rollback.")
+    ] = 600.0,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port for Prometheus; 0 for none.")] = 0,
     certificate: Annotated[str, typer.Option(metavar="FILE", help="A PEM file, for TLS.")] = "",
     key: Annotated[str, typer.Option(metavar="FILE", help="The certificate's key, a PEM file.")] = "",
     tokens: Annotated[
@@ -85,15 +89,17 @@ def start(
 
     With an alias, the version that the alias moves to is loaded, and takes over with no failed request.
     """
+    from turnout.serving.machine import Serving
     from turnout.serving.start import listening, prepare, ready_text
-    from turnout.serving.supervisor import Serving, Supervisor
+    from turnout.serving.supervisor import Supervisor
 
     with errors():
         place = directory or _directory(_named(model))
         where = listening(port, address, time_out, certificate, key, tokens)
         release = prepare(place, _named(model), fallback)
         chosen = {"time_out_s": time_out, "cache_rows": cache_rows, "log_sample": log_sample}
-        serving = Serving(place, where, workers, worker=(*chosen.items(), ("masked_columns", tuple(mask or ()))))
+        worker = (*chosen.items(), ("masked_columns", tuple(mask or ())))
+        serving = Serving(place, where, workers, standby_s=standby, metrics_port=metrics_port, worker=worker)
         supervisor = Supervisor(serving, _say, lambda: print(ready_text(place, where, release), flush=True))
         supervisor.run()
 

@@ -55,6 +55,10 @@ class Files:
             unfinished = self._place / ".unfinished"
             unfinished.mkdir(exist_ok=True)
             place = download(ModelVersion(model, version, ""), str(unfinished))
+            if not (place / "MLmodel").is_file():
+                what = "no model is among the files of the version"
+                raise ComponentError(what, where=f"models:/{model}/{version}",
+                                     hint="is its run still in MLflow, and the artifact store reachable?")  # fmt: skip
             try:
                 place.rename(target)
             except OSError as error:

@@ -10,29 +10,25 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import signal
-import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from turnout.errors import ComponentError, ServerError
 from turnout.runtimes.leftovers import end_leftovers, mark
-from turnout.serving import access_log
+from turnout.serving import access_log, metrics_page
 from turnout.serving.alias import Alias
 from turnout.serving.directory import Directory
 from turnout.serving.envoy import traffic
 from turnout.serving.envoy.api import GROUPS, ROUTES
-from turnout.serving.envoy.listener import Listening
 from turnout.serving.envoy.processes import Envoys
 from turnout.serving.files import Files
+from turnout.serving.machine import Command, Serving, check_free, group_name, worker_command
 from turnout.serving.state import Release, State, fallback_of, only, write_whole
 from turnout.serving.workers import Workers
 
@@ -40,37 +36,6 @@ _TICK_S = 0.1
 _TELL_S = 2.0
 _HEALTHY_S = 10.0
 _SETTLED_S = 0.5
-
-
-@dataclass(frozen=True)
-class Serving:
-    """How a model is served on this machine.
-
-    Attributes:
-        directory: of the state, and all that comes of it.
-        workers: processes of each version.
-        envoys: processes of Envoy at the same port.
-        queue: requests that a worker has at work, or that wait for it; more are refused with 429.
-        standby_s: seconds for which the version that was in service last stays loaded, so that a rollback is at once.
-        worker: of a worker's settings, those that the user chose, by name.
-    """
-
-    directory: Path
-    listening: Listening
-    workers: int = 2
-    envoys: int = 2
-    queue: int = 256
-    standby_s: float = 600.0
-    worker: tuple[tuple[str, Any], ...] = ()
-
-
-Command = Callable[[dict[str, Any], Path], list[str]]
-"""The command of a worker, from its settings and a file to put them into."""
-
-
-def worker_command(settings: dict[str, Any], file: Path) -> list[str]:
-    write_whole(file, json.dumps(settings, indent=1), 0o600)
-    return [sys.executable, "-m", "turnout.serving.worker", str(file)]
 
 
 class Supervisor:
@@ -107,8 +72,8 @@ class Supervisor:
         """Serve until SIGTERM, SIGINT or SIGHUP; then end all, requests at work first. Raises ServerError."""
         self.state.require()
         self.directory.make()
-        _check_free(self.serving.listening)
-        with self.directory.alone() as lock, self._until_signal(), self._pools():
+        check_free(self.serving.listening)
+        with self.directory.alone() as lock, self._until_signal(), self._pools(), self._metrics():
             end_leftovers(lock)
             self._variables = {**os.environ, **mark(lock)}
             self._files = Files(self.directory.models, self._registry)
@@ -348,6 +313,30 @@ class Supervisor:
             self._registry.shutdown(wait=False, cancel_futures=True)
 
     @contextlib.contextmanager
+    def _metrics(self) -> Iterator[None]:
+        """Answer Prometheus meanwhile, when that is asked for."""
+        if not self.serving.metrics_port:
+            yield
+            return
+        address, port = self.serving.listening.address, self.serving.metrics_port
+        try:
+            end = metrics_page.serve(self._all_metrics, address, port)
+        except OSError as error:
+            hint = "take another port with --metrics-port"
+            what = f"metrics cannot be answered there: {error.strerror}"
+            raise ServerError(what, where=f"{address}:{port}", hint=hint) from error
+        try:
+            yield
+        finally:
+            end()
+
+    def _all_metrics(self) -> dict[str, str]:
+        found = self._envoys.prometheus()
+        for group in list(self._groups.values()):
+            found |= group.metrics()
+        return found
+
+    @contextlib.contextmanager
     def _until_signal(self) -> Iterator[None]:
         """SIGTERM, an interrupt, and the end of the terminal stop everything; further ones change nothing."""
         if threading.current_thread() is not threading.main_thread():
@@ -360,24 +349,6 @@ class Supervisor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _check_free(listening: Listening) -> None:
-    """Raises ServerError when the address cannot be had. Envoys of one user could share it, and each have a part."""
-    family = socket.AF_INET6 if ":" in listening.address else socket.AF_INET
-    try:
-        socket.create_server((listening.address, listening.port), family=family).close()
-    except OSError as error:
-        where = f"{listening.address}:{listening.port}"
-        hint = "end what listens there, or take another port with --port"
-        raise ServerError(f"cannot answer there: {error.strerror}", where=where, hint=hint) from error
-
-
-def group_name(version: str, fallback: str) -> str:
-    """The workers of a version with another fallback are others."""
-    if not fallback or fallback == version:
-        return version
-    return f"{version}-or-{hashlib.sha256(fallback.encode()).hexdigest()[:6]}"
 
 
 def _moved(release: Release, version: str) -> Release:

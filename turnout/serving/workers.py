@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import http.client
 import os
 import signal
@@ -132,6 +133,17 @@ class Workers:
             }
             for worker in self._workers
         ]
+
+    def metrics(self) -> dict[str, str]:
+        """Of each worker that answers, in Prometheus' text form."""
+        found = {}
+        for worker in self._workers:
+            if worker.ready and worker.lives:
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    status, body = ask(worker.socket, "GET", "/metrics")
+                    if status == 200:
+                        found[f"worker-{self.name}-{worker.index}"] = body.decode()
+        return found
 
     def end(self, seconds: float) -> None:
         """Let them end what they have at work, for so many seconds."""
