@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from turnout.serving import access_log
@@ -79,3 +81,30 @@ def test_the_log_is_cut_into_files_of_which_the_oldest_go(directory: Directory) 
     assert len(reopened) == 5
     assert not access_log.rotate(directory.access, lambda: reopened.append(1), largest=10, kept=3)
     assert [entry["time"] - START.timestamp() for entry in access_log.lines(directory.access)] == [2, 3, 4]
+
+
+def kept(directory: Directory, rows: dict[str, list[Any]]) -> None:
+    place = directory.requests / "date=2026-01-01"
+    place.mkdir(parents=True)
+    pq.write_table(pa.table({**rows, "row": [0] * len(rows["version"])}), place / "worker-1.parquet")
+
+
+def test_predictions_are_those_of_the_request_log(directory: Directory) -> None:
+    lines = [line(0, request_id="a"), line(1, "8", request_id="b"), line(2, "8", request_id="not kept")]
+    directory.access_log.write_text("\n".join(lines) + "\n")
+    kept(directory, {"request_id": ["a", "b", "old"], "version": ["7", "8", "7"], "latency_ms": [1.0, 1.0, 1.0],
+                     "prediction": [0, 1, 1], "probability": [0.25, 0.75, 0.5]})  # fmt: skip
+    (window,) = observed(directory, RELEASE, START)
+    assert (list(window.champion.predictions), list(window.canary.predictions)) == ([0.25], [0.75])
+
+
+def test_copies_for_a_shadow_are_beside_what_users_saw(directory: Directory) -> None:
+    release = Release("flights", (Served("7", 100.0), Served("8", 100.0, True)))
+    directory.access_log.write_text("\n".join(line(s, split="7=100", request_id=str(s)) for s in range(3)) + "\n")
+    kept(directory, {"request_id": ["0", "0", "1", "1"], "version": ["7", "8", "7", "8"],
+                     "latency_ms": [1.0, 2.0] * 2, "prediction": ["late", "late", "late", "on time"]})  # fmt: skip
+    (window,) = observed(directory, release, START)
+    assert (window.shadow, window.share, window.version) == (True, 0.5, "8")
+    assert (window.champion.requests, window.canary.requests) == (2, 2)
+    assert list(window.canary.predictions) == ["late", "on time"]
+    assert list(window.canary.latencies_ms) == [2.0, 2.0]

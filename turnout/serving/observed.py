@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -22,16 +23,84 @@ def observed(directory: Directory, release: Release, since: datetime.datetime) -
     Args:
         since: with a time zone.
     """
-    tried = [served.version for served in release.routed[1:]] or [served.version for served in release.shadows]
+    shadow = not release.routed[1:] and bool(release.shadows)
+    tried = [served.version for served in (release.shadows if shadow else release.routed[1:])]
     canary, stable = (tried or [""])[-1], release.stable.version
+    kept = predictions(directory, since)
     rows = [
-        row for line in access_log.lines(directory.access, since) if (row := _row(line, stable, canary)) is not None
+        {**row, "prediction": kept.get((str(line.get("request_id", "")), str(line["version"])), (None, None))[0]}
+        for line in access_log.lines(directory.access, since)
+        if (row := _row(line, stable, canary)) is not None
     ]
-    names = ("time", "canary", "share", "error", "latency_ms")
-    columns = {name: [row[name] for row in rows] for name in names}
-    types = {"time": pa.float64(), "canary": pa.bool_(), "share": pa.float64(), "error": pa.bool_()}
-    types["latency_ms"] = pa.float64()
-    return windows_of(pa.table({name: pa.array(columns[name], types[name]) for name in names}))
+    if shadow:
+        rows = _with_copies(rows, kept, canary)
+    columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in _TYPES.items()}
+    values = [row["prediction"] for row in rows]
+    numbers = all(isinstance(value, int | float) for value in values if value is not None)
+    columns["prediction"] = pa.array(values if numbers else [None if v is None else str(v) for v in values])
+    return windows_of(pa.table(columns))
+
+
+_LOGGED_AFTER_S = 10.0
+
+_TYPES = {
+    "time": pa.float64(),
+    "canary": pa.bool_(),
+    "share": pa.float64(),
+    "shadow": pa.bool_(),
+    "version": pa.string(),
+    "error": pa.bool_(),
+    "latency_ms": pa.float64(),
+}
+
+
+def predictions(directory: Directory, since: datetime.datetime) -> dict[tuple[str, str], tuple[Any, float]]:
+    """What was predicted, and in how many milliseconds by the worker, by request and version; of the first row each.
+
+    A probability where there is one, else the prediction. Only what the request log keeps.
+    """
+    import pyarrow.dataset as ds
+
+    day = since.astimezone(datetime.UTC).date().isoformat()
+    files = [
+        str(file)
+        for place in directory.requests.glob("date=*")
+        if place.name.removeprefix("date=") >= day
+        for file in place.glob("*.parquet")
+    ]
+    found: dict[tuple[str, str], tuple[Any, float]] = {}
+    for file in files:
+        data = ds.dataset(file)
+        # A model's own columns may have the log's names: then these have a prefix, and come first.
+        prefix = next(name for name in data.schema.names if name.endswith("request_id")).removesuffix("request_id")
+        value = next(
+            (prefix + name for name in ("probability", "prediction") if prefix + name in data.schema.names), None
+        )
+        names = [prefix + name for name in ("request_id", "version", "latency_ms", "row")]
+        table = data.to_table(columns=[*names, value] if value else names)
+        columns = [column.to_pylist() for column in table.columns]
+        values = columns[4] if value else [None] * len(table)
+        for request, version, taken, row, said in zip(*columns[:4], values, strict=True):
+            if row == 0:
+                found[request, version] = (said, taken)
+    return found
+
+
+def _with_copies(
+    rows: list[dict[str, Any]], kept: dict[tuple[str, str], tuple[Any, float]], shadow: str
+) -> list[dict[str, Any]]:
+    """The requests that the shadow has answered too, and its answers. A copy that failed is not in the request log.
+
+    Those of the last seconds are left out: the request log may not have them yet.
+    """
+    found = []
+    for row in rows:
+        copy = kept.get((row["request_id"], shadow))
+        if copy is not None and row["time"] < time.time() - _LOGGED_AFTER_S:
+            said, taken = copy
+            both = {**row, "shadow": True, "share": 0.5, "version": shadow}
+            found += [both, {**both, "canary": True, "error": False, "latency_ms": taken, "prediction": said}]
+    return found
 
 
 def _row(line: dict[str, Any], stable: str, canary: str) -> dict[str, Any] | None:
@@ -45,9 +114,12 @@ def _row(line: dict[str, Any], stable: str, canary: str) -> dict[str, Any] | Non
     ours = percents.get(stable, 0.0) + percents.get(canary, 0.0)
     failed = code >= 500 or code == 0 or bool(line.get("fallback"))
     return {
+        "request_id": str(line.get("request_id", "")),
         "time": line["time"],
         "canary": version == canary,
         "share": percents.get(canary, 0.0) / ours if ours else 0.0,
+        "version": canary if percents.get(canary) else "",
+        "shadow": False,
         "error": failed,
         "latency_ms": line["duration_us"] / 1000 if code == 200 and "duration_us" in line else None,
     }
