@@ -225,7 +225,10 @@ def command_faults(written: str, known: dict[str, Any]) -> Iterator[str]:
     else:
         names, rest = [f"turnout {name}" for name in words[1].split("|")], words[2:]
         if names[0] in known and getattr(known[names[0]], "commands", None) and rest:
-            names, rest = [f"{names[0]} {name}" for name in rest[0].split("|")], rest[1:]
+            inner = [f"{names[0]} {name}" for name in rest[0].split("|")]
+            # `turnout serve MODEL` is `turnout serve start MODEL`.
+            short = names == ["turnout serve"] and inner[0] not in known
+            names, rest = ["turnout serve start"] if short else inner, rest[1:]
     for name in names:
         if name not in known:
             yield f"{written}: no command '{name}'"

@@ -172,13 +172,13 @@ def test_traffic_is_split_and_rolled_back_by_hand_with_who_and_why(served: Proje
     adds_up(served, load)
     assert served.run("serve", "promote", "2", "--who", "ada", "--why", "better").status == 0
     champion = mlflow.MlflowClient().get_model_version_by_alias("small", "champion")
-    assert champion.version == "2"
+    assert str(champion.version) == "2"
     wait(lambda: ask(served.port, body=json.dumps(ROW).encode())[1]["version"] == "2", "version 2", 20)
     shown = served.run("serve", "rollback", "--who", "bob", "--why", "wrong for ships")
     assert shown.status == 0, shown.err
     assert "by bob: wrong for ships" in shown.out
     wait(lambda: ask(served.port, body=json.dumps(ROW).encode())[1]["version"] == "1", "version 1", 20)
-    assert mlflow.MlflowClient().get_model_version_by_alias("small", "champion").version == "1"
+    assert str(mlflow.MlflowClient().get_model_version_by_alias("small", "champion").version) == "1"
     tags = mlflow.MlflowClient().get_model_version("small", "2").tags
     assert (tags["turnout.rolled_back_by"], tags["turnout.rolled_back_because"]) == ("bob", "wrong for ships")
 
