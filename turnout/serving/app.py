@@ -209,7 +209,7 @@ class App:
         return self._predictor
 
     async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-        """The body, which `_held` counts; raises BadRequest when it is too long. `connections` ends one that is slow."""
+        """The body, which `_held` counts; raises BadRequest when it is too long. The server ends one that is slow."""
         limit = self.settings.body_limit
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise BadRequest(415, "the body is compressed", hint="send it as it is, with no Content-Encoding")

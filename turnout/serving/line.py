@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from turnout.serving.inputs import BadRequest
 from turnout.serving.model import ModelError, ServedModel, plain
 
 Predictions = dict[str, list[Any]]
@@ -75,6 +76,7 @@ class Line:
 
         Raises:
             ModelError: the model failed.
+            BadRequest: it takes no such value.
             TimedOut: it was too slow.
         """
         if self._thread is None:
@@ -156,11 +158,11 @@ class Line:
                 end = start + item.batch.num_rows
                 answers.append((item.answer, {name: values[start:end] for name, values in found.items()}))
                 start = end
-        except ModelError as error:
+        except (ModelError, BadRequest) as error:
             for item in batch:  # the row at which it failed is one request's
                 try:
                     answers.append((item.answer, error if len(batch) == 1 else self._predict(item.batch)))
-                except ModelError as own:
+                except (ModelError, BadRequest) as own:
                     answers.append((item.answer, own))
         loop = batch[0].answer.get_loop()
         if not loop.is_closed():

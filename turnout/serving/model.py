@@ -43,7 +43,8 @@ class ServedModel:
         version: its name, for answers.
         inputs: what it takes.
         classes: of a classifier, in the order of its probabilities.
-        row_ms: what one row takes, the median of the warm-up.
+        compiled: whether it is arrays and trees, which cannot hang; and not code of anybody's.
+        row_ms: what one row takes, of a warm model on a quiet machine.
         outputs: names and Arrow types of what it predicts.
         example: the rows that it was tried on.
     """
@@ -55,6 +56,7 @@ class ServedModel:
         self.classes = self._scorer.classes
         self.example = self._example(Path(directory))
         self._row: Row = getattr(self._scorer, "row", self._row_by_batch)
+        self.compiled = not isinstance(self._scorer, Scorer)
         self.outputs = {name: array.type for name, array in self.table(self.example).items()}
         self.classes = self._scorer.classes
         self.row_ms = self._warm_up()
@@ -67,28 +69,37 @@ class ServedModel:
 
         Raises:
             ModelError: there are none.
+            BadRequest: the model takes no such value, of a column that it names.
         """
         try:
             found = self._row(values)
         except Exception as error:  # a model may raise anything
-            raise _failed(error) from error
+            raise self._failed(error) from error
         for value in found.values():
             if value is None or value != value or (type(value) is dict and any(x != x for x in value.values())):
                 raise ModelError("the model gives no prediction for this row")
         return found
 
     def table(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
-        """Predictions of rows, by name; raises ModelError when one has none."""
+        """Predictions of rows, by name; raises as `row`."""
         try:
             found = self._scorer(batch)
         except Exception as error:  # a model may raise anything
-            raise _failed(error) from error
+            raise self._failed(error) from error
         for name, array in found.items():
             missing = lacking(array)
             if len(array) != batch.num_rows or missing.true_count:
                 what = f"{len(array)} values of {name}, {missing.true_count} of them null, for {batch.num_rows} rows"
                 raise ModelError(f"the model gives no prediction for each row: {what}")
         return found
+
+    def _failed(self, error: Exception) -> Exception:
+        if not isinstance(error, ComponentError):
+            return ModelError(f"the model fails: {type(error).__name__}: {error}"[:500])
+        if error.faults[0].where in self.inputs.by_name:
+            fault = error.faults[0]
+            return BadRequest(422, f"the input is not what the model takes: {fault.where}: {fault.what}", error.faults)
+        return ModelError(str(error).partition("\n")[0])
 
     def _row_by_batch(self, values: Sequence[Any]) -> dict[str, Any]:
         return {name: plain(array)[0] for name, array in self._scorer(self.inputs.batch(values)).items()}
@@ -114,7 +125,7 @@ class ServedModel:
             started = time.perf_counter()
             self.row(values)
             taken.append(time.perf_counter() - started)
-        return 1000 * sorted(taken)[len(taken) // 2]
+        return 1000 * sorted(taken)[len(taken) // 4]  # others may be busy on the machine meanwhile
 
 
 def plain(array: pa.Array) -> list[Any]:
@@ -125,10 +136,3 @@ def plain(array: pa.Array) -> list[Any]:
 
 def _open(directory: str) -> Scoring:
     return Scorer(directory)
-
-
-def _failed(error: Exception) -> ModelError:
-    own = isinstance(error, ComponentError)
-    return ModelError(
-        str(error).partition("\n")[0] if own else f"the model fails: {type(error).__name__}: {error}"[:500]
-    )

@@ -1,7 +1,7 @@
 """Predictions for requests: by the model in time, else by what stands in for it.
 
-A model that is fast is called in the server's own thread: to hand a row to another thread takes longer than its trees.
-A slow one, and a table of rows, has a thread and a queue (`Line`).
+A compiled model that is fast is called in the server's own thread: to hand a row to another thread takes longer than
+its trees. Any other one, which may be slow or hang, and a table of rows have a thread and a queue (`Line`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Predictor:
         constant: predictions by name, for when neither answers; empty for none.
         time_out_s: of a request, its time in the queue included.
         batch_rows: rows that a slow model is given at once.
-        inline_ms: a model that takes less for a row is called in the server's own thread.
+        inline_ms: a compiled model that takes less for a row is called in the server's own thread.
         cache_rows: rows whose predictions are kept.
         observe_batch: is told the rows of each call of the model.
     """
@@ -62,7 +62,7 @@ class Predictor:
         observe_batch: Callable[[int], None] = lambda rows: None,
     ):
         self.model = model
-        self.inline = model.row_ms <= inline_ms
+        self.inline = model.compiled and model.row_ms <= inline_ms
         self._constant = dict(constant or {})
         self._observe_batch = observe_batch
         self._line = Line(model, batch_rows, time_out_s, observe_batch)
@@ -91,6 +91,7 @@ class Predictor:
 
         Raises:
             ModelError: the model failed, and nothing stands in for it.
+            BadRequest: it takes no such value.
             TimedOut: it was too slow, and nothing stands in for it.
         """
         if self._cache is None:

@@ -28,7 +28,8 @@ class WorkerSettings:
         rows_limit: rows in one request.
         batch_rows: rows of several requests that a slow model is given at once. A request waits for others only while
             the model is busy.
-        inline_ms: a model that takes less for a row is called in the server's own thread, a slower one in another.
+        inline_ms: a compiled model that takes less for a row is called in the server's own thread; any other one has
+            a thread of its own.
         body_limit, bodies_limit: bytes of one request's body, and of all bodies that are held at the same time.
         header_limit: bytes of one request's headers.
         read_time_out_s: seconds within which a client must have sent its headers, and then its body.
