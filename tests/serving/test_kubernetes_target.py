@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from api_server import CORE, GATEWAY, KEDA, ApiServer, Object, serving
 from kubernetes_validate import validate
 
-from turnout.errors import ComponentError
+from turnout.cli.serve import commands
+from turnout.errors import ComponentError, ServerError
+from turnout.serving.start import listening
 from turnout.serving.state import Release, Served
 from turnout.serving.targets.cluster_settings import ClusterSettings, cluster_settings
 from turnout.serving.targets.kubernetes import KubernetesTarget
-from turnout.serving.targets.manifests import label
+from turnout.serving.targets.manifests import container, label
 
 SETTINGS = {"image": "registry.example.com/team/flights:3", "tracking_uri": "http://mlflow:5000", "namespace": "models",
             "gateway": "infra/public", "ready_s": 1}  # fmt: skip
@@ -190,6 +193,23 @@ def test_manifests_are_what_kubernetes_takes(server: ApiServer, scaling: str) ->
     assert ("replicas" in deployment["spec"]) == (scaling == "none")
     assert len({(item["kind"], item["metadata"]["name"]) for item in made}) == len(made)
     assert all(len(item["metadata"]["name"]) < 60 for item in made)
+
+
+@pytest.mark.parametrize("token_secret", ["", "clients"])
+def test_the_pod_runs_a_command_that_turnout_takes(token_secret: str) -> None:
+    release = Release("flights", (Served("3", 100.0),), fallback="2")
+    settings = cluster_settings({**SETTINGS, "token_secret": token_secret})
+    program, *arguments = container(release, release.stable, settings)["args"]
+    start = typer.main.get_command(commands).commands["start"]
+    context = start.make_context(program, list(arguments))
+    assert (context.params["model"], context.params["fallback"]) == ("flights/3", "2")
+    assert (context.params["tokens"] is None, context.params["everybody"]) == (not token_secret, not token_secret)
+
+
+def test_an_address_that_others_reach_needs_tokens_or_a_word() -> None:
+    with pytest.raises(ServerError, match="everybody could ask"):
+        listening(8000, "0.0.0.0", 1.0, "", "", None)
+    assert listening(8000, "0.0.0.0", 1.0, "", "", None, everybody=True).address == "0.0.0.0"
 
 
 def test_names_that_kubernetes_does_not_take_stay_apart() -> None:

@@ -84,6 +84,9 @@ def start(
         Optional[Path],  # noqa: UP045 - Typer reads this spelling on every Python
         typer.Option(metavar="FILE", help="A file of tokens, one a line; each request must have one of them."),
     ] = None,
+    everybody: Annotated[
+        bool, typer.Option("--open", help="Answer without tokens on any address: the network decides who may ask.")
+    ] = False,
 ) -> None:
     """Serve a model until Ctrl-C. `turnout serve MODEL` is the same.
 
@@ -95,7 +98,7 @@ def start(
 
     with errors():
         place = directory or _directory(_named(model))
-        where = listening(port, address, time_out, certificate, key, tokens)
+        where = listening(port, address, time_out, certificate, key, tokens, everybody)
         release = prepare(place, _named(model), fallback)
         chosen = {"time_out_s": time_out, "cache_rows": cache_rows, "log_sample": log_sample}
         worker = (*chosen.items(), ("masked_columns", tuple(mask or ())))

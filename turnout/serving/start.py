@@ -57,10 +57,13 @@ def prepare(directory: Path, model: str, fallback: str = "") -> Release:
     return State(directory).change(make, f"turnout serve {model}", action="start")
 
 
-def listening(port: int, address: str, time_out_s: float, certificate: str, key: str, tokens: Path | None) -> Listening:
+def listening(
+    port: int, address: str, time_out_s: float, certificate: str, key: str, tokens: Path | None, everybody: bool = False
+) -> Listening:
     """Where and to whom Envoy answers. Raises ServerError when that is not safe, or cannot be.
 
     Args:
+        everybody: who reaches the address may ask, also without a token.
         time_out_s: that a worker's model may take. Envoy waits for the fallback too, before it asks another worker.
     """
     if bool(certificate) != bool(key):
@@ -75,8 +78,11 @@ def listening(port: int, address: str, time_out_s: float, certificate: str, key:
     except ValueError:
         hint = "such as 127.0.0.1, or 0.0.0.0 for all of this machine's"
         raise ServerError("not an IP address", where=address, hint=hint) from None
-    if not loopback and not found:
-        hint = "give a file of tokens with --tokens, and --certificate and --key so that nobody reads them"
+    if not loopback and not found and not everybody:
+        hint = (
+            "give a file of tokens with --tokens, and --certificate and --key so that nobody reads them; --open where"
+        )
+        hint += " the network decides who may ask"
         raise ServerError("everybody could ask: an address that is not loopback needs tokens", where=address, hint=hint)
     pem, own = (str(Path(file).absolute()) if file else "" for file in (certificate, key))
     return Listening(port, address, pem, own, tokens=found, try_s=2 * time_out_s + 1)

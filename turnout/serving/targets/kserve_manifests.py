@@ -11,7 +11,7 @@ from typing import Any
 from turnout.errors import ComponentError
 from turnout.serving.state import Release, Served
 from turnout.serving.targets.cluster_settings import ClusterSettings
-from turnout.serving.targets.manifests import Manifest, container, label, labels
+from turnout.serving.targets.manifests import Manifest, container, label, labels, volumes
 
 RUNTIME = "turnout"
 API = "serving.kserve.io/v1beta1"
@@ -85,7 +85,7 @@ def _predictor(release: Release, served: Served, settings: ClusterSettings) -> M
         },
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "terminationGracePeriodSeconds": 60,
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "volumes": volumes(settings),
     }
     if settings.service_account:
         predictor["serviceAccountName"] = settings.service_account

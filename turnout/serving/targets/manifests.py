@@ -15,13 +15,15 @@ from turnout.serving.targets.cluster_settings import ClusterSettings
 
 Manifest = dict[str, Any]
 
-PORT = 8080
+PORT, METRICS_PORT = 8080, 9090
+_SERVING, _TOKENS = "/var/run/turnout/serving", "/var/run/turnout-tokens"
 _MOST_IN_A_NAME = 45
 """Kubernetes takes 63 characters, and appends to the name of a Deployment for its pods."""
 
 _WEIGHT = 100
 """Weights are whole numbers; with these, hundredths of a percent can be said."""
 
+_SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": str(METRICS_PORT)}
 INSTANCE, VERSION = "app.kubernetes.io/instance", "app.kubernetes.io/version"
 MANAGED = {"app.kubernetes.io/managed-by": "turnout", "app.kubernetes.io/name": "turnout-serving"}
 
@@ -80,14 +82,11 @@ def routes(release: Release, settings: ClusterSettings) -> list[Manifest]:
 
 def container(release: Release, served: Served, settings: ClusterSettings) -> Manifest:
     """The container that serves one version: Envoy and its workers, as `turnout serve` starts them."""
-    arguments = ["serve", f"{release.model}/{served.version}", "--host", "0.0.0.0", "--port", str(PORT)]
-    arguments += ["--workers", str(settings.workers), "--directory", "/var/run/turnout/serving"]
+    arguments = ["serve", f"{release.model}/{served.version}", "--address", "0.0.0.0", "--port", str(PORT)]
+    arguments += ["--metrics-port", str(METRICS_PORT), "--workers", str(settings.workers), "--directory", _SERVING]
     if release.fallback:
         arguments += ["--fallback", release.fallback]
-    variables: list[Manifest] = [{"name": "MLFLOW_TRACKING_URI", "value": settings.tracking_uri}]
-    if settings.token_secret:
-        secret = {"secretKeyRef": {"name": settings.token_secret, "key": "token"}}
-        variables.append({"name": "TURNOUT_SERVING_TOKEN", "valueFrom": secret})
+    arguments += ["--tokens", f"{_TOKENS}/token"] if settings.token_secret else ["--open"]
     resources: Manifest = {
         "requests": {"cpu": settings.cpu, "memory": settings.memory},
         "limits": {"memory": settings.memory},
@@ -99,9 +98,9 @@ def container(release: Release, served: Served, settings: ClusterSettings) -> Ma
         "image": settings.image,
         "command": ["turnout"],
         "args": arguments,
-        "env": variables,
+        "env": [{"name": "MLFLOW_TRACKING_URI", "value": settings.tracking_uri}],
         "envFrom": [{"secretRef": {"name": name}} for name in settings.secrets],
-        "ports": [{"name": "http", "containerPort": PORT}],
+        "ports": [{"name": "http", "containerPort": PORT}, {"name": "metrics", "containerPort": METRICS_PORT}],
         "resources": resources,
         "startupProbe": {**ready, "periodSeconds": 5, "failureThreshold": max(1, settings.ready_s // 5)},
         "readinessProbe": {**ready, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 2},
@@ -118,8 +117,18 @@ def container(release: Release, served: Served, settings: ClusterSettings) -> Ma
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "scratch", "mountPath": path} for path in ("/var/run/turnout", "/tmp")],
+        "volumeMounts": [
+            {"name": "scratch", "mountPath": "/var/run/turnout"},
+            {"name": "scratch", "mountPath": "/tmp", "subPath": "tmp"},
+            *([{"name": "tokens", "mountPath": _TOKENS, "readOnly": True}] if settings.token_secret else []),
+        ],
     }
+
+
+def volumes(settings: ClusterSettings) -> list[Manifest]:
+    """What `container` mounts."""
+    tokens = {"name": "tokens", "secret": {"secretName": settings.token_secret}}
+    return [{"name": "scratch", "emptyDir": {}}, *([tokens] if settings.token_secret else [])]
 
 
 def _version(release: Release, served: Served, settings: ClusterSettings) -> list[Manifest]:
@@ -142,14 +151,14 @@ def _version(release: Release, served: Served, settings: ClusterSettings) -> lis
             }
             for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
         ],
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "volumes": volumes(settings),
     }
     if settings.service_account:
         pod["serviceAccountName"] = settings.service_account
     deployment: Manifest = {
         "selector": {"matchLabels": marks},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": {"labels": marks}, "spec": pod},
+        "template": {"metadata": {"labels": marks, "annotations": _SCRAPED}, "spec": pod},
     }
     if settings.autoscaling == "none":  # else the number is the autoscaler's, which this would undo
         deployment["replicas"] = settings.replicas
@@ -178,7 +187,7 @@ def _by_cpu(name: str, settings: ClusterSettings) -> Manifest:
 
 def _by_requests(name: str, settings: ClusterSettings) -> Manifest:
     pods = f'namespace="{settings.namespace}",pod=~"{name}-.*"'
-    counted = f"sum(rate(envoy_http_downstream_rq_total{{{pods}}}[1m]))"
+    counted = f"sum(rate(turnout_serving_requests_total{{{pods}}}[1m]))"
     metadata = {
         "serverAddress": settings.prometheus,
         "query": counted,
