@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Sized
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -30,6 +30,9 @@ from turnout.serving.protocols.rows import Rows
 from turnout.serving.protocols.v2 import V2
 from turnout.serving.request_log import RequestLog
 from turnout.serving.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from turnout.serving.lookup import Lookup
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -64,6 +67,7 @@ class App:
         self.tasks: Sized = ()
         self._predictor: Predictor | None = None
         self._log: RequestLog | None = None
+        self._lookup: Lookup | None = None
         self._dialects: dict[str, Dialect] = {}
         self._pages: dict[str, Callable[[], tuple[int, Written]]] = {
             "/health/live": self._live,
@@ -83,20 +87,21 @@ class App:
         metrics.gauge("queue", "Requests that have been read and are not answered yet.", lambda: self._queue)
         metrics.gauge("held_bytes", "Bytes of bodies that are being read or answered.", lambda: self._held)
 
-    def serve(self, predictor: Predictor, log: RequestLog | None = None) -> None:
+    def serve(self, predictor: Predictor, log: RequestLog | None = None, lookup: Lookup | None = None) -> None:
         """Begin to answer: the model is loaded and warm."""
         model = predictor.model
         name, version, limit = self.settings.model, self.settings.version, self.settings.rows_limit
-        rows = Rows(name, model.inputs, limit)
-        tensors = V2(name, model.inputs, model.outputs, limit)
+        inputs = lookup.asked if lookup else model.inputs
+        rows = Rows(name, inputs, limit)
+        tensors = V2(name, inputs, model.outputs, limit)
         self._dialects = {
             rows_protocol.PATH: rows,
-            invocations.PATH: Invocations(name, model.inputs, limit),
+            invocations.PATH: Invocations(name, inputs, limit),
             **{f"{path}/infer": tensors for path in v2.paths(name, version)},
         }
-        metadata = v2.model_metadata(name, version, model.inputs.columns, model.outputs, model.classes)
+        metadata = v2.model_metadata(name, version, inputs.columns, model.outputs, model.classes)
         self._pages |= {
-            "/openapi.json": _document(openapi.document(name, model)),
+            "/openapi.json": _document(openapi.document(name, model, inputs)),
             "/v2": _document(v2.server_metadata(version)),
             **{path: _document(metadata) for path in v2.paths(name, version)},
             **{f"{path}/ready": self._ready for path in v2.paths(name, version)},
@@ -106,7 +111,7 @@ class App:
             self.metrics.gauge(
                 "log_waiting_rows", "Rows that the request log has not written yet.", lambda: log.waiting
             )
-        self._log = log
+        self._log, self._lookup = log, lookup
         self._predictor = predictor
 
     def _is_ready(self) -> bool:
@@ -166,6 +171,8 @@ class App:
                     asked = await asyncio.get_running_loop().run_in_executor(self._pool, dialect.read, request)
                 else:
                     asked = dialect.read(request)
+                if self._lookup is not None:
+                    asked = await self._lookup.complete(asked)
                 answer, rows = await _answer(predictor, asked)
                 written = dialect.write(asked, answer, request)
             finally:

@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import uvicorn
@@ -27,6 +28,9 @@ from turnout.serving.model import ModelError, ServedModel
 from turnout.serving.predictor import Predictor
 from turnout.serving.request_log import RequestLog
 from turnout.serving.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from turnout.serving.lookup import Lookup
 
 CANNOT_SERVE = 3
 """The exit status when there is no use in starting the worker again as it is."""
@@ -89,11 +93,19 @@ class Worker(uvicorn.Server):
 
     async def _load(self) -> None:
         try:
-            predictor = await asyncio.get_running_loop().run_in_executor(None, load, self.settings, self.metrics)
+            run = asyncio.get_running_loop().run_in_executor
+            predictor = await run(None, load, self.settings, self.metrics)
+            lookup = await run(None, self._lookup, predictor) if self.settings.feature_service else None
             self.log = self._request_log(predictor)
-            self.app.serve(predictor, self.log)
+            self.app.serve(predictor, self.log, lookup)
         except Exception as error:  # a model's code, and what reads it, may raise anything
             self.failed, self.should_exit = error, True
+
+    def _lookup(self, predictor: Predictor) -> Lookup:
+        from turnout.serving.lookup import open_lookup  # Feast takes seconds
+
+        settings, inputs = self.settings, predictor.model.inputs
+        return open_lookup(settings.feature_repository, settings.feature_service, inputs, settings.time_out_s)
 
     def _request_log(self, predictor: Predictor) -> RequestLog | None:
         settings, model = self.settings, predictor.model

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from turnout.models.signature import Column
+from turnout.serving.inputs import Inputs
 from turnout.serving.model import ServedModel, plain
 from turnout.serving.protocols import invocations, rows, v2
 
@@ -22,10 +24,15 @@ _OF_COLUMN: dict[str, dict[str, Any]] = {
 }
 
 
-def document(name: str, model: ServedModel) -> dict[str, Any]:
-    """The document, in OpenAPI 3.1."""
-    example = {column: plain(model.example[column])[0] for column in model.inputs.names}
-    fields = {column: value.isoformat() if hasattr(value, "isoformat") else value for column, value in example.items()}
+def document(name: str, model: ServedModel, inputs: Inputs) -> dict[str, Any]:
+    """The document, in OpenAPI 3.1.
+
+    Args:
+        inputs: what requests give; the model's own, unless features are looked up.
+    """
+    known: dict[str, Any] = {column: plain(model.example[column])[0] for column in model.inputs.names}
+    example = {column: known.get(column) for column in inputs.names}
+    fields = {column: value.isoformat() if isinstance(value, datetime.datetime) else value for column, value in example.items()}
     row = {"$ref": "#/components/schemas/Row"}
     several = {"type": "object", "properties": {"rows": {"type": "array", "items": row}}, "required": ["rows"]}
     infer, ready = f"{v2.paths(name, model.version)[0]}/infer", f"{v2.paths(name, model.version)[0]}/ready"
@@ -37,7 +44,7 @@ def document(name: str, model: ServedModel) -> dict[str, Any]:
                              {"oneOf": [_ref("Prediction"), _ref("Predictions")]}),
             invocations.PATH: _post("Predict, in the form of MLflow's server", _ref("Invocations"),
                                     {"dataframe_records": [fields]}, {"type": "object"}),
-            infer: _post("Predict, in the Open Inference Protocol v2", _ref("Tensors"), _tensors(model, fields),
+            infer: _post("Predict, in the Open Inference Protocol v2", _ref("Tensors"), _tensors(inputs, fields),
                          {"type": "object"}),
             "/health/live": _get("Whether the process works"),
             "/health/ready": _get("Whether requests are answered"),
@@ -45,7 +52,7 @@ def document(name: str, model: ServedModel) -> dict[str, Any]:
         },
         "components": {
             "schemas": {
-                "Row": _row(model.inputs.columns),
+                "Row": _row(inputs.columns),
                 "Prediction": {"type": "object", "properties": {**_outputs(model.outputs), **_SAID}},
                 "Predictions": {"type": "object", "properties": {
                     "predictions": {"type": "array", "items": {"type": "object",
@@ -107,8 +114,8 @@ def _output(kind: pa.DataType) -> dict[str, Any]:
     return {"type": "integer" if pa.types.is_integer(kind) else "number" if pa.types.is_floating(kind) else "string"}
 
 
-def _tensors(model: ServedModel, fields: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = v2.model_metadata("", "", model.inputs.columns, {}, ())["inputs"]
+def _tensors(inputs: Inputs, fields: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = v2.model_metadata("", "", inputs.columns, {}, ())["inputs"]
     return {"inputs": [{**item, "shape": [1], "data": [fields[item["name"]]]} for item in kinds]}
 
 
