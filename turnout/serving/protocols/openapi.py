@@ -32,7 +32,10 @@ def document(name: str, model: ServedModel, inputs: Inputs) -> dict[str, Any]:
     """
     known: dict[str, Any] = {column: plain(model.example[column])[0] for column in model.inputs.names}
     example = {column: known.get(column) for column in inputs.names}
-    fields = {column: value.isoformat() if isinstance(value, datetime.datetime) else value for column, value in example.items()}
+    fields = {
+        column: value.isoformat() if isinstance(value, datetime.datetime) else value
+        for column, value in example.items()
+    }
     row = {"$ref": "#/components/schemas/Row"}
     several = {"type": "object", "properties": {"rows": {"type": "array", "items": row}}, "required": ["rows"]}
     infer, ready = f"{v2.paths(name, model.version)[0]}/infer", f"{v2.paths(name, model.version)[0]}/ready"
