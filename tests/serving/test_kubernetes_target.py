@@ -158,7 +158,7 @@ def test_a_cluster_without_the_gateway_api_is_told(tmp_path: Path, monkeypatch: 
 def test_a_cluster_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(ComponentError, match="the cluster cannot be reached"):
-        KubernetesTarget(cluster_settings(SETTINGS))
+        KubernetesTarget(cluster_settings(SETTINGS)).status("flights")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ not start leaves what was there as it is. What was killed half-way is made whole
 from __future__ import annotations
 
 import datetime
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -47,7 +48,11 @@ class KubernetesTarget:
 
     def __init__(self, settings: ClusterSettings, wait: float = _POLL_S):
         self.settings, self._wait = settings, wait
-        self._cluster = Cluster(settings)
+
+    @functools.cached_property
+    def _cluster(self) -> Cluster:
+        """Asked for when it is needed: manifests are written without one."""
+        return Cluster(self.settings)
 
     def deploy(
         self, model: str, version: str, percent: float = 100.0, shadow: bool = False, *, who: str = "", why: str = ""
