@@ -36,14 +36,15 @@ def deploy(
     """
     import tempfile
 
-    from turnout.models.files import download
+    from turnout.models.compiled.keeping import fetch
+    from turnout.models.compiled.opening import open_scorer
     from turnout.models.promotion import promote
     from turnout.models.registry import ModelVersion
-    from turnout.models.scorer import Scorer, try_out
+    from turnout.models.scorer import try_out
 
     candidate = ModelVersion(registered_model, str(version), "")
     with tempfile.TemporaryDirectory() as directory:
-        tried = try_out(Scorer(download(candidate, directory)), sample.path, rows, candidate.uri)
+        tried = try_out(open_scorer(fetch(candidate, directory)), sample.path, rows, candidate.uri)
     before = promote(candidate)
     previous = before.version if before else ""
     after = f", after version {previous}" if previous else ""

@@ -12,7 +12,8 @@ from turnout.engines import arrow, spark
 from turnout.inference.job import Job, Schemas, score_piece
 from turnout.inference.table import Part
 
-PRELOAD = ("turnout.inference.job", "mlflow.sklearn", "sklearn.compose", "sklearn.linear_model", "lightgbm")
+_SCIENCE = ("mlflow.sklearn", "sklearn.compose", "sklearn.linear_model", "lightgbm", "onnxruntime")
+PRELOAD = ("turnout.inference.job", *_SCIENCE)
 """What every process that scores imports; those that are not installed are passed over."""
 
 

@@ -26,9 +26,10 @@ from turnout.data.parquet import Piece, open_piece
 from turnout.data.times import ALWAYS, Interval, array_in_utc, within
 from turnout.errors import ComponentError
 from turnout.inference.table import DATE, Part
-from turnout.models.files import download
+from turnout.models.compiled.keeping import fetch
+from turnout.models.compiled.opening import AnyScorer, open_scorer
 from turnout.models.registry import ModelVersion
-from turnout.models.scorer import Scorer, lacking
+from turnout.models.scorer import lacking
 
 BATCH_ROWS = 65_536
 _MOST_FAILURES = 1_000
@@ -108,7 +109,7 @@ def open_job(
     with tempfile.TemporaryDirectory() as directory:
         yield Job(
             model=version,
-            model_directory=str(download(version, directory)),
+            model_directory=str(fetch(version, directory)),
             table=absolute(table),
             quarantine=absolute(quarantine) if quarantine else "",
             keys=tuple(keys),
@@ -122,7 +123,7 @@ def open_job(
         )
 
 
-def output_schemas(job: Job, schema: pa.Schema, scorer: Scorer) -> Schemas:
+def output_schemas(job: Job, schema: pa.Schema, scorer: AnyScorer) -> Schemas:
     """The columns of the predictions and of the quarantine: those passed on, those predicted, those that tell why.
 
     Raises:
@@ -160,9 +161,9 @@ def _check_names(job: Job, added: Iterable[str]) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def load_scorer(directory: str) -> Scorer:
-    """The model, loaded once in a process."""
-    return Scorer(directory)
+def load_scorer(directory: str) -> AnyScorer:
+    """The model or its compiled form, loaded once in a process."""
+    return open_scorer(directory)
 
 
 def score_piece(job: Job, schemas: Schemas, piece: Piece) -> list[Part]:
@@ -181,7 +182,7 @@ def score_piece(job: Job, schemas: Schemas, piece: Piece) -> list[Part]:
     return score_batches(job, batches, schemas, piece.uri)
 
 
-def columns_read(job: Job, scorer: Scorer) -> list[str]:
+def columns_read(job: Job, scorer: AnyScorer) -> list[str]:
     """The columns of the input that are needed, each once."""
     return list(dict.fromkeys([*scorer.names, *job.passed]))
 
@@ -219,7 +220,7 @@ def score_batches(job: Job, batches: Iterable[pa.RecordBatch], schemas: Schemas,
 Failures = list[tuple[int, str]]
 
 
-def _score(scorer: Scorer, batch: pa.RecordBatch, timestamp: str) -> tuple[dict[str, pa.Array], Failures]:
+def _score(scorer: AnyScorer, batch: pa.RecordBatch, timestamp: str) -> tuple[dict[str, pa.Array], Failures]:
     """Predictions for the rows that have one, and the index and reason of each that has none."""
     found: list[dict[str, pa.Array]] = []
     failures: Failures = []

@@ -29,7 +29,7 @@ from turnout.inference import table
 from turnout.inference.engines import on_worker, score_on_spark
 from turnout.inference.job import Job, Schemas, columns_read, load_scorer, output_schemas, score_batches
 from turnout.inference.table import Part
-from turnout.models.scorer import Scorer
+from turnout.models.compiled.opening import AnyScorer
 from turnout.models.signature import check_columns
 
 
@@ -113,7 +113,7 @@ _OF_KAFKA = ("topic", "partition", "offset")
 
 
 def messages(
-    session: Any, topics: str, options: Mapping[str, str], columns: Mapping[str, str], scorer: Scorer
+    session: Any, topics: str, options: Mapping[str, str], columns: Mapping[str, str], scorer: AnyScorer
 ) -> Source:
     """Messages of Kafka whose values are JSON objects.
 
@@ -141,7 +141,7 @@ def messages(
     return Source(rows, opened)
 
 
-def from_messages(found: Any, scorer: Scorer, columns: Mapping[str, str]) -> Any:
+def from_messages(found: Any, scorer: AnyScorer, columns: Mapping[str, str]) -> Any:
     """The columns in Kafka's messages, and each message's topic, partition and offset.
 
     A value that is no JSON object gives nulls, and so a row without a time.

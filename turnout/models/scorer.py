@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,9 @@ from turnout.data.parquet import open_table
 from turnout.errors import ComponentError
 from turnout.models.files import load
 from turnout.models.signature import Column, check_columns, signature_columns
+
+if TYPE_CHECKING:
+    from turnout.models.compiled.opening import AnyScorer
 
 _SAMPLE_ROWS = 256
 """Of each batch, by which it is seen whether a classifier's label is its most probable class."""
@@ -51,6 +54,19 @@ class Scorer:
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    def row(self, values: Sequence[Any]) -> dict[str, Any]:
+        """The predictions of one row, as Python's values; see `turnout.models.compiled.scorer.CompiledScorer.row`."""
+        pairs = zip(self.columns, values, strict=True)
+        arrays = [pa.array([value], column.arrow) for column, value in pairs]
+        found = self._predict(arrays)
+        if any(pc.any(lacking(array)).as_py() for array in found.values()):
+            hint = "look for missing and extreme values in the row"
+            raise ComponentError("the model gives no prediction", where="row", hint=hint)
+        return {
+            name: dict(array[0].as_py()) if pa.types.is_map(array.type) else array[0].as_py()
+            for name, array in found.items()
+        }
 
     def __call__(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         """Predictions by column.
@@ -109,7 +125,7 @@ def lacking(array: pa.Array) -> pa.Array:
     return pc.or_(pc.is_null(array), pa.array(np.diff(before) > 0))
 
 
-def try_out(scorer: Scorer, data: str, rows: int, where: str) -> int:
+def try_out(scorer: AnyScorer, data: str, rows: int, where: str) -> int:
     """Predict the first rows of a table, as a trial before a model is put into service; how many there are.
 
     Args:

@@ -147,6 +147,20 @@ def keep_training(
         client.log_artifact(run_id, str(Path(directory, _ROWS)), _DIRECTORY)
 
 
+def training_rows(run_id: str) -> pd.DataFrame | None:
+    """Some rows that a run's model was trained on, without columns of times; None where none were kept."""
+    import mlflow
+
+    kept = [Path(item.path).name for item in mlflow.MlflowClient().list_artifacts(run_id, _DIRECTORY)]
+    if _ROWS not in kept:
+        return None
+    with tempfile.TemporaryDirectory() as directory:
+        path = mlflow.artifacts.download_artifacts(
+            run_id=run_id, artifact_path=f"{_DIRECTORY}/{_ROWS}", dst_path=directory
+        )
+        return pd.read_parquet(path)
+
+
 def keep_scores(
     run_id: str, metric: str, found: Predictions, labels: pd.Series, times: pd.Series | None = None
 ) -> None:
