@@ -76,7 +76,8 @@ def test_a_model_of_ones_own_goes_all_the_way(artifact, tracking, tmp_path: Path
     )  # fmt: skip
     found = tables.read(str(tmp_path / "table")).to_pandas().sort_values("id")
     expected = fitted.predict(later.drop(columns=[target, *ignore]))
-    assert found["prediction"].tolist() == expected.tolist()
+    exactly = task == "classification"  # the compiled form may add up in another order
+    assert found["prediction"].tolist() == (expected.tolist() if exactly else pytest.approx(expected, rel=1e-12))
     watched = monitor.python_func(
         data=sample, model="models:/m@champion", metric=metric, target=target, report=artifact(HTML, "page"),
         findings=artifact(Artifact, "findings"), metrics=artifact(Metrics, "watching"),

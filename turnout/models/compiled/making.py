@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ def compile_model(model_directory: str | Path, rows: pd.DataFrame, rows_of: str,
         import treelite  # noqa: F401
     except ImportError as error:
         raise NotCompiled(f"{error.name} is not installed: {hint_for(error)}") from error
+    with warnings.catch_warnings(), np.errstate(all="ignore"):  # of what odd rows do to numbers
+        warnings.simplefilter("ignore")
+        return _compiled(model_directory, rows, rows_of, target)
+
+
+def _compiled(model_directory: str | Path, rows: pd.DataFrame, rows_of: str, target: Path) -> Proof:
     flavor, model = load(model_directory)
     if flavor != "sklearn":
         raise NotCompiled(f"it is a model of MLflow's flavour {flavor}, and only scikit-learn's API can be read")
