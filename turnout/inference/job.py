@@ -28,8 +28,8 @@ from turnout.errors import ComponentError
 from turnout.inference.table import DATE, Part
 from turnout.models.compiled.keeping import fetch
 from turnout.models.compiled.opening import AnyScorer, open_scorer
+from turnout.models.predicted import lacking
 from turnout.models.registry import ModelVersion
-from turnout.models.scorer import lacking
 
 BATCH_ROWS = 65_536
 _MOST_FAILURES = 1_000

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from turnout.errors import ComponentError, TurnoutError
-from turnout.models.files import download
+from turnout.models.compiled.keeping import fetch
 from turnout.models.registry import ModelVersion
 
 _AGAIN_S = 30.0
@@ -54,7 +54,7 @@ class Files:
         if not target.exists():
             unfinished = self._place / ".unfinished"
             unfinished.mkdir(exist_ok=True)
-            place = download(ModelVersion(model, version, ""), str(unfinished))
+            place = fetch(ModelVersion(model, version, ""), str(unfinished))
             if not (place / "MLmodel").is_file():
                 what = "no model is among the files of the version"
                 raise ComponentError(what, where=f"models:/{model}/{version}",

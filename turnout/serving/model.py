@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from turnout.errors import ComponentError
-from turnout.models.scorer import Scorer, lacking
+from turnout.models.compiled.opening import open_scorer
+from turnout.models.predicted import lacking
 from turnout.models.signature import Column
 from turnout.serving.inputs import BadRequest, Inputs
 
@@ -135,4 +136,4 @@ def plain(array: pa.Array) -> list[Any]:
 
 
 def _open(directory: str) -> Scoring:
-    return Scorer(directory)
+    return open_scorer(directory)

@@ -24,6 +24,10 @@ VERSION = 1
 """Of these files; those of another version are not read."""
 
 
+class NotCompiled(Exception):
+    """A model has no compiled form; the message is a part of a sentence that says why."""
+
+
 @dataclass(frozen=True)
 class Output:
     """What the predictions are.

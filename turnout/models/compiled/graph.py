@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.models.compiled.reading import NotCompiled
+from turnout.models.compiled.form import NotCompiled
 from turnout.models.frameworks.network import Network
 
 _OPSETS = {"": 21, "ai.onnx.ml": 3}

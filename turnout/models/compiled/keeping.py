@@ -13,8 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from turnout.models.compiled.form import DIRECTORY, PROOF, read_proof
-from turnout.models.compiled.reading import NotCompiled
+from turnout.models.compiled.form import DIRECTORY, PROOF, NotCompiled, read_proof
 from turnout.models.files import download
 from turnout.models.registry import ModelVersion
 from turnout.models.signature import signature_of

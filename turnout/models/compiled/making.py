@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from turnout.extras import hint_for
 from turnout.models.compiled import preparation
-from turnout.models.compiled.form import Form, Output, Proof, Refused, digests, write_form, write_proof
+from turnout.models.compiled.form import Form, NotCompiled, Output, Proof, Refused, digests, write_form, write_proof
 from turnout.models.compiled.graph import Graph, graphs_of
 from turnout.models.compiled.odd import odd_rows
 from turnout.models.compiled.proof import answers, compare, facts
-from turnout.models.compiled.reading import NotCompiled, Read, read
+from turnout.models.compiled.reading import Read, read
 from turnout.models.compiled.scorer import CompiledScorer
 from turnout.models.files import load
 from turnout.models.scorer import Scorer

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from turnout.models.compiled.form import Proof
-from turnout.models.compiled.reading import NotCompiled
-from turnout.models.scorer import lacking
+from turnout.models.compiled.form import NotCompiled, Proof
+from turnout.models.predicted import lacking
 
 TOLERANCE = 1e-6
 """Of probabilities; of numbers, times their size (or the mean size of all, where that is more)."""

@@ -21,12 +21,9 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from turnout.models.compiled.form import NotCompiled
 from turnout.models.compiled.preparation import Block, Categories, Encoding, Numbers, Preparation, Step, Times
 from turnout.models.signature import Column
-
-
-class NotCompiled(Exception):
-    """A model has no compiled form; the message is a part of a sentence that says why."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from turnout.errors import ComponentError
 from turnout.models.compiled import preparation
 from turnout.models.compiled.form import GRAPH, Form, read_form
-from turnout.models.scorer import by_name
+from turnout.models.predicted import by_name
 from turnout.models.signature import Column
 
 

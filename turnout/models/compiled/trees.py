@@ -15,7 +15,7 @@ import onnx
 import treelite
 from onnx import TensorProto, helper, numpy_helper
 
-from turnout.models.compiled.reading import NotCompiled
+from turnout.models.compiled.form import NotCompiled
 
 ML_OPSET, OPSET = 5, 21
 
