@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from turnout.errors import ComponentError
 from turnout.models.compiled.opening import open_scorer
+from turnout.models.compiled.scorer import CompiledScorer
 from turnout.models.predicted import lacking
 from turnout.models.signature import Column
 from turnout.serving.inputs import BadRequest, Inputs
@@ -57,7 +58,7 @@ class ServedModel:
         self.classes = self._scorer.classes
         self.example = self._example(Path(directory))
         self._row: Row = getattr(self._scorer, "row", self._row_by_batch)
-        self.compiled = not isinstance(self._scorer, Scorer)
+        self.compiled = isinstance(self._scorer, CompiledScorer)
         self.outputs = {name: array.type for name, array in self.table(self.example).items()}
         self.classes = self._scorer.classes
         self.row_ms = self._warm_up()
