@@ -74,6 +74,15 @@ def start(
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
         typer.Option(metavar="COLUMN", help="A column that is not kept with the requests; may be given several times."),
     ] = None,
+    features: Annotated[
+        str,
+        typer.Option(
+            metavar="SERVICE", help="A Feast service: requests give its entities' keys, and features are looked up."
+        ),
+    ] = "",
+    feature_repository: Annotated[Path, typer.Option(metavar="DIR", help="The Feast repository of --features.")] = Path(
+        "feature_repo"
+    ),
     standby: Annotated[
         float, typer.Option(min=0, help="Seconds for which the version before stays loaded, for a rollback.")
     ] = 600.0,
@@ -100,7 +109,9 @@ def start(
         place = directory or _directory(_named(model))
         where = listening(port, address, time_out, certificate, key, tokens, everybody)
         release = prepare(place, _named(model), fallback)
-        chosen = {"time_out_s": time_out, "cache_rows": cache_rows, "log_sample": log_sample}
+        chosen: dict[str, Any] = {"time_out_s": time_out, "cache_rows": cache_rows, "log_sample": log_sample}
+        if features:
+            chosen |= {"feature_service": features, "feature_repository": str(feature_repository.absolute())}
         worker = (*chosen.items(), ("masked_columns", tuple(mask or ())))
         serving = Serving(place, where, workers, standby_s=standby, metrics_port=metrics_port, worker=worker)
         supervisor = Supervisor(serving, _say, lambda: print(ready_text(place, where, release), flush=True))
