@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import ssl
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
+from waiting import free_ports
 
 from turnout.serving.envoy.api import GROUPS, ROUTES, discovery
 from turnout.serving.envoy.listener import Listening, bootstrap
-from turnout.serving.envoy.processes import program
-from turnout.serving.envoy.traffic import Group, groups, routes
+from turnout.serving.envoy.processes import Envoys, program
+from turnout.serving.envoy.traffic import Group, groups, no_routes, routes
 from turnout.serving.state import Release, Served
 
 LISTENING = Listening(8000)
@@ -77,3 +81,20 @@ def test_tokens_are_in_the_listener_s_file_alone() -> None:
     assert "secret" not in json.dumps(others)
     assert "secret" in json.dumps(bootstrap(listening, Path("/x"), Path("/x/log"), Path("/x/admin")))
     assert ROUTES in json.dumps(bootstrap(listening, Path("/x"), Path("/x/log"), Path("/x/admin")))
+
+
+def test_with_a_certificate_envoy_answers_by_tls_alone(tmp_path: Path, certificate: Path) -> None:
+    port = free_ports(1)[0]
+    listening = Listening(port, certificate=str(certificate), key=str(certificate), drain_s=1.0)
+    envoys = Envoys(listening, tmp_path, tmp_path / "log", tmp_path, 1, 1, dict(os.environ))
+    envoys.write(GROUPS, [])
+    envoys.write(ROUTES, [no_routes()])
+    envoys.start()
+    try:
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        with urllib.request.urlopen(f"https://localhost:{port}/health/live", context=trusted) as answer:
+            assert answer.status == 200
+        with pytest.raises(OSError, match=r"refused|reset|closed"):
+            urllib.request.urlopen(f"http://localhost:{port}/health/live")
+    finally:
+        envoys.end()

@@ -278,6 +278,31 @@ def test_a_killed_supervisor_leaves_nothing_behind_and_the_next_goes_on(server: 
     assert ask(server.port)[0] == 200
 
 
+def test_a_full_disk_of_the_log_stops_no_request(tmp_path: Path) -> None:
+    access = tmp_path / "flights" / "access"
+    access.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(access)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs leave to mount")
+    try:
+        server = Server(tmp_path / "flights")
+        ballast = access / "ballast"
+        subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=4k"], capture_output=True, check=False)
+        with under_load(server.port) as load:
+            some(load, 1000)
+        assert load.counts == {200: len(load.statuses)}
+        logged = {line["request_id"] for line in server.lines()}
+        assert not set(load.statuses) <= logged
+        ballast.unlink()
+        with under_load(server.port) as later:
+            some(later, 100)
+        adds_up(server, later)
+        server.process.terminate()
+        server.process.wait(20)
+    finally:
+        subprocess.run(["umount", "--lazy", str(access)], check=True)
+
+
 def test_at_the_end_requests_at_work_are_answered(server: Server) -> None:
     with under_load(server.port, headers={"x-do": "wait0.2"}) as load:
         some(load, 30)
