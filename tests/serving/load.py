@@ -24,6 +24,7 @@ class Load:
     statuses: dict[str, int | None] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     refused: int = 0
+    errors: list[str] = field(default_factory=list)
 
     @property
     def counts(self) -> dict[int | None, int]:
@@ -86,6 +87,7 @@ def _client(load: Load, stop: threading.Event) -> None:
             load.versions[name] = str(said.get("version", "")) if isinstance(said, dict) else ""
             if answer.headers.get("connection") == "close":
                 connection = None
-        except (OSError, http.client.HTTPException, ValueError):
+        except (OSError, http.client.HTTPException, ValueError) as error:
             load.statuses[name] = None
+            load.errors.append(f"{name}: {error!r}")
             connection = None

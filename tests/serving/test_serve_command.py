@@ -85,8 +85,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Ite
     for version in (1, 2):
         model = DummyClassifier(strategy="most_frequent").fit(rows, np.full(20, version))
         signature = mlflow.models.infer_signature(rows, model.predict(rows))
+        example = rows.head(1).assign(weight=np.nan)
         mlflow.sklearn.log_model(
-            model, name="model", signature=signature, input_example=rows.head(1), registered_model_name="small"
+            model, name="model", signature=signature, input_example=example, registered_model_name="small"
         )
     client = mlflow.MlflowClient()
     client.create_model_version("small", "/nowhere")
@@ -130,6 +131,7 @@ def test_the_command_that_it_prints_predicts(served: Project) -> None:
     done = subprocess.run(line.partition("try it")[2], shell=True, capture_output=True, text=True, check=False)
     answer = json.loads(done.stdout)
     assert (answer["prediction"], answer["version"], answer["model"]) == (1, "1", "small")
+    assert '"weight": null' in line
 
 
 def test_when_the_alias_moves_the_new_version_takes_over_with_no_failed_request(served: Project) -> None:
@@ -190,7 +192,7 @@ def test_a_killed_worker_and_a_killed_envoy_lose_nothing_but_what_that_envoy_had
         os.kill(worker, signal.SIGKILL)
         some(load)
         wait(lambda: not lives(worker) and all(w["ready"] for w in served.status["workers"]["1"]), "a new one", 20)
-        assert load.counts == {200: len(load.statuses)}
+        assert load.counts == {200: len(load.statuses)}, load.errors
         os.kill(served.status["envoys"][0], signal.SIGKILL)
         some(load)
     assert load.broken <= 4

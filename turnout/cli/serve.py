@@ -198,6 +198,62 @@ def rollback(
         _done(chosen.status(name), as_json)
 
 
+@commands.command()
+def bench(
+    model: Model = "",
+    directory: Where = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long each load lasts.")] = 5.0,
+    connections: Annotated[
+        Optional[list[int]],  # noqa: UP045 - Typer reads this spelling on every Python
+        typer.Option(min=1, help="Clients of a closed loop; may be given several times. Default: 1, 4, 16 and 64."),
+    ] = None,
+    rate: Annotated[
+        Optional[list[float]],  # noqa: UP045 - Typer reads this spelling on every Python
+        typer.Option(
+            min=1,
+            help="Requests a second of an open loop; may be given several times. Default: parts of the "
+            "most that a closed loop reaches.",
+        ),
+    ] = None,
+    header: Annotated[
+        Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
+        typer.Option(metavar="NAME:VALUE", help="A header of each request, such as authorization."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast a server that runs answers, by number of clients and by rate, and where the knee is."""
+    from turnout.serving import bench as load
+    from turnout.serving.start import to_ask
+
+    with errors(as_json):
+        load.program()
+        url, body = to_ask(directory or _directory(model or _served(directory)))
+        found = [load.closed(url, body, count, seconds, header or ()) for count in connections or (1, 4, 16, 64)]
+        most = max(item.rate for item in found)
+        for asked in rate or [part * most for part in load.PARTS]:
+            found.append(load.opened(url, body, asked, seconds, header or ()))
+    knee = load.knee(found)
+    if as_json:
+        print(json.dumps({"loads": [dataclasses.asdict(item) for item in found],
+                          "knee": dataclasses.asdict(knee) if knee else None}, indent=2))  # fmt: skip
+        return
+    quantiles = [f"p{100 * quantile:g} ms" for quantile in load.QUANTILES]
+    table = Table("loop", "clients", "asked/s", "got/s", "errors", *quantiles, title=url, title_justify="left")
+    for item in found:
+        table.add_row(item.loop, str(item.connections), f"{item.asked:,.0f}" if item.asked else "", f"{item.rate:,.0f}",
+                      str(item.errors), *(f"{value:.2f}" for value in item.latencies_ms))  # fmt: skip
+    console = Console(highlight=False)
+    console.print(table)
+    said = f"{knee.asked:,.0f} requests a second" if knee else "below the lowest rate that was tried"
+    console.print(f"the knee: {said}; above it answers take much longer, or fail", soft_wrap=True)
+
+
+def _served(directory: Path | None) -> str:
+    from turnout.serving.start import served_here
+
+    return served_here(directory)
+
+
 def _say(line: str) -> None:
     typer.echo(line, err=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,9 @@ def example(directory: Path) -> dict[str, Any]:
         given = dict(zip(split["columns"], split["data"][0], strict=True))
     except (OSError, ValueError, LookupError, TypeError):
         given = {}
-    return {name: given.get(name, value) for name, value in row.items()}
+    row |= {name: given[name] for name in row if name in given}
+    # JSON has no NaN; a null is a missing value too.
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
 def served_here(directory: Path | None) -> str:
@@ -135,6 +138,18 @@ def served_here(directory: Path | None) -> str:
         raise ServerError("several models are served here", where=str(ROOT), available=found, hint="name one of them")
     hint = "start it: turnout serve MODEL@champion; or name the model, or the --directory"
     raise ServerError("nothing is served here", where=str(ROOT), hint=hint)
+
+
+def to_ask(directory: Path) -> tuple[str, bytes]:
+    """The address of a server that runs, and a request's body that it takes. Raises ServerError when none runs."""
+    place = Directory(directory.absolute())
+    told = place.read_status()
+    if not place.is_served() or not told.get("serving"):
+        raise ServerError("no server runs here", where=str(directory), hint="start it: turnout serve MODEL@champion")
+    scheme, address = "https" if told["secure"] else "http", str(told["address"])
+    host = f"[{address}]" if ":" in address else address
+    row = example(place.models / str(told["serving"][0]["version"]))
+    return f"{scheme}://{host}:{told['port']}/predict", json.dumps(row).encode()
 
 
 def registered() -> list[str]:

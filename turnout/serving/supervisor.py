@@ -65,6 +65,7 @@ class Supervisor:
         self._release: Release | None = None
         self._problems: dict[str, str] = {}
         self._alias: Alias | None = None
+        self._seen = ""
         self._told_at = 0.0
         self._told: dict[str, Any] = {}
 
@@ -124,7 +125,9 @@ class Supervisor:
         for line in self._envoys.restart_dead():
             self._say(line)
         access_log.rotate(self.directory.access, self._envoys.reopen_log)
-        self._problem("files", "; ".join(self._files.problems.values()))
+        wanted = {served.version for served in self._release.versions} if self._release else set()
+        missing = [text for version, text in self._files.problems.items() if version in wanted]
+        self._problem("files", "; ".join(missing))
         self._problem("alias", self._alias.problem if self._alias else "")
 
     def _read(self) -> Release | None:
@@ -251,11 +254,15 @@ class Supervisor:
         if self._alias is None or self._alias.alias != release.alias:
             self._alias = Alias(release.model, release.alias, self._registry)
         version = self._alias.version()
-        if version and version != release.alias_version:
-            reason = f"the alias {release.alias} moved from version {release.alias_version} to {version}"
+        if not version:
+            return
+        # Whoever changes the state and then moves the alias shall not be undone in between.
+        before, self._seen = self._seen or release.alias_version, version
+        if version not in (before, release.alias_version):
+            reason = f"the alias {release.alias} moved from version {before} to {version}"
             with contextlib.suppress(ComponentError):  # told by the next look at the state
                 self.state.change(
-                    lambda before: _moved(before or release, version), reason, f"alias {release.alias}", "alias"
+                    lambda found: _moved(found or release, version), reason, f"alias {release.alias}", "alias"
                 )
 
     def _problem(self, about: str, text: str) -> None:
