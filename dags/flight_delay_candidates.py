@@ -340,7 +340,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:cb8825d892f6988075cfeb206ae9f8744ac8781e0adced8614e9e5a55504173c",
+        "spec_digest": "sha256:275ef9a188110c9b4bbe31f63f48043f96a5a73a425ee542a4f1b9debdbbdbcc",
     },
 ) as dag:
     ingest = Step(
@@ -473,9 +473,9 @@ with DAG(
         )
         deploy = Step(
             task_id="deploy",
-            doc_md="Try a model version on sample rows, then make it the champion.",
+            doc_md="Try a model version on sample rows, then put it into service: for all requests, or a part of them.",
             publishes={"version": Asset(name="models:/flight-delay@champion")},
-            asset_names={"version": "models:/{registered_model}@champion"},
+            asset_names={"version": "models:/{registered_model}@{alias}"},
             inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
                 "registered_model": dag.param("registered_model"),

@@ -396,7 +396,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:73320b8940ef853940ac025d77cf8ce0082bff505f48b7c1d8432959bd6cb927",
+        "spec_digest": "sha256:2c2bde7c9999ebe5a1587a8622e8672354299d196bb0c0c37a494d23fcaeba41",
     },
 ) as dag:
     ingest = Step(
@@ -617,9 +617,9 @@ with DAG(
                     )
                     deploy = Step(
                         task_id="deploy",
-                        doc_md="Try a model version on sample rows, then make it the champion.",
+                        doc_md="Try a model version on sample rows, then put it into service: for all requests, or a part of them.",
                         publishes={"version": Asset(name="models:/flight-delay@champion")},
-                        asset_names={"version": "models:/{registered_model}@champion"},
+                        asset_names={"version": "models:/{registered_model}@{alias}"},
                         inlets=[Asset(name="data/replay/flights.parquet"), Asset(name="data/replay")],
                         inputs={
                             "registered_model": dag.param("registered_model"),

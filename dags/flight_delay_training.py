@@ -301,7 +301,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:63f2041f3b642da3092f009f601b46336808ce0a99508f3bb2e3421b7fb26558",
+        "spec_digest": "sha256:b48b59dad8e7187889dcb1a248fc6cd30539792f8333596c73416d81fa23da28",
     },
 ) as dag:
     ingest = Step(
@@ -399,9 +399,9 @@ with DAG(
         )
         deploy = Step(
             task_id="deploy",
-            doc_md="Try a model version on sample rows, then make it the champion.",
+            doc_md="Try a model version on sample rows, then put it into service: for all requests, or a part of them.",
             publishes={"version": Asset(name="models:/flight-delay@champion")},
-            asset_names={"version": "models:/{registered_model}@champion"},
+            asset_names={"version": "models:/{registered_model}@{alias}"},
             inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
                 "registered_model": dag.param("registered_model"),

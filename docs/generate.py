@@ -118,7 +118,7 @@ def _component(target: str, signature: Any) -> str:
     texts = _texts(signature.function)
     artifacts: dict[str, list[Sequence[str]]] = {"input": [], "output": []}
     for item in signature.parameters.values():
-        if item.schema is None:
+        if item.schema is None and typing.get_args(hints[item.name]):  # not the status that an exit handler is given
             direction, kind = _artifact(hints[item.name])
             artifacts[direction].append((f"`{item.name}`", f"`{kind}`", texts[item.name]))
     outputs = [*artifacts["output"], *_returned(hints.get("return"))]
@@ -176,6 +176,8 @@ def _description(function: Any) -> str:
 
 def _artifact(annotation: Any) -> tuple[str, str]:
     """Whether an artifact goes in or out, and its type."""
+    if typing.get_origin(annotation) is typing.Union:  # it may be left out
+        annotation = next(item for item in typing.get_args(annotation) if item is not type(None))
     inner, *marks = typing.get_args(annotation)
     kind = f"list[{typing.get_args(inner)[0].__name__}]" if typing.get_origin(inner) is list else inner.__name__
     return ("output" if any("output" in str(mark).lower() for mark in marks) else "input"), kind

@@ -1,52 +1,74 @@
-"""Put a registered model into service."""
+"""Put a registered model into service, or a part of the traffic to it."""
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Optional
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Le
 
 from turnout import Asset, Dataset, Input, component
 
 
 class Deployed(NamedTuple):
-    """The version in service, and the one before it (empty when there was none)."""
+    """The version that was deployed, and the one in service before (empty when there was none)."""
 
     version: str
     previous: str
 
 
-@component(cache=False, publishes={"version": Asset("models:/{registered_model}@champion")})
+@component(cache=False, publishes={"version": Asset("models:/{registered_model}@{alias}")})
 def deploy(
-    sample: Input[Dataset],
     registered_model: str,
     version: str,
-    platform: Literal["registry"] = "registry",
+    sample: Optional[Input[Dataset]] = None,  # noqa: UP045 - KFP reads this spelling
+    target: str = "registry",
+    percent: Annotated[float, Gt(0), Le(100)] = 100.0,
+    shadow: bool = False,
     rows: Annotated[int, Ge(1)] = 50,
+    wait_seconds: Annotated[float, Ge(0)] = 300.0,
+    alias: Literal["champion", ""] = "champion",
+    why: str = "",
 ) -> Deployed:
-    """Try a model version on sample rows, then make it the champion.
+    """Try a model version on sample rows, then put it into service: for all requests, or a part of them.
 
-    The alias `champion` is what readers of the registry use; the one before keeps the alias
-    `previous_champion`, the way back.
+    On the target `registry` that makes it the champion: the alias `champion` is what readers of the registry use; the
+    one before keeps the alias `previous_champion`, the way back. Other targets answer requests.
 
     Args:
-        sample: rows to try the model on; columns that it does not take are left out.
         registered_model: name in the MLflow registry.
         version: the version to put into service.
-        platform: where it is served: `registry` moves the alias only.
+        sample: rows to try the model on; columns that it does not take are left out. Without them it is not tried.
+        target: where it is served: `registry`, `local`, `local:DIRECTORY`, `kubernetes:FILE`, `kserve:FILE`.
+        percent: of the requests, and the version in service has the others; a version that has more already keeps it.
+            Of a shadow, of which it gets copies.
+        shadow: whether the version gets copies of requests, and its answers are thrown away.
         rows: how many rows to try.
+        wait_seconds: how long the target may take until the version answers.
+        alias: whose readers are told, on Airflow by an asset; empty with a part of the traffic, which moves no alias.
+        why: for the target's history.
     """
     import tempfile
 
     from turnout.models.compiled.keeping import fetch
     from turnout.models.compiled.opening import open_scorer
-    from turnout.models.promotion import promote
     from turnout.models.registry import ModelVersion
     from turnout.models.scorer import try_out
+    from turnout.serving.rollout.steps import give, served_by, wait_until_ready
+    from turnout.serving.targets.chosen import target_of
 
-    candidate = ModelVersion(registered_model, str(version), "")
-    with tempfile.TemporaryDirectory() as directory:
-        tried = try_out(open_scorer(fetch(candidate, directory)), sample.path, rows, candidate.uri)
-    before = promote(candidate)
-    previous = before.version if before else ""
-    after = f", after version {previous}" if previous else ""
-    print(f"{registered_model} version {version} is the champion{after}; it predicted {tried} sample rows")
+    candidate, place = ModelVersion(registered_model, str(version), ""), target_of(target)
+    tried = ""
+    if sample is not None:
+        with tempfile.TemporaryDirectory() as directory:
+            count = try_out(open_scorer(fetch(candidate, directory)), sample.path, rows, candidate.uri)
+        tried = f"; it predicted {count} sample rows"
+    before = served_by(place, registered_model)
+    give(place, registered_model, candidate.version, percent, shadow, why)
+    status = wait_until_ready(place, registered_model, wait_seconds)
+    # A step that is tried again finds its version in service already: the one before it is the way back.
+    previous = before if before != candidate.version else status.previous
+    if target == "registry":
+        after = f", after version {previous}" if previous else ""
+        print(f"{registered_model} version {version} is the champion{after}{tried}")
+    else:
+        part = f"copies of {percent:g} %" if shadow else f"{percent:g} %"
+        print(f"{registered_model} version {version} gets {part} of the requests of {target}{tried}")
     return Deployed(candidate.version, previous)

@@ -97,7 +97,9 @@ class Judgement:
         return self.verdict in ("better", "no worse")
 
 
-def judge(windows: Sequence[Window], settings: Settings = Settings(), intervals: bool = False) -> Judgement:
+def judge(
+    windows: Sequence[Window], settings: Settings = Settings(), intervals: bool = False, step: int = 0
+) -> Judgement:
     """The verdict on what users saw so far.
 
     It may be asked for after each request: the tests hold at all looks together. A metric is *worse* when it is surely
@@ -108,9 +110,12 @@ def judge(windows: Sequence[Window], settings: Settings = Settings(), intervals:
     Args:
         windows: from the first request of the version that is tried out on, and better from before; in order.
         intervals: whether to find confidence sequences, which takes longer.
+        step: of a release with several steps, of which each is judged by its own requests, the number of this one. The
+            first has half of alpha, the second a sixth, and so on: all that there may be have alpha together. 0: there
+            is one only.
     """
     found = list(evidence(windows, settings.margins))
-    part = settings.alpha / max(len(found), len(settings.needed), 1)
+    part = settings.alpha / max(1, step * (step + 1)) / max(len(found), len(settings.needed), 1)
     findings = [_finding(item, part, settings.alpha, intervals) for item in found]
     known = {item.metric for item in findings}
     findings += [_unseen(metric, settings) for metric in settings.needed if metric not in known]

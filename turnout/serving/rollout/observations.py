@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,8 +115,11 @@ def by_user(requests: pa.Table, user: str) -> pa.Table:
 def of_version(windows: Sequence[Window], version: str) -> list[Window]:
     """The windows in which a version was tried out, since it last began, and those before with nothing to compare.
 
-    From these the tests learn what the version in service is like.
+    From these the tests learn what the version in service is like. A target whose windows name no version tells of the
+    one that is tried out now.
     """
+    if not any(window.version for window in windows):
+        return list(windows)
     start = len(windows)
     while start and windows[start - 1].version == version:
         start -= 1
@@ -123,6 +127,28 @@ def of_version(windows: Sequence[Window], version: str) -> list[Window]:
     while before and not windows[before - 1].compared:
         before -= 1
     return [dataclasses.replace(window, version="") for window in windows[before:start]] + list(windows[start:])
+
+
+def of_step(windows: Sequence[Window], share: float, shadow: bool) -> tuple[list[Window], int]:
+    """The windows with those of earlier steps not compared, and the number of this step, from 1 on.
+
+    Each step of a release is judged by what was seen in it: that all was well with 5 % of the traffic, or with copies
+    of it, does not say that it is with 25 %. From earlier windows the tests learn what the version in service is like.
+
+    Args:
+        share: that the version is to get now.
+        shadow: whether it gets copies now.
+    """
+
+    def now(window: Window) -> bool:
+        return window.shadow == shadow and math.isclose(window.share, share, rel_tol=1e-6)
+
+    start = len(windows)
+    while start and (now(windows[start - 1]) or not windows[start - 1].compared):
+        start -= 1
+    earlier = [(window.share, window.shadow) for window in windows[:start] if window.compared]
+    number = 1 + len([step for step, _ in itertools.groupby(earlier)])
+    return [dataclasses.replace(window, share=0.0) for window in windows[:start]] + list(windows[start:]), number
 
 
 def compared(windows: Sequence[Window]) -> tuple[int, int]:

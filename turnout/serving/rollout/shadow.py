@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 LEAST = 1e-6
 """Numbers that differ by less are the same: a compiled model's are not the same to the last bit."""
@@ -88,3 +89,9 @@ def _last(rows: pa.Table) -> pa.Table:
     """One row for each request."""
     _, places = np.unique(rows["request_id"].to_numpy(zero_copy_only=False)[::-1].astype(str), return_index=True)
     return rows.take(pa.array(np.sort(len(rows) - 1 - places)))
+
+
+def write_differences(found: Differences | None, path: str) -> None:
+    """Write all rows that differ as Parquet; a table without rows where no shadow was compared."""
+    none = pa.table({"request_id": pa.array([], pa.string()), "difference": pa.array([], pa.float64())})
+    pq.write_table(found.table if found is not None else none, path)

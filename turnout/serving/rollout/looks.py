@@ -1,0 +1,84 @@
+"""Looks at a release, one after another, until it is judged or time is over."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from turnout.errors import ComponentError
+from turnout.serving.rollout.judgement import Judgement, Settings, judge
+from turnout.serving.rollout.observations import Window, of_step, of_version
+from turnout.serving.rollout.shadow import Differences
+from turnout.serving.state import Served
+from turnout.serving.targets.target import Status, Target
+
+_RESTS = 4.0
+"""How much longer than a look took the judge rests before the next, so that it takes a fifth of a core at most."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen.
+
+    Attributes:
+        differences: of a shadow's predictions; None where none is served.
+        waiting: what to tell readers while it goes on.
+    """
+
+    judgement: Judgement
+    windows: tuple[Window, ...]
+    differences: Differences | None = None
+    waiting: str = ""
+
+    @property
+    def goes_on(self) -> bool:
+        return bool(self.waiting)
+
+    @property
+    def known(self) -> bool:
+        return self.judgement.passed or self.judgement.verdict == "worse"
+
+
+def look(target: Target, model: str, version: str, since: datetime.datetime, settings: Settings) -> Look:
+    """Look once at what a target's users saw of a version, with the part of the traffic that it has now.
+
+    Raises:
+        ComponentError: the version is not tried out.
+    """
+    status = target.status(model)
+    served = next((item for item in status.versions if item.version == version), None)
+    if served is None or (stable := _stable(status)) is None or stable.version == version:
+        hint = "give it a part of the traffic first: deploy, with percent or shadow"
+        raise ComponentError(f"version {version} is not tried out", where=f"{target.name}: {model}",
+                             available=[item.version for item in status.versions], hint=hint)  # fmt: skip
+    share = 0.5 if served.shadow else served.percent / (served.percent + stable.percent)
+    windows = of_version(target.observed(model, since), version)
+    of_now, number = of_step(windows, share, served.shadow)
+    return Look(judge(of_now, settings, intervals=True, step=number), tuple(windows))
+
+
+def _stable(status: Status) -> Served | None:
+    return next((item for item in status.versions if not item.shadow), None)
+
+
+def looks(look: Callable[[], Look], seconds: float, every: float) -> Iterator[Look]:
+    """Look until it is known, or until `seconds` are over; the last look is the one that counts.
+
+    Args:
+        every: seconds between looks; more when a look takes long.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        started = time.monotonic()
+        seen = look()
+        now = time.monotonic()
+        rest = max(every, _RESTS * (now - started))
+        if seen.known or now >= end:
+            yield seen
+            return
+        until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=end - now)
+        yield dataclasses.replace(seen, waiting=f"The judge looks on, until {until:%Y-%m-%d %H:%M} UTC at the latest.")
+        time.sleep(min(rest, max(0.0, end - time.monotonic())))

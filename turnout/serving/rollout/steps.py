@@ -1,0 +1,130 @@
+"""The steps of a release, on any target; each can be done again after it was cut off at any point."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from turnout.errors import ComponentError
+from turnout.models.promotion import promote as make_champion
+from turnout.models.registry import look_up
+from turnout.serving.targets.target import Status, Target
+
+_LOOK_SECONDS = 0.25
+
+
+def served_by(target: Target, model: str) -> str:
+    """The version in service; empty when there is none yet."""
+    try:
+        status = target.status(model)
+    except ComponentError:
+        return ""
+    return next((served.version for served in status.versions if not served.shadow), "")
+
+
+def wait_until_ready(target: Target, model: str, seconds: float) -> Status:
+    """Wait until what was asked for is in force.
+
+    Raises:
+        ComponentError: it is not in time; what the target says stands in the way.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        status = target.status(model)
+        if status.ready:
+            return status
+        if time.monotonic() >= end:
+            what = (
+                f"what was asked for is not in force after {seconds:g} s: {'; '.join(status.problems) or 'not ready'}"
+            )
+            hint = "look at the server: turnout serve status; a longer wait_seconds, if it only starts slowly"
+            raise ComponentError(what, where=f"{target.name}: {model}", hint=hint)
+        time.sleep(_LOOK_SECONDS)
+
+
+def give(target: Target, model: str, version: str, percent: float, shadow: bool, why: str) -> None:
+    """Give a version a part of the traffic, or copies of it; one that has as much or more already keeps that.
+
+    So a release that was held, or cut off, and is run again goes on where it was.
+    """
+    if shadow or percent < 100:
+        try:
+            served = {item.version: item for item in target.status(model).versions}.get(version)
+        except ComponentError:  # nothing is served yet: the target says what to do
+            served = None
+        if served is not None and (served.percent if not served.shadow else 0.0) >= (0.0 if shadow else percent):
+            return
+    target.deploy(model, version, percent, shadow, why=why)
+
+
+def promote(target: Target, model: str, version: str, why: str, seconds: float) -> str:
+    """Put a version into service for all requests, and make it the champion of the registry; the one before.
+
+    First the traffic, then the alias: a step that is cut off between the two and done again ends with both.
+    """
+    before = served_by(target, model)
+    target.deploy(model, version, 100.0, why=why)
+    status = wait_until_ready(target, model, seconds)
+    make_champion(look_up(f"models:/{model}/{version}"))
+    return before if before != version else status.previous
+
+
+def roll_back(target: Target, model: str, version: str, why: str) -> str:
+    """Take a version out: the one before answers all requests. Which one it is.
+
+    Where the version is not served (any more) nothing is done: a rollback that is done again is no second one.
+    """
+    status = target.status(model)
+    served = [item.version for item in status.versions]
+    if version not in served:
+        return served_by(target, model)
+    return target.roll_back(model, why=why)
+
+
+def address_of(target: Target, model: str) -> str:
+    """Where a target answers requests.
+
+    Raises:
+        ComponentError: it does not say.
+    """
+    details = target.status(model).details
+    if "port" not in details:
+        hint = "take a target that answers requests, such as local"
+        raise ComponentError(
+            "the target has no address to send requests to", where=f"{target.name}: {model}", hint=hint
+        )
+    scheme = "https" if details.get("tls") else "http"
+    return f"{scheme}://{details['address']}:{details['port']}"
+
+
+@dataclass(frozen=True)
+class End:
+    """How a release ended, and what to tell of it."""
+
+    outcome: Literal["released", "rolled back", "held"]
+    severity: Literal["info", "warning", "critical"]
+    title: str
+    text: str
+
+
+def ended(target: Target, model: str, version: str, failed: bool, why: str) -> End:
+    """How a release ended; where a step of it failed, the version is taken out if it is still served.
+
+    Args:
+        why: it failed.
+    """
+    name = f"{model} version {version}"
+    if failed:
+        now = roll_back(target, model, version, f"the release failed: {why}")
+        return End("rolled back", "critical", f"{name} was taken out", f"version {now} answers all requests\n{why}")
+    served = {item.version: item for item in target.status(model).versions}.get(version)
+    if served is None:
+        now = served_by(target, model)
+        return End("rolled back", "critical", f"{name} was taken out", f"version {now} answers all requests")
+    if served.shadow or served.percent < 100:
+        part = f"copies of {served.percent:g} %" if served.shadow else f"{served.percent:g} %"
+        text = (f"it keeps {part} of the requests until somebody decides; run the release again to judge it by more, "
+                "or take it out: turnout serve rollback")  # fmt: skip
+        return End("held", "warning", f"{name}: not yet known whether it is worse", text)
+    return End("released", "info", f"{name} answers all requests", "each step of the release was judged")
