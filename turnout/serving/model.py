@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,24 +14,11 @@ from turnout.errors import ComponentError
 from turnout.models.compiled.opening import open_scorer
 from turnout.models.compiled.scorer import CompiledScorer
 from turnout.models.predicted import lacking
-from turnout.models.signature import Column
 from turnout.serving.inputs import BadRequest, Inputs
 
 _WARM_UP_ROWS = 5
 _WARM_UP_CALLS = 20
 _WARM_UP_SECONDS = 2.0
-
-Row = Callable[[Sequence[Any]], dict[str, Any]]
-
-
-class Scoring(Protocol):
-    """What a model is to a server."""
-
-    columns: tuple[Column, ...]
-    classes: tuple[Any, ...]
-
-    def __call__(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
-        """Predictions by column, of a batch of rows."""
 
 
 class ModelError(Exception):
@@ -53,11 +40,11 @@ class ServedModel:
 
     def __init__(self, version: str, directory: str):
         self.version = version
-        self._scorer = _open(directory)
+        self._scorer = open_scorer(directory)
         self.inputs = Inputs(self._scorer.columns)
         self.classes = self._scorer.classes
         self.example = self._example(Path(directory))
-        self._row: Row = getattr(self._scorer, "row", self._row_by_batch)
+        self._row = self._scorer.row
         self.compiled = isinstance(self._scorer, CompiledScorer)
         self.outputs = {name: array.type for name, array in self.table(self.example).items()}
         self.classes = self._scorer.classes
@@ -103,9 +90,6 @@ class ServedModel:
             return BadRequest(422, f"the input is not what the model takes: {fault.where}: {fault.what}", error.faults)
         return ModelError(str(error).partition("\n")[0])
 
-    def _row_by_batch(self, values: Sequence[Any]) -> dict[str, Any]:
-        return {name: plain(array)[0] for name, array in self._scorer(self.inputs.batch(values)).items()}
-
     def _example(self, directory: Path) -> pa.RecordBatch:
         """Rows of the input example that was logged with the model; without one, a row of zeros and blanks."""
         file = directory / "input_example.json"
@@ -134,7 +118,3 @@ def plain(array: pa.Array) -> list[Any]:
     """The values of predictions, as JSON has them: maps from classes' names are objects."""
     values: list[Any] = array.to_pylist()
     return [dict(value) for value in values] if pa.types.is_map(array.type) else values
-
-
-def _open(directory: str) -> Scoring:
-    return open_scorer(directory)
