@@ -70,6 +70,16 @@ def mixed_model(directory: Path) -> Path:
     return save(make_pipeline(encode, LogisticRegression()).fit(rows, labels), rows, directory)
 
 
+def compiled_model(directory: Path) -> Path:
+    """The files of a classifier of such rows that has a compiled form, and no pickle any more."""
+    from turnout.models.compiled.making import compile_model
+
+    files = mixed_model(directory)
+    compile_model(files, mixed_rows(), "the training", files / "compiled")
+    (files / "model.pkl").unlink()
+    return files
+
+
 def as_json(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as a client sends them: nulls for what is missing."""
     import pyarrow as pa

@@ -30,8 +30,8 @@ LIMITS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    model = workers.mixed_model(tmp_path_factory.mktemp("model") / "files")
-    with worker(tmp_path_factory.mktemp("worker"), model, **LIMITS) as running:
+    model = workers.compiled_model(tmp_path_factory.mktemp("model") / "files")
+    with worker(tmp_path_factory.mktemp("worker"), model, inline_ms=1000.0, **LIMITS) as running:
         for row in as_json(workers.mixed_rows())[:50]:
             running.post("/predict", row)
         yield running

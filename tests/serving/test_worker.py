@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import workers
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
 from workers import Running, as_json, expected, save, worker
 
 from turnout.errors import ComponentError
@@ -90,6 +91,41 @@ def test_many_rows_have_the_predictions_of_batch_inference(served: Running, mode
     assert answer.json["predictions"] == expected(model, rows)
 
 
+def test_a_compiled_model_answers_without_its_pickle_and_as_batch_inference(
+    model: Path, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    files = workers.compiled_model(tmp_path / "files")
+    assert not (files / "model.pkl").exists()
+    with worker(tmp_path, files, inline_ms=1000.0) as running:
+        many = running.post("/predict", {"rows": as_json(rows)}).json["predictions"]
+        for index, (row, wanted) in enumerate(zip(as_json(rows), expected(model, rows), strict=True)):
+            assert many[index]["prediction"] == wanted["prediction"]
+            assert many[index]["probability"] == pytest.approx(wanted["probability"], abs=1e-6)
+            if index < 20:
+                one = running.post("/predict", row).json
+                assert one["prediction"] == wanted["prediction"]
+                assert one["probability"] == pytest.approx(wanted["probability"], abs=1e-6)
+        found = running.metrics()
+        assert (found["turnout_serving_compiled"], found["turnout_serving_inline"]) == (1, 1)
+        assert 0 < found["turnout_serving_row_seconds"] < 1
+
+
+def test_a_value_that_the_model_refuses_is_the_client_s_to_put_right(rows: pd.DataFrame, tmp_path: Path) -> None:
+    """A model without an imputer takes no nulls, whatever its signature says."""
+    from turnout.models.compiled.making import compile_model
+
+    known = rows[["number"]].fillna(0.0)
+    files = save(LogisticRegression().fit(known, known.number > 0), known, tmp_path / "files")
+    compile_model(files, known, "the training", files / "compiled")
+    with worker(
+        tmp_path, files, inline_ms=1000.0, fallback_constant={"prediction": False, "probability": 0.0}
+    ) as running:
+        assert running.post("/predict", {"number": 1}).status == 200
+        for body in ({"number": None}, {"rows": [{"number": 1}, {"number": None}]}):
+            refused = running.post("/predict", body)
+            assert (refused.status, refused.json["faults"][0]["where"]) == (422, "number")
+
+
 def test_a_request_keeps_the_id_that_it_came_with(served: Running, rows: pd.DataFrame) -> None:
     answer = served.post("/predict", as_json(rows)[0], {"X-Request-Id": "from-envoy-1"})
     assert answer.headers["x-request-id"] == answer.json["request_id"] == "from-envoy-1"
@@ -138,6 +174,15 @@ def test_a_worker_lives_before_it_is_ready(model: Path, tmp_path: Path) -> None:
                 else:
                     break
         assert {(200, 503), 503, (200, 200)} <= seen
+
+
+def test_a_worker_that_is_told_to_end_while_it_loads_ends_at_once(model: Path, tmp_path: Path) -> None:
+    with worker(tmp_path, model, wait=False) as running:
+        ends = time.monotonic() + 60
+        while not Path(running.settings.socket).exists() and time.monotonic() < ends:
+            time.sleep(0.001)
+        running.terminate()
+        assert running.ended(20) == (0, "")
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_worker_and_says_why(tmp_path: Path) -> None:

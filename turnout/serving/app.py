@@ -7,6 +7,7 @@ take longer than the model.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 import traceback
@@ -107,6 +108,12 @@ class App:
             **{f"{path}/ready": self._ready for path in v2.paths(name, version)},
         }
         self.metrics.gauge("cached_rows", "Rows whose predictions are kept.", lambda: predictor.cached_rows)
+        for gauge, what, value in (
+            ("compiled", "1 when the compiled form answers, which needs no pickle.", float(model.compiled)),
+            ("inline", "1 when the model is called in the server's own thread.", float(predictor.inline)),
+            ("row_seconds", "What the model took for a row when it was warm.", model.row_ms / 1000),
+        ):
+            self.metrics.gauge(gauge, what, functools.partial(float, value))
         if log is not None:
             self.metrics.gauge(
                 "log_waiting_rows", "Rows that the request log has not written yet.", lambda: log.waiting

@@ -14,6 +14,8 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +50,7 @@ class Worker(uvicorn.Server):
         self.metrics = Metrics(settings.model, settings.version)
         self.app = App(settings, self.metrics)
         self.failed: Exception | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self.log: RequestLog | None = None
         super().__init__(
             uvicorn.Config(
@@ -71,7 +74,7 @@ class Worker(uvicorn.Server):
         self.app.tasks = self.server_state.tasks
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
+    def capture_signals(self) -> Iterator[None]:
         """Signals begin the draining, and not uvicorn's shutdown."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,7 +86,6 @@ class Worker(uvicorn.Server):
             Path(self.settings.socket).unlink()
         await super().startup()
         Path(self.settings.socket).chmod(0o600)  # uvicorn lets everybody in
-        self._tasks: set[asyncio.Task[None]] = set()
         self._keep(asyncio.create_task(self._load()))
         self._keep(asyncio.create_task(close_slow(self.server_state, min(1.0, self.settings.read_time_out_s / 4))))
 
@@ -94,8 +96,9 @@ class Worker(uvicorn.Server):
     async def _load(self) -> None:
         try:
             run = asyncio.get_running_loop().run_in_executor
-            predictor = await run(None, load, self.settings, self.metrics)
-            lookup = await run(None, self._lookup, predictor) if self.settings.feature_service else None
+            thread = ThreadPoolExecutor(1, thread_name_prefix="load")  # at the end nobody waits for it
+            predictor = await run(thread, load, self.settings, self.metrics)
+            lookup = await run(thread, self._lookup, predictor) if self.settings.feature_service else None
             self.log = self._request_log(predictor)
             self.app.serve(predictor, self.log, lookup)
         except Exception as error:  # a model's code, and what reads it, may raise anything
