@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,16 @@ def test_copies_for_a_shadow_are_beside_what_users_saw(directory: Directory) -> 
     assert (window.champion.requests, window.canary.requests) == (2, 2)
     assert list(window.canary.predictions) == ["late", "on time"]
     assert list(window.canary.latencies_ms) == [2.0, 2.0]
+    assert list(window.champion.latencies_ms) == [1.0, 1.0]  # as its worker saw it, as of the copies
+
+
+def test_predictions_are_left_out_from_where_a_worker_has_not_written_its_own_yet(directory: Directory) -> None:
+    """Else those of one version would be there, and those of the other not: a difference where there is none."""
+    ago = time.time() - START.timestamp() - 30
+    lines = [line(ago + number, "8" if number % 2 else "7", request_id=str(number)) for number in range(6)]
+    directory.access_log.write_text("\n".join(lines) + "\n")
+    kept(directory, {"request_id": ["0", "1", "2", "4"], "version": ["7", "8", "7", "7"], "latency_ms": [1.0] * 4,
+                     "prediction": [0.5] * 4})  # fmt: skip
+    (window,) = observed(directory, RELEASE, START)
+    assert (len(window.champion.predictions), len(window.canary.predictions)) == (2, 1)
+    assert (window.champion.requests, window.canary.requests) == (3, 3)

@@ -193,3 +193,13 @@ def test_where_the_version_of_a_user_is_kept_each_user_counts_once() -> None:
     once = by_user(table, "user")
     assert len(once) == len(set(table["user"].to_pylist()))
     assert math.isclose(once["time"][0].as_py(), 0.0)
+
+
+@pytest.mark.parametrize("moved", [0.1, -0.1])
+def test_predictions_that_are_all_the_same_and_move_either_way_are_found(moved: float) -> None:
+    def numbers(size: int, value: float) -> Arm:
+        return Arm(size, predictions=np.full(size, value))
+
+    seen = [Window(NOW, NOW, 0.0, numbers(400, 0.5), numbers(0, 0.5))]
+    seen += [Window(NOW, NOW, 0.25, numbers(300, 0.5), numbers(100, 0.5 + moved)) for _ in range(20)]
+    assert verdicts(judge(seen))["predictions"] == "worse"

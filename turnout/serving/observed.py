@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -28,12 +29,17 @@ def observed(directory: Directory, release: Release, since: datetime.datetime) -
     canary, stable = (tried or [""])[-1], release.stable.version
     kept = predictions(directory, since)
     rows = [
-        {**row, "prediction": kept.get((str(line.get("request_id", "")), str(line["version"])), (None, None))[0]}
-        for line in access_log.lines(directory.access, since)
-        if (row := _row(line, stable, canary)) is not None
+        row for line in access_log.lines(directory.access, since) if (row := _row(line, stable, canary)) is not None
     ]
+    for row in rows:
+        row["prediction"] = kept.get((row["request_id"], canary if row["canary"] else stable), (None, None))[0]
     if shadow:
-        rows = _with_copies(rows, kept, canary)
+        rows = _with_copies(rows, kept, stable, canary)
+    else:
+        # Workers write their predictions at different times: of the last seconds those of one version may be there, and
+        # those of the other not yet. To compare them would find a difference where there is none.
+        begin = _incomplete(rows, lambda row: row["prediction"] is None)
+        rows = [row if row["time"] < begin else {**row, "prediction": None} for row in rows]
     columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in _TYPES.items()}
     values = [row["prediction"] for row in rows]
     numbers = all(isinstance(value, int | float) for value in values if value is not None)
@@ -41,7 +47,8 @@ def observed(directory: Directory, release: Release, since: datetime.datetime) -
     return windows_of(pa.table(columns))
 
 
-_LOGGED_AFTER_S = 10.0
+_LOGGED_AFTER_S = 130.0
+"""In which workers surely have written what they keep: twice their interval, and some."""
 
 _TYPES = {
     "time": pa.float64(),
@@ -87,20 +94,30 @@ def predictions(directory: Directory, since: datetime.datetime) -> dict[tuple[st
 
 
 def _with_copies(
-    rows: list[dict[str, Any]], kept: dict[tuple[str, str], tuple[Any, float]], shadow: str
+    rows: list[dict[str, Any]], kept: dict[tuple[str, str], tuple[Any, float]], stable: str, shadow: str
 ) -> list[dict[str, Any]]:
-    """The requests that the shadow has answered too, and its answers. A copy that failed is not in the request log.
+    """The requests that both versions have answered, as their workers saw it: a copy does not come back through Envoy.
 
-    Those of the last seconds are left out: the request log may not have them yet.
+    A copy that failed is not in the request log. Those of the last seconds are left out: the log may not have them yet.
     """
+    begin = _incomplete(rows, lambda row: (row["request_id"], shadow) not in kept)
     found = []
     for row in rows:
-        copy = kept.get((row["request_id"], shadow))
-        if copy is not None and row["time"] < time.time() - _LOGGED_AFTER_S:
-            said, taken = copy
+        own, copy = (kept.get((row["request_id"], version)) for version in (stable, shadow))
+        if own is not None and copy is not None and row["time"] < begin and not row["canary"]:
             both = {**row, "shadow": True, "share": 0.5, "version": shadow}
-            found += [both, {**both, "canary": True, "error": False, "latency_ms": taken, "prediction": said}]
+            found += [
+                {**both, "latency_ms": own[1]},
+                {**both, "canary": True, "error": False, "latency_ms": copy[1], "prediction": copy[0]},
+            ]
     return found
+
+
+def _incomplete(rows: list[dict[str, Any]], lacks: Callable[[dict[str, Any]], bool]) -> float:
+    """The time from which on answers are not in the request log yet; what is lacking for longer never will be."""
+    recent = time.time() - _LOGGED_AFTER_S
+    lacking = (row["time"] for row in rows if row["latency_ms"] is not None and row["time"] > recent and lacks(row))
+    return min(lacking, default=float("inf"))
 
 
 def _row(line: dict[str, Any], stable: str, canary: str) -> dict[str, Any] | None:

@@ -120,7 +120,13 @@ def _classes(known: NDArray[np.str_]) -> list[tuple[str, _Mark]]:
 
 def _limits(known: Array) -> list[tuple[str, _Mark]]:
     limits = np.unique(np.quantile(known, np.linspace(0.1, 0.9, 9)))
-    return [(f"above {limit:.3g}", _Mark(np.array([limit]))) for limit in limits]
+    marks = [(f"above {limit:.3g}", _Mark(np.array([limit]))) for limit in limits]
+    # Where many predictions are the same, others below them would not be seen by what is above.
+    often = [limit for limit in limits if (known == limit).mean() >= _OFTEN]
+    return [*marks, *((f"at least {limit:.3g}", _Mark(np.array([np.nextafter(limit, -np.inf)]))) for limit in often)]
+
+
+_OFTEN = 0.05
 
 
 class _Mark:
