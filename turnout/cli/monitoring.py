@@ -7,7 +7,7 @@ import datetime
 import itertools
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
@@ -24,6 +24,16 @@ commands = typer.Typer(no_args_is_help=True, help="Export alert rules and dashbo
 def export(
     sources: Sources = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the files.")] = Path("monitoring"),
+    serving: Annotated[
+        Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
+        typer.Option(
+            metavar="MODEL",
+            help="Also write alert rules for a model that turnout serve serves (serving_rules.yml); may be given "
+            "several times.",
+        ),
+    ] = None,
+    availability: Annotated[float, typer.Option(help="Of those: percent of requests that must not fail.")] = 99.9,
+    latency_ms: Annotated[float, typer.Option(help="Of those: what 99 % of answers must be faster than.")] = 250,
     check: Check = False,
 ) -> None:
     """Write alert rules for Prometheus (rules.yml) and a dashboard for Grafana (dashboard.json)."""
@@ -31,10 +41,13 @@ def export(
     from turnout.cli.monitors import monitors_of
     from turnout.monitoring.alerts.dashboard import dashboard
     from turnout.monitoring.alerts.rules import alert_rules
+    from turnout.monitoring.alerts.serving import serving_rules
 
     with errors():
         pipelines = monitors_of([verbs.linked(source) for source in sources or all_pipelines()])
         files = {Path("rules.yml"): alert_rules(pipelines), Path("dashboard.json"): dashboard(pipelines)}
+        if serving:
+            files[Path("serving_rules.yml")] = serving_rules(serving, availability, latency_ms)
         write(files, out, check, "run turnout monitoring export")
 
 

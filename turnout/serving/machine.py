@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -57,7 +58,9 @@ def check_free(listening: Listening) -> None:
     except OSError as error:
         where = f"{listening.address}:{listening.port}"
         hint = "end what listens there, or take another port with --port"
-        raise ServerError(f"cannot answer there: {error.strerror}", where=where, hint=hint) from error
+        raise ServerError(
+            f"cannot answer there: {os.strerror(error.errno) if error.errno else error}", where=where, hint=hint
+        ) from error
 
 
 def group_name(version: str, fallback: str) -> str:

@@ -327,7 +327,9 @@ class Supervisor:
             return
         address, port = self.serving.listening.address, self.serving.metrics_port
         try:
-            end = metrics_page.serve(self._all_metrics, address, port)
+            end = metrics_page.serve(
+                self._all_metrics, lambda: self._release.model if self._release else "", address, port
+            )
         except OSError as error:
             hint = "take another port with --metrics-port"
             what = f"metrics cannot be answered there: {error.strerror}"

@@ -1,0 +1,96 @@
+"""Alert rules for models that `turnout serve` serves: how fast the budget of failures and of slow answers is spent.
+
+Several windows and burn rates, as in "Alerting on SLOs" of Google's The Site Reliability Workbook (2018, chapter 5):
+somebody is called when 2 % of a month's budget is spent in an hour, or 5 % in six hours, and written to when it is
+10 % in three days. The short window lets an alert end soon after the trouble has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import yaml
+
+from turnout.errors import ComponentError
+from turnout.monitoring.alerts.monitors import quoted
+
+BURNS = (("1h", "5m", 14.4, "critical"), ("6h", "30m", 6.0, "critical"), ("3d", "6h", 1.0, "warning"))
+"""Long window, short window, burn rate, severity."""
+
+BUCKETS_MS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
+"""Of Envoy's histograms of latency: what can be asked for."""
+
+_SLOW_PART = 0.01
+"""Of the answers may be slower."""
+
+
+def serving_rules(models: Sequence[str], availability: float = 99.9, latency_ms: float = 250) -> str:
+    """Rules for Prometheus, as YAML.
+
+    Args:
+        models: names of registered models.
+        availability: percent of requests that must not fail (5xx), of a month.
+        latency_ms: what 99 % of answers must be faster than; one of `BUCKETS_MS`.
+
+    Raises:
+        ComponentError: a bound is none.
+    """
+    if not 0 < availability < 100:
+        raise ComponentError(f"{availability:g} percent", where="availability", hint="such as 99.9")
+    if latency_ms not in BUCKETS_MS:
+        raise ComponentError(f"{latency_ms:g} ms is no bound of Envoy's histograms", where="latency_ms",
+                             available=[f"{bound:g}" for bound in BUCKETS_MS], hint="take one of these")  # fmt: skip
+    groups = [
+        {"name": f"{model} is served", "rules": list(_rules(model, 1 - availability / 100, latency_ms))}
+        for model in models
+    ]
+    head = "# Made by `turnout monitoring export --serving`: change what it is called with, not this file.\n"
+    return head + yaml.safe_dump({"groups": groups}, sort_keys=False, width=110, allow_unicode=True)
+
+
+def _rules(model: str, failing: float, latency_ms: float) -> Iterator[dict[str, Any]]:
+    chosen = f'model={quoted(model)},envoy_http_conn_manager_prefix="turnout"'
+    requests = f"envoy_http_downstream_rq_xx_total{{{chosen}}}"
+    failed = f'envoy_http_downstream_rq_xx_total{{{chosen},envoy_response_code_class="5"}}'
+    quick = f'envoy_http_downstream_rq_time_bucket{{{chosen},le=~"{latency_ms:g}([.]0)?"}}'
+    timed = f"envoy_http_downstream_rq_time_count{{{chosen}}}"
+
+    def errors(window: str) -> str:
+        return f"sum(rate({failed}[{window}])) / sum(rate({requests}[{window}]))"
+
+    def slow(window: str) -> str:
+        return f"1 - sum(rate({quick}[{window}])) / sum(rate({timed}[{window}]))"
+
+    for long, short, burn, severity in BURNS:
+        for name, text, ratio, budget in (
+            ("TurnoutServingErrors", "requests fail", errors, failing),
+            ("TurnoutServingSlow", f"answers take longer than {latency_ms:g} ms", slow, _SLOW_PART),
+        ):
+            bound = f"{burn * budget:.6g}"
+            expression = f"({ratio(long)}) > {bound} and ({ratio(short)}) > {bound}"
+            summary = f"{model}: too many {text}; in {long} the budget is spent {burn:g} times too fast"
+            yield _rule(name, expression, "0m", severity, summary, {"model": model, "window": long})
+    healthy = f"envoy_cluster_membership_healthy{{model={quoted(model)}}}"
+    yield _rule("TurnoutServingDown", f"absent({healthy}) or max({healthy}) == 0", "1m", "critical",
+                f"{model}: no worker answers", {"model": model})  # fmt: skip
+    of_model = f"model={quoted(model)}"
+    stood_in = f"sum(rate(turnout_serving_fallback_total{{{of_model}}}[30m]))"
+    asked = f"sum(rate(turnout_serving_requests_total{{{of_model}}}[30m]))"
+    yield _rule("TurnoutServingFallback", f"{stood_in} / {asked} > {failing:.6g}", "5m", "warning",
+                f"{model}: the fallback answers in the model's place", {"model": model})  # fmt: skip
+    dropped = f'sum(increase(turnout_serving_log_rows_total{{{of_model},outcome="dropped"}}[1h]))'
+    yield _rule("TurnoutServingLogDrops", f"{dropped} > 0", "5m", "warning",
+                f"{model}: requests are not kept in the request log", {"model": model})  # fmt: skip
+
+
+def _rule(
+    name: str, expression: str, after: str, severity: str, summary: str, labels: dict[str, str]
+) -> dict[str, Any]:
+    return {
+        "alert": name,
+        "expr": expression,
+        "for": after,
+        "labels": {"severity": severity, **labels},
+        "annotations": {"summary": summary},
+    }
