@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 from api_server import CORE, GATEWAY, KEDA, ApiServer, Object, serving
 from kubernetes_validate import validate
 
@@ -193,6 +194,19 @@ def test_manifests_are_what_kubernetes_takes(server: ApiServer, scaling: str) ->
     assert ("replicas" in deployment["spec"]) == (scaling == "none")
     assert len({(item["kind"], item["metadata"]["name"]) for item in made}) == len(made)
     assert all(len(item["metadata"]["name"]) < 60 for item in made)
+
+
+def test_manifests_are_written_without_a_cluster(turnout: Any, tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(yaml.safe_dump(SETTINGS))
+    done = turnout("serve", "manifests", "flights", "1=90", "2=10", "--target", f"kubernetes:{file}")
+    assert done.status == 0, done.err
+    made = [*yaml.safe_load_all(done.out)]
+    assert [item["metadata"]["name"] for item in made if item["kind"] == "Deployment"] == ["flights-v1", "flights-v2"]
+    refused = turnout("serve", "manifests", "flights", "1=100", "--target", "local")
+    assert (refused.status, "the target local has no manifests" in refused.err) == (1, True)
+    wrong = turnout("serve", "manifests", "flights", "1=90", "--target", f"kserve:{file}")
+    assert "the percentages are 90 together" in wrong.err
 
 
 @pytest.mark.parametrize("token_secret", ["", "clients"])

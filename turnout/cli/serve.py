@@ -41,7 +41,12 @@ Where = Annotated[
     Optional[Path],  # noqa: UP045 - Typer reads this spelling on every Python
     typer.Option(metavar="DIR", help="The serving directory. Default: .turnout/serving/MODEL."),
 ]
-TargetName = Annotated[str, typer.Option("--target", help="Where it is served: local, or registry (the alias alone).")]
+TargetName = Annotated[
+    str,
+    typer.Option(
+        "--target", help="Where it is served: local, registry (the alias alone), kubernetes:FILE or kserve:FILE."
+    ),
+]
 Why = Annotated[str, typer.Option(help="The reason, for the history.")]
 Who = Annotated[str, typer.Option(help="Who does it, for the history. Default: you, at this machine.")]
 
@@ -151,10 +156,13 @@ def split(
 ) -> None:
     """Give versions parts of the traffic: turnout serve split 7=90 8=10."""
     from turnout.serving.targets.local import LocalTarget
+    from turnout.serving.targets.target import require
 
     with errors(as_json):
         name, chosen = _of(model, directory, target)
         percents = _percents(parts)
+        if sticky is not None:
+            require(chosen, "sticky", name)
         if sticky is not None and isinstance(chosen, LocalTarget):
             chosen.keep_users(name, sticky, who=who, why=why)
         if shadow:
@@ -254,6 +262,30 @@ def _served(directory: Path | None) -> str:
     return served_here(directory)
 
 
+@commands.command()
+def manifests(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The registered model's name.")],
+    parts: Annotated[list[str], typer.Argument(metavar="VERSION=PERCENT ...", help="All versions; 100 together.")],
+    target: Annotated[str, typer.Option(metavar="TARGET", help="kubernetes:FILE or kserve:FILE.")],
+    fallback: Annotated[str, typer.Option(metavar="VERSION|JSON", help="As turnout serve takes it.")] = "",
+) -> None:
+    """Print what a cluster would be told, as YAML, for a repository from which something else applies it."""
+    import yaml
+
+    from turnout.serving.state import Release, Served
+    from turnout.serving.targets.chosen import target_of
+    from turnout.serving.targets.kubernetes import KubernetesTarget
+
+    with errors():
+        chosen = target_of(target)
+        if not isinstance(chosen, KubernetesTarget):
+            hint = "name kubernetes:FILE or kserve:FILE"
+            raise ServerError(f"the target {chosen.name} has no manifests", where=target, hint=hint)
+        versions = tuple(Served(version, percent) for version, percent in _percents(parts).items())
+        made = chosen.manifests(Release(model, versions, fallback=fallback))
+    print(yaml.safe_dump_all(made, sort_keys=False), end="")
+
+
 def _say(line: str) -> None:
     typer.echo(line, err=True)
 
@@ -278,14 +310,17 @@ def _directory(model: str) -> Path:
 def _of(model: str, directory: Path | None, target: str) -> tuple[str, Target]:
     """The model that is meant, and the target. Raises ServerError when it is not clear which one."""
     from turnout.serving.start import served_here
-    from turnout.serving.targets.local import LocalTarget
-    from turnout.serving.targets.registry import RegistryTarget
-    from turnout.serving.targets.target import unknown
+    from turnout.serving.targets.chosen import target_of
 
-    if target not in ("local", "registry"):
-        raise unknown(target, ["local", "registry"])
     name = model or served_here(directory)
-    return name, LocalTarget(directory=directory or "") if target == "local" else RegistryTarget()
+    if directory is None:
+        return name, target_of(target)
+    from turnout.serving.targets.local import LocalTarget
+
+    if target != "local":
+        hint = "leave out --directory; that of another target is in its own settings"
+        raise ServerError("a serving directory is of the target local alone", where=target, hint=hint)
+    return name, LocalTarget(directory=directory)
 
 
 def _percents(parts: list[str]) -> dict[str, float]:

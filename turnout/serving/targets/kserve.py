@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from turnout.errors import ComponentError
-from turnout.serving.state import Release
+from turnout.serving.state import Release, check
 from turnout.serving.targets.cluster_settings import ClusterSettings
 from turnout.serving.targets.kserve_manifests import API, inference_service, serving_runtime
 from turnout.serving.targets.kubernetes import SUPPORT as ON_KUBERNETES
@@ -42,6 +42,7 @@ class KServeTarget(KubernetesTarget):
         return [serving_runtime(self.settings), inference_service(release, self.settings)]
 
     def allowed(self, release: Release) -> None:
+        check(release)
         if release.shadows:
             require(self, "shadow", release.model)
         if release.sticky:
