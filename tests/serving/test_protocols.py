@@ -151,6 +151,7 @@ def test_mlflows_own_client_reads_the_answer(served: Running, rows: pd.DataFrame
         ({"dataframe_records": {"a": 1}}, 422, "not a list of rows"),
         ({"inputs": {"number": [1, 2], "count": [1], "kind": ["a"]}}, 422, "have 1 to 2 values"),
         ({"instances": []}, 422, "the request has no rows"),
+        ({"instances": [[1, 1, "a"]], "params": {"top": 3}}, 422, "params are not taken"),
         ({"inputs": {"number": "x", "count": 1, "kind": "a"}}, 422, "number: the model takes double"),
     ],
 )

@@ -30,7 +30,7 @@ from turnout.components.train import train
 from turnout.data.parquet import open_table
 from turnout.serving.predictor import Answer
 from turnout.serving.protocols.protocol import Asked
-from turnout.serving.request_log import MOST_ROWS, RequestLog
+from turnout.serving.request_log import MOST_ROWS, MOST_VALUES, RequestLog
 
 INPUTS = pa.schema([("a", pa.float64()), ("name", pa.string())])
 OUTPUTS = {"prediction": pa.int64(), "probability": pa.float64()}
@@ -120,6 +120,20 @@ def test_memory_is_bounded_while_nothing_can_be_written(tmp_path: Path) -> None:
         assert until(lambda: not log.waiting)
     assert counted["kept"] == MOST_ROWS
     assert len(found_in(tmp_path / "requests")) == MOST_ROWS
+
+
+def test_a_wide_model_s_rows_are_bounded_by_their_values(tmp_path: Path) -> None:
+    wide = pa.schema([(f"c{index}", pa.float64()) for index in range(2000)])
+    batch = pa.RecordBatch.from_arrays([pa.array(np.zeros(500))] * 2000, schema=wide)
+    dropped: list[int] = []
+    (tmp_path / "requests").write_text("a file, where a directory should be")
+    log = RequestLog(tmp_path / "requests", "m", wide, OUTPUTS,
+                     count=lambda outcome, rows: dropped.append(rows) if outcome == "dropped" else None)  # fmt: skip
+    for _ in range(10):
+        log.add("r", NOON, 1, Asked(batch=batch), answer(500))
+    assert log.waiting * 2000 <= MOST_VALUES
+    assert sum(dropped) == 5000 - log.waiting
+    log.close()
 
 
 def test_readers_never_see_half_a_file(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from turnout.serving.protocols.protocol import Asked
 FILE_ROWS = 20_000
 """At which a file is written before its time."""
 
-MOST_ROWS = 100_000
-"""That wait to be written, in memory; while the disk is full each further one is dropped."""
+MOST_ROWS, MOST_VALUES = 100_000, 4_000_000
+"""That wait to be written, in memory; while the disk is full each further row is dropped."""
 
 _LEFT_AFTER_S = 600
 """Age of an unfinished file at which the process that wrote it is gone."""
@@ -92,6 +92,7 @@ class RequestLog:
         prefix = prefix_of(inputs.names, outputs)
         own = [pa.field(prefix + name, kind) for name, kind in {**_OWN, **outputs}.items()]
         self.schema = pa.schema([*own, *(field for _, field in self._kept)])
+        self._most_rows = min(MOST_ROWS, MOST_VALUES // len(self.schema))
         self._below, self._flush_s, self._count = sample * 2**32, flush_s, count
         self._records: list[_Record] = []
         self._rows = self._number = 0
@@ -115,12 +116,12 @@ class RequestLog:
             return
         record = _Record(request_id, time, latency_ms, asked, answer)
         with self._lock:
-            if self._rows + record.rows > MOST_ROWS:
+            if self._rows + record.rows > self._most_rows:
                 self._count("dropped", record.rows)
                 return
             self._records.append(record)
             self._rows += record.rows
-        if self._rows >= FILE_ROWS:
+        if self._rows >= min(FILE_ROWS, self._most_rows // 2):
             self._wake.set()
 
     def close(self, timeout: float = 10.0) -> None:

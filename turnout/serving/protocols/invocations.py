@@ -45,6 +45,8 @@ class Invocations:
         if len(ways) != 1:
             what = f"the body has {' and '.join(ways) or 'none of'} {'' if ways else ', '.join(self._ways)}".rstrip()
             raise BadRequest(400, what, hint=f"send an object with one of {', '.join(self._ways)}")
+        if given.get("params"):
+            raise BadRequest(422, "params are not taken", hint="leave them out: the model predicts as it was trained")
         return self._ways[ways[0]](given[ways[0]])
 
     def _split(self, given: Any) -> Asked:
