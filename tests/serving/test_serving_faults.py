@@ -233,6 +233,18 @@ def test_a_request_that_takes_long_is_answered_by_the_version_that_goes(server: 
     assert load.counts == {200: len(load.statuses)}
 
 
+def test_a_version_that_comes_back_while_it_goes_loses_nothing(server: Server) -> None:
+    with under_load(server.port, clients=2, headers={"x-do": "wait0.9"}) as load:
+        wait(lambda: load.statuses, "answers", 5)
+        server.change(lambda release: only(release, "8"))
+        wait(lambda: "7" not in server.status["workers"], "the end of the other version", 5)
+        server.change(lambda release: only(release, "7"))
+        before = len(load.statuses)
+        wait(lambda: len(load.statuses) > before + 4, "answers", 10)
+    assert load.counts == {200: len(load.statuses)}, load.errors
+    assert list(load.versions.values())[-1] == "7"
+
+
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_in_service(server: Server) -> None:
     server.state.change(lambda release: only(release or server.state.require(), "bad"), "a test")
     with under_load(server.port) as load:

@@ -65,7 +65,7 @@ class Supervisor:
         self._release: Release | None = None
         self._problems: dict[str, str] = {}
         self._alias: Alias | None = None
-        self._seen = ""
+        self._seen, self._begun = "", 0
         self._told_at = 0.0
         self._told: dict[str, Any] = {}
 
@@ -168,9 +168,10 @@ class Supervisor:
             return self._command({**settings, "socket": str(path)}, file)
 
         self._say(f"version {version} is loaded by {self.serving.workers} workers")
+        self._begun += 1
         self._groups[name] = Workers(
             name, version, self.serving.workers, self.directory.sockets, self.directory.logs, command,
-            self._variables, self._probes,
+            self._variables, self._probes, self._begun,
         )  # fmt: skip
 
     def _hopeless(self, release: Release) -> str:

@@ -61,6 +61,7 @@ class Workers:
     Args:
         name: of the group, unlike any other's.
         sockets: the directory of their sockets, whose path is short.
+        generation: of the workers with this name: others that end at this time have sockets of their own.
         logs: the directory of their logs.
         command: of the worker with a number, that listens on a socket.
         variables: the environment of the processes.
@@ -77,11 +78,13 @@ class Workers:
         command: Callable[[int, Path], list[str]],
         variables: Mapping[str, str],
         probes: concurrent.futures.Executor,
+        generation: int = 0,
     ):
         self.name, self.version = name, version
         self._command, self._variables, self._probes = command, dict(variables), probes
+        named = f"{name}.{generation}"
         self._workers = [
-            _Worker(index, sockets / f"{name}-{index}", logs / f"worker-{name}-{index}.log") for index in range(count)
+            _Worker(index, sockets / f"{named}-{index}", logs / f"worker-{name}-{index}.log") for index in range(count)
         ]
         self.loaded = False
         """Whether all have been ready once."""
