@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +14,29 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from lightgbm import LGBMClassifier
 from mlflow.models import infer_signature
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+)
 
+from turnout import ComponentError
 from turnout.models.compiled import open_scorer
-from turnout.models.compiled.form import DIRECTORY
+from turnout.models.compiled.form import DIRECTORY, FORM, GRAPH, NotCompiled
 from turnout.models.compiled.making import compile_model
+from turnout.models.compiled.proof import compare
 from turnout.models.compiled.scorer import CompiledScorer
 from turnout.models.estimators import make_estimator, make_model
 from turnout.models.files import preparation_inside
@@ -122,3 +144,152 @@ def test_what_train_makes_has_a_compiled_form_that_says_the_same(
             for name, value in expected.items():
                 assert type(one[name]) is type(value)
                 assert one[name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-6, abs=1e-6))
+
+
+OWN_INPUTS = ["number", "exact", "flag", "kind"]
+
+
+def own_pipelines() -> dict[str, tuple[Any, list[str], str]]:
+    """Pipelines that no `make_model` made, their columns, and which target they learn."""
+    numbers = make_pipeline(SimpleImputer(strategy="mean"), MinMaxScaler(clip=True), RobustScaler())
+    texts = make_pipeline(SimpleImputer(strategy="most_frequent", missing_values=None), OneHotEncoder(drop="first"))
+    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
+    mixed = ColumnTransformer([("n", numbers, ["number"]), ("k", ordinal, ["kind"])], remainder="passthrough")
+    return {
+        "scalers, an ordinal encoder and columns passed through": (
+            make_pipeline(mixed, StandardScaler(), RandomForestClassifier(5, random_state=0)), OWN_INPUTS, "binary"),
+        "an encoder that refuses what it does not know": (
+            make_pipeline(ColumnTransformer([("k", texts, ["kind"]), ("e", "passthrough", ["exact"])]), Ridge()),
+            ["exact", "kind"], "regression"),
+        "steps that only ONNX has": (
+            make_pipeline(StandardScaler(), PCA(2), LogisticRegression()), ["exact", "flag"], "multiclass"),
+        "an estimator alone": (HistGradientBoostingRegressor(max_iter=8), ["number", "exact", "flag"], "regression"),
+    }  # fmt: skip
+
+
+def finite_table() -> pd.DataFrame:
+    table = make_table()
+    return table.assign(number=table["number"].replace(np.inf, np.nan))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", own_pipelines())
+def test_a_pipeline_of_ones_own_is_compiled_with_what_it_refuses(tmp_path: Path, name: str) -> None:
+    fitted, columns, task = own_pipelines()[name]
+    table = finite_table()
+    inputs = table[columns]
+    if name.startswith("an encoder"):  # where each category has been seen
+        inputs = inputs.assign(kind=inputs["kind"].fillna("red"))
+    model, form = compiled(fitted.fit(inputs, targets(table)[task]), inputs, tmp_path)
+    odd = inputs.head(8).astype(object)
+    odd.loc[0, columns[0]] = None
+    odd.loc[1, columns[-1]] = None
+    for row in odd.itertuples(index=False):
+        values = [None if value is None or value != value else value for value in row]
+        try:
+            expected = model.row(values)["prediction"]
+        except Exception:  # scikit-learn's
+            with pytest.raises(ComponentError, match=r"refuses|does not know"):
+                form.row(values)
+        else:
+            assert form.row(values)["prediction"] == (
+                expected if task == "binary" else pytest.approx(expected, rel=1e-6)
+            )
+
+
+class Doubling(RegressorMixin, BaseEstimator):
+    """An estimator that no converter knows."""
+
+    def fit(self, inputs: Any, labels: Any) -> Doubling:
+        return self
+
+    def predict(self, inputs: Any) -> Any:
+        return 2.0 * np.asarray(inputs, dtype=float)[:, 0]
+
+
+def upper(texts: Any) -> Any:
+    return texts.apply(lambda column: column.str.upper())
+
+
+NOT_COMPILED = {
+    # treelite reads such trees, and not that zero is missing to them
+    "would be": (LGBMClassifier(n_estimators=5, zero_as_missing=True, verbose=-1), ["number", "flag"]),
+    "Doubling": (Doubling(), ["exact"]),
+    "the function upper of your own": (
+        make_pipeline(FunctionTransformer(upper), OneHotEncoder(), LogisticRegression()), ["rare"]),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("why", NOT_COMPILED)
+def test_a_model_that_has_no_form_that_says_the_same_says_why(tmp_path: Path, why: str) -> None:
+    fitted, columns = NOT_COMPILED[why]
+    table = finite_table()
+    inputs = table[columns].fillna(0)
+    place = save(fitted.fit(inputs, targets(table)["binary"]), inputs, tmp_path / "model")
+    with pytest.raises(NotCompiled, match=why):
+        compile_model(place, inputs, "the test", place / DIRECTORY)
+    assert isinstance(open_scorer(place), Scorer)
+
+
+@pytest.fixture(scope="module")
+def linear(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    """A model with a compiled form."""
+    inputs = make_table()[["exact", "flag"]].astype(float)
+    fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(inputs, targets(make_table())["binary"])
+    directory = tmp_path_factory.mktemp("linear")
+    compiled(fitted, inputs, directory)
+    return directory / "model", inputs
+
+
+def test_neither_the_pickle_nor_scikit_learn_is_needed_to_answer(
+    tmp_path: Path, linear: tuple[Path, pd.DataFrame]
+) -> None:
+    place = Path(shutil.copytree(linear[0], tmp_path / "model"))
+    (place / "model.pkl").unlink()
+    program = f"""
+import sys
+from turnout.models.compiled import open_scorer
+print(open_scorer({str(place)!r}).row([1e9 + 49, 1.0])["prediction"])
+print(sorted({{"sklearn", "mlflow", "lightgbm", "treelite", "skl2onnx", "onnx"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["yes", "[]"]
+
+
+def test_files_that_are_not_those_proved_are_not_used(
+    tmp_path: Path, linear: tuple[Path, pd.DataFrame], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Path(shutil.copytree(linear[0], tmp_path / "model"))
+    graph = place / DIRECTORY / GRAPH
+    graph.write_bytes(graph.read_bytes()[:-1])
+    assert isinstance(open_scorer(place), Scorer)
+    assert "its files are not those that were proved" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("why", ["a label", "a probability", "what is refused"])
+def test_a_form_that_says_something_else_is_told_by_the_row(
+    tmp_path: Path, linear: tuple[Path, pd.DataFrame], why: str
+) -> None:
+    place, inputs = Path(shutil.copytree(linear[0] / DIRECTORY, tmp_path / "form")), linear[1]
+    said = json.loads((place / FORM).read_text())
+    message = "only the compiled form refuses: exact="
+    if why == "a label":
+        said["output"]["classes"].reverse()
+        message = "whose label would be '(yes' instead of 'no|no' instead of 'yes)': exact="
+    elif why == "a probability":
+        divide = said["preparation"]["blocks"][0]["steps"][1]
+        divide["values"][0] *= 1.0001
+        message = "whose probability would be .* instead of .*: exact="
+    else:
+        said["refused"]["infinite"] = [0]
+        inputs = inputs.assign(exact=inputs["exact"].where(inputs.index != 7, np.inf))
+    (place / FORM).write_text(json.dumps(said))
+    model = Scorer(linear[0])
+    rows = pa.RecordBatch.from_pandas(inputs, preserve_index=False)
+    if why == "what is refused":  # a model that takes what scikit-learn's refuses
+        finite = pa.RecordBatch.from_pandas(inputs.replace(np.inf, 1e9), preserve_index=False)
+        answers = model(finite)
+        predict = lambda batch: {name: array.slice(0, batch.num_rows) for name, array in answers.items()}  # noqa: E731
+    with pytest.raises(NotCompiled, match=message):
+        compare(predict if why == "what is refused" else model, CompiledScorer(place), rows, "the test")

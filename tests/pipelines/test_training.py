@@ -39,9 +39,7 @@ def registered(tmp_path: Path) -> list:
     return client.search_model_versions()
 
 
-def test_the_real_flights_promote_a_champion_and_a_later_model_is_judged_against_it(
-    turnout, tmp_path: Path
-) -> None:
+def test_the_real_flights_promote_a_champion_and_a_later_model_is_judged_against_it(turnout, tmp_path: Path) -> None:
     first = turnout("run", TRAINING, "--json")
     assert first.status == 0, first.err + first.out[-3000:]
     assert first.step("ingest")["outputs"]["data"]["metadata"]["rows"] == 327_346

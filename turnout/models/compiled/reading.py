@@ -245,7 +245,8 @@ def _ordinal(step: OrdinalEncoder, place: int) -> Encoding:
     if rare is not None and any(item is not None for item in rare):
         raise NotCompiled("it counts rare categories as one")
     places = [float(index) for index in range(len(values))]
-    missing = float(step.encoded_missing_value)
-    places = [missing if value is None else index for value, index in zip(values, places, strict=True)]
+    for index, value in enumerate(step.categories_[place]):
+        if isinstance(value, float) and math.isnan(value):  # None is a category as others are, to the encoder
+            places[index] = float(step.encoded_missing_value)
     unknown = None if step.handle_unknown == "error" else float(step.unknown_value)
     return Encoding(values, tuple(places), 1, unknown, ordinal=True)
