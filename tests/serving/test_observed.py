@@ -14,7 +14,8 @@ import pytest
 
 from turnout.serving import access_log
 from turnout.serving.directory import Directory
-from turnout.serving.observed import observed
+from turnout.serving.observed import logged, observed
+from turnout.serving.rollout.shadow import differences
 from turnout.serving.state import Release, Served
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -122,3 +123,15 @@ def test_predictions_are_left_out_from_where_a_worker_has_not_written_its_own_ye
     (window,) = observed(directory, RELEASE, START)
     assert (len(window.champion.predictions), len(window.canary.predictions)) == (2, 1)
     assert (window.champion.requests, window.canary.requests) == (3, 3)
+
+
+def test_what_a_shadow_said_is_held_against_what_users_got_row_by_row(directory: Directory) -> None:
+    kept(directory, {"request_id": ["a", "a", "b", "b", "c"], "version": ["7", "8", "7", "8", "7"],
+                     "latency_ms": [1.0] * 5, "prediction": ["late", "late", "late", "on time", "late"],
+                     "size": [1.0, 1.0, 2.0, 2.0, 3.0]})  # fmt: skip
+    found = differences(*(logged(directory, version, START) for version in ("7", "8")))
+    assert (found.pairs, found.different) == (2, 1)
+    assert found.table.to_pylist() == [
+        {"request_id": "b", "prediction": "late", "size": 2.0, "prediction_shadow": "on time", "difference": 1.0}
+    ]
+    assert differences(logged(directory, "7", START), logged(directory, "9", START)).pairs == 0

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from turnout.serving import access_log
 from turnout.serving.directory import Directory
@@ -66,25 +67,16 @@ def predictions(directory: Directory, since: datetime.datetime) -> dict[tuple[st
 
     A probability where there is one, else the prediction. Only what the request log keeps.
     """
-    import pyarrow.dataset as ds
-
-    day = since.astimezone(datetime.UTC).date().isoformat()
-    files = [
-        str(file)
-        for place in directory.requests.glob("date=*")
-        if place.name.removeprefix("date=") >= day
-        for file in place.glob("*.parquet")
-    ]
     found: dict[tuple[str, str], tuple[Any, float]] = {}
-    for file in files:
-        data = ds.dataset(file)
+    for file in _files(directory, since):
+        data = pq.ParquetFile(file)
         # A model's own columns may have the log's names: then these have a prefix, and come first.
-        prefix = next(name for name in data.schema.names if name.endswith("request_id")).removesuffix("request_id")
-        value = next(
-            (prefix + name for name in ("probability", "prediction") if prefix + name in data.schema.names), None
-        )
+        known = data.schema_arrow.names
+        prefix = next(name for name in known if name.endswith("request_id")).removesuffix("request_id")
+        value = next((prefix + name for name in ("probability", "prediction") if prefix + name in known), None)
         names = [prefix + name for name in ("request_id", "version", "latency_ms", "row")]
-        table = data.to_table(columns=[*names, value] if value else names)
+        table = data.read(columns=[*names, value] if value else names, use_threads=False)
+        table = table.select([*names, value] if value else names)
         columns = [column.to_pylist() for column in table.columns]
         values = columns[4] if value else [None] * len(table)
         for request, version, taken, row, said in zip(*columns[:4], values, strict=True):
@@ -93,18 +85,56 @@ def predictions(directory: Directory, since: datetime.datetime) -> dict[tuple[st
     return found
 
 
+def logged(directory: Directory, version: str, since: datetime.datetime) -> pa.Table:
+    """What the request log keeps of a version: `request_id`, `prediction` (a probability where there is one), inputs.
+
+    Of a request with several rows, the first.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+
+    tables = []
+    for file in _files(directory, since):
+        data = ds.dataset(file)
+        names = data.schema.names
+        prefix = next(name for name in names if name.endswith("request_id")).removesuffix("request_id")
+        value = next((prefix + name for name in ("probability", "prediction") if prefix + name in names), None)
+        if value is None:
+            continue
+        own = {prefix + name for name in ("row", "time", "version", "latency_ms", "fallback", "request_id")}
+        said = {name for name in names if name.removeprefix(prefix).startswith(("prediction", "probabilit"))}
+        chosen = {"request_id": prefix + "request_id", "prediction": value}
+        chosen |= {name: name for name in names if name not in own | said and name not in chosen}
+        columns = {name: ds.field(source) for name, source in chosen.items()}
+        first = (ds.field(prefix + "version") == version) & (ds.field(prefix + "row") == 0)
+        tables.append(data.to_table(columns=columns, filter=first & pc.is_valid(ds.field(value))))
+    empty = pa.table({"request_id": pa.array([], pa.string()), "prediction": pa.array([], pa.float64())})
+    found = [table for table in tables if len(table)]
+    return pa.concat_tables(found, promote_options="permissive") if found else empty
+
+
+def _files(directory: Directory, since: datetime.datetime) -> list[str]:
+    """The files of the request log, from the day on."""
+    day = since.astimezone(datetime.UTC).date().isoformat()
+    return [
+        str(file)
+        for place in directory.requests.glob("date=*")
+        if place.name.removeprefix("date=") >= day
+        for file in place.glob("*.parquet")
+    ]
+
+
 def _with_copies(
     rows: list[dict[str, Any]], kept: dict[tuple[str, str], tuple[Any, float]], stable: str, shadow: str
 ) -> list[dict[str, Any]]:
     """The requests that both versions have answered, as their workers saw it: a copy does not come back through Envoy.
 
-    A copy that failed is not in the request log. Those of the last seconds are left out: the log may not have them yet.
+    A copy that failed, or that the shadow was too slow for, is not in the request log: its request counts for neither.
     """
-    begin = _incomplete(rows, lambda row: (row["request_id"], shadow) not in kept)
     found = []
     for row in rows:
         own, copy = (kept.get((row["request_id"], version)) for version in (stable, shadow))
-        if own is not None and copy is not None and row["time"] < begin and not row["canary"]:
+        if own is not None and copy is not None and not row["canary"]:
             both = {**row, "shadow": True, "share": 0.5, "version": shadow}
             found += [
                 {**both, "latency_ms": own[1]},

@@ -7,16 +7,27 @@ import datetime
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
 
 from turnout.errors import ComponentError
 from turnout.serving.rollout.judgement import Judgement, Settings, judge
 from turnout.serving.rollout.observations import Window, of_step, of_version
-from turnout.serving.rollout.shadow import Differences
+from turnout.serving.rollout.shadow import Differences, differences
 from turnout.serving.state import Served
 from turnout.serving.targets.target import Status, Target
 
 _RESTS = 4.0
 """How much longer than a look took the judge rests before the next, so that it takes a fifth of a core at most."""
+
+
+@runtime_checkable
+class Logging(Protocol):
+    """A target that keeps requests and predictions where the judge can read them."""
+
+    def logged(self, model: str, version: str, since: datetime.datetime) -> pa.Table:
+        """The requests that a version answered: `request_id`, `prediction`, and the inputs."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,11 @@ def look(target: Target, model: str, version: str, since: datetime.datetime, set
     share = 0.5 if served.shadow else served.percent / (served.percent + stable.percent)
     windows = of_version(target.observed(model, since), version)
     of_now, number = of_step(windows, share, served.shadow)
-    return Look(judge(of_now, settings, intervals=True, step=number), tuple(windows))
+    judgement = judge(of_now, settings, intervals=True, step=number)
+    apart = None
+    if served.shadow and isinstance(target, Logging):
+        apart = differences(*(target.logged(model, item, since) for item in (stable.version, version)))
+    return Look(judgement, tuple(windows), apart)
 
 
 def _stable(status: Status) -> Served | None:

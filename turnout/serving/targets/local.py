@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from turnout.errors import ComponentError
 from turnout.models import promotion
 from turnout.models.registry import CHAMPION, ModelVersion, alias_uri, find, look_up
 from turnout.serving.directory import Directory
-from turnout.serving.observed import observed
+from turnout.serving.observed import logged, observed
 from turnout.serving.state import (
     ROOT,
     Release,
@@ -114,6 +116,10 @@ class LocalTarget:
         state = self._state(model)
         release = state.require()
         return observed(Directory(state.directory.absolute()), release, since)
+
+    def logged(self, model: str, version: str, since: datetime.datetime) -> pa.Table:
+        """The requests that the log keeps of a version, with its predictions."""
+        return logged(Directory(self._state(model).directory.absolute()), version, since)
 
     def roll_back(self, model: str, *, who: str = "", why: str = "") -> str:
         state = self._state(model)
