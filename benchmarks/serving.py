@@ -4,7 +4,8 @@
 
 For each server: the time from the command to the first answer, p50 and p99 of one client, requests a second of 16
 clients, and the memory of all its processes (shared pages in parts). Each has one worker process.
-The servers run one after the other, in two rounds, and the better one counts. The load is made by h2load.
+The servers run one after the other, in rounds, and the best one counts. The load is made by h2load,
+Debian's `nghttp2-client`.
 
 `make demo` trains the model and registers it.
 """
@@ -134,6 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="flight-delay@champion")
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     version = look_up(f"models:/{options.model}")
     with tempfile.TemporaryDirectory() as place:
@@ -144,7 +146,7 @@ def main() -> None:
         "turnout, worker alone": lambda: turnout(name, row, alone=True),
         "mlflow models serve": lambda: mlflow(name, row),
     }
-    rounds = [{label: measure(make, options.seconds) for label, make in servers.items()} for _ in range(2)]
+    rounds = [{label: measure(make, options.seconds) for label, make in servers.items()} for _ in range(options.rounds)]
     print(f"{name}, {len(row)} columns, {os.cpu_count()} cores")
     print(f"{'':24}{'ready s':>9}{'p50 ms':>9}{'p99 ms':>9}{'16 clients/s':>14}{'MiB':>7}{'p50 times':>11}")
     best = {
