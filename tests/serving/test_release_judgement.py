@@ -126,6 +126,7 @@ def test_no_errors_at_all_are_no_worse_although_there_is_no_ratio() -> None:
     ]
     assert verdicts(judge(seen))["errors"] == "no worse"
     few = judge(seen[:15])
+    assert any(reason.startswith("errors: not yet known, there were none, about") for reason in few.reasons)
     assert verdicts(few)["errors"] == "not yet known"
     assert few.findings[0].more
 

@@ -6,7 +6,7 @@ from annotated_types import Ge, Gt, Lt
 
 from turnout import HTML, Artifact, Dataset, Metrics, Output, component
 
-Judged_by = Literal["errors", "p50", "p99", "predictions", "loss", "bias", "business"]
+ReleaseMetric = Literal["errors", "p50", "p99", "predictions", "loss", "bias", "business"]
 
 
 class Judged(NamedTuple):
@@ -37,7 +37,7 @@ def judge_canary(
     wait_minutes: Annotated[float, Ge(0)] = 60.0,
     every_seconds: Annotated[float, Gt(0)] = 5.0,
     alpha: Annotated[float, Gt(0), Lt(1)] = 0.05,
-    needed: list[Judged_by] = ["errors", "p50", "p99", "predictions"],
+    needed: list[ReleaseMetric] = ["errors", "p50", "p99", "predictions"],
     error_ratio: Annotated[float, Gt(1)] = 2.0,
     error_rate: Annotated[float, Ge(0), Lt(1)] = 0.001,
     latency_ratio: Annotated[float, Gt(1)] = 1.2,

@@ -10,7 +10,7 @@ from turnout import Examples, Title, pipeline
 from turnout.components.deploy import deploy
 from turnout.components.end_release import end_release
 from turnout.components.ingest import ingest
-from turnout.components.judge_canary import Judged_by, judge_canary
+from turnout.components.judge_canary import ReleaseMetric, judge_canary
 from turnout.components.pin_model import pin_model
 from turnout.components.promote import promote
 from turnout.components.roll_back import roll_back
@@ -63,7 +63,7 @@ def release(
     every_seconds: Annotated[float, Gt(0), Title("Seconds between looks")] = 5.0,
     wait_seconds: Annotated[float, Ge(0), Title("Seconds until a version answers")] = 300.0,
     alpha: Annotated[float, Gt(0), Lt(1), Title("Probability of a wrong verdict")] = 0.05,
-    needed: Annotated[list[Judged_by], Title("What has to be known")] = ["errors", "p50", "p99", "predictions"],
+    needed: Annotated[list[ReleaseMetric], Title("What has to be known")] = ["errors", "p50", "p99", "predictions"],
     error_ratio: Annotated[float, Gt(1), Title("Ratio of errors that matters")] = 2.0,
     error_rate: Annotated[float, Ge(0), Lt(1), Title("Rate of errors that does not matter")] = 0.001,
     latency_ratio: Annotated[float, Gt(1), Title("Ratio of latencies that matters")] = 1.2,

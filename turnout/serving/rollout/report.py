@@ -99,7 +99,11 @@ def _value(item: Finding, value: float) -> Number:
 
 
 def _size(item: Finding) -> str:
-    if not math.isfinite(item.estimate) or not item.requests:
+    if (
+        not math.isfinite(item.estimate)
+        or not item.requests
+        or (item.metric == "errors" and not any((item.champion, item.canary)))
+    ):
         return NOTHING
     text = with_interval(item.estimate, item.low, item.high, sign=not item.is_ratio)
     return f"×{text}" if item.is_ratio else text

@@ -1,0 +1,197 @@
+"""A release end to end on this machine: the pipeline, real Envoy and workers, and users who send requests meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Ran, copy_mlflow
+from paths import PROJECT
+from sklearn.linear_model import LogisticRegression
+from waiting import free_ports, wait
+
+from turnout.reports.report import Report
+from turnout.serving.directory import Directory
+from turnout.serving.state import State
+
+pytestmark = pytest.mark.slow
+
+MODEL = "delays"
+
+
+class Slow(LogisticRegression):
+    """Right, and slow."""
+
+    def predict_proba(self, X: Any) -> Any:
+        time.sleep(0.03)
+        return super().predict_proba(X)
+
+
+class Users:
+    """Who send requests all the time, each with other values."""
+
+    def __init__(self, port: int):
+        self.port, self.statuses, self._stop = port, [], threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(4)]
+
+    def __enter__(self) -> Users:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        chance = random.Random(threading.get_ident())
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        while not self._stop.is_set():
+            body = json.dumps({"size": chance.gauss(0, 1), "weight": chance.gauss(0, 1)})
+            connection.request("POST", "/predict", body, {"content-type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            self.statuses.append(answer.status)
+            time.sleep(0.02)
+        connection.close()
+
+
+class Place:
+    """A registry, a server, and golden rows."""
+
+    def __init__(self, directory: Path):
+        self.directory, self.port = directory, free_ports(1)[0]
+        self.serving = Directory(directory / "serving" / MODEL)
+        self.environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db",
+                            "TURNOUT_ROOT": str(directory / "runs"), "COLUMNS": "200"}  # fmt: skip
+
+    @property
+    def versions(self) -> dict[str, float]:
+        return {item.version: item.percent for item in State(self.serving.path).require().versions}
+
+    def release(self, version: str) -> Ran:
+        """Run the pipeline for a version, with margins for which few requests are enough."""
+        import mlflow
+
+        mlflow.MlflowClient().set_registered_model_alias(MODEL, "challenger", version)
+        parameters = {
+            "registered_model": MODEL, "target": f"local:{self.directory / 'serving'}", "error_rate": 0.1,
+            "golden": self.directory / "golden.parquet", "golden_rows": 20, "wait_minutes": 5, "every_seconds": 1,
+            "needed": '["errors", "p50", "predictions"]', "latency_ratio": 4, "prediction_share": 0.3,
+            "channels": json.dumps([f"file:{self.directory / 'told'}"]), "notices": self.directory / "notices.json",
+        }  # fmt: skip
+        given = [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
+        command = [str(Path(sys.executable).parent / "turnout"), "run", "pipelines/release.py", "--json", *given]
+        done = subprocess.run(
+            command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, timeout=900, check=False
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    @property
+    def told(self) -> str:
+        return (self.directory / "told").read_text()
+
+
+@contextlib.contextmanager
+def by_value() -> Iterator[None]:
+    """Models hold this file's classes: other processes could not import them."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iterator[Place]:
+    """Versions 1, in service, and 2 are right; 3 is right and slow; 4 is quick, and says late far too often."""
+    import mlflow
+
+    directory = tmp_path_factory.mktemp("release")
+    copy_mlflow(empty_mlflow, directory / "mlflow.db", directory)
+    made = Place(directory)
+    mlflow.set_tracking_uri(made.environment["MLFLOW_TRACKING_URI"])
+    mlflow.set_experiment("Default")
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(300, 2)), columns=["size", "weight"])
+    rows.to_parquet(directory / "golden.parquet")
+    late = np.where(rows.sum(axis=1) > 0.3, "late", "in time")
+    with by_value():
+        for kind, labels in (
+            (LogisticRegression, late), (LogisticRegression, late), (Slow, late),
+            (LogisticRegression, np.where(rows.sum(axis=1) > -2, "late", "in time")),
+        ):  # fmt: skip
+            model = kind().fit(rows, labels)
+            mlflow.sklearn.log_model(
+                model, name="model", signature=mlflow.models.infer_signature(rows, model.predict(rows)),
+                input_example=rows.head(2), registered_model_name=MODEL, serialization_format="cloudpickle",
+                pip_requirements=[],
+            )  # fmt: skip
+    mlflow.MlflowClient().set_registered_model_alias(MODEL, "champion", "1")
+    out = (directory / "serve.out").open("wb")
+    program = str(Path(__file__).parent / "serve_logging.py")
+    server = subprocess.Popen(
+        [sys.executable, program, str(made.serving.path), MODEL, str(made.port)],
+        cwd=directory, env=made.environment, stdout=out, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        wait(lambda: made.serving.read_status().get("ready") or server.poll() is not None, "the server", 30)
+        assert server.poll() is None, (directory / "serve.out").read_text()
+        yield made
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+@pytest.mark.parametrize(("version", "metric"), [("3", "median latency"), ("4", "predictions")])
+def test_a_worse_version_comes_back_and_people_are_told(place: Place, version: str, metric: str) -> None:
+    with Users(place.port) as users:
+        ran = place.release(version)
+    assert ran.status != 0
+    assert place.versions == {"1": 100.0}, ran.out[-3000:]
+    history = State(place.serving.path).history()
+    assert [action for action, _ in history[-2:]] == ["shadow", "rollback"]
+    assert f"{metric}: worse" in history[-1][1].reason
+    assert f"{MODEL} version {version} was taken out" in place.told
+    assert f"{metric}: worse" in place.told
+    assert set(users.statuses) == {200}  # a shadow, and a rollback, are not seen by any user
+
+
+def test_a_good_version_goes_to_all_requests_step_by_step(place: Place) -> None:
+    import mlflow
+
+    before = len(State(place.serving.path).history())
+    with Users(place.port) as users:
+        ran = place.release("2")
+    assert ran.status == 0, ran.err[-2000:] + ran.out[-3000:]
+    assert place.versions == {"2": 100.0}
+    steps = [item.percent_of("2") for _, item in State(place.serving.path).history()[before:]]
+    assert steps[:4] == [0.0, 5.0, 25.0, 100.0]
+    client = mlflow.MlflowClient()
+    aliases = {
+        name: client.get_model_version_by_alias(MODEL, name).version for name in ("champion", "previous_champion")
+    }
+    assert aliases == {"champion": "2", "previous_champion": "1"}
+    assert f"{MODEL} version 2 answers all requests" in place.told
+    assert set(users.statuses) == {200}
+    reports = [Path(step["outputs"]["report"]["uri"]) for step in ran.json["steps"] if "judge" in step["name"]]
+    assert len(reports) == 3
+    for path in reports:
+        report = Report.from_html(path.read_text())
+        assert report is not None
+        assert report.good, report.reasons
