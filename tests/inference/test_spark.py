@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,8 +19,11 @@ from predictions import INPUTS, ROWS, Ran, make_table, register, rows_of, slow_m
 from spark_cluster import SparkServers
 from waiting import wait
 
+from turnout.models.compiled.keeping import keep_compiled, keep_rows
 from turnout.models.estimators import make_estimator, make_model
+from turnout.models.files import download
 from turnout.models.inputs import plain_types
+from turnout.models.registry import look_up
 
 SETTINGS = {"spark.executor.memory": "512m", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 pytestmark = pytest.mark.slow
@@ -71,7 +75,9 @@ def table(tracking: str, tmp_path: Path) -> pd.DataFrame:
     table = make_table()
     inputs = plain_types(table[INPUTS])
     estimator = make_estimator("lightgbm.LGBMClassifier", {"n_estimators": 10}, 0, "classification")
-    register("m", make_model(inputs, estimator).fit(inputs, table["label"]), inputs, serialization_format="cloudpickle")
+    fitted = make_model(inputs, estimator).fit(inputs, table["label"])
+    with mlflow.start_run():
+        register("m", fitted, inputs, serialization_format="cloudpickle")
     Ran(tmp_path, table, table=str(tmp_path / "expected"))
     return table
 
@@ -89,9 +95,18 @@ def test_a_standalone_cluster_writes_the_same_table(cluster: str, table: pd.Data
     check(tmp_path)
 
 
-def test_spark_connect_writes_the_same_table(connect: str, table: pd.DataFrame, tmp_path: Path) -> None:
+def test_spark_connect_writes_the_same_table_by_the_compiled_form_alone(
+    connect: str, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    version = look_up("models:/m/1")
+    keep_rows(version.run_id, plain_types(table[INPUTS]))
+    (tmp_path / "model").mkdir()
+    assert keep_compiled(version, download(version, str(tmp_path / "model"))).startswith("compiled: ")
+    (pickle,) = tmp_path.glob("mlruns/**/model.pkl")
+    pickle.unlink()
     status, out, err = ended(start(tmp_path, master=connect))
     assert status == 0, err
+    assert "models:/m/1: its compiled form answers" in out
     assert json.loads(out.splitlines()[-1]) == [ROWS, ROWS, 0, "1", "spark"]
     check(tmp_path)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -38,6 +39,7 @@ from turnout.models.compiled.form import DIRECTORY, FORM, GRAPH, NotCompiled
 from turnout.models.compiled.making import compile_model
 from turnout.models.compiled.proof import compare
 from turnout.models.compiled.scorer import CompiledScorer
+from turnout.models.compiled.trees import read_trees, tree_graph
 from turnout.models.estimators import make_estimator, make_model
 from turnout.models.files import preparation_inside
 from turnout.models.inputs import plain_types
@@ -293,3 +295,39 @@ def test_a_form_that_says_something_else_is_told_by_the_row(
         predict = lambda batch: {name: array.slice(0, batch.num_rows) for name, array in answers.items()}  # noqa: E731
     with pytest.raises(NotCompiled, match=message):
         compare(predict if why == "what is refused" else model, CompiledScorer(place), rows, "the test")
+
+
+TREES = {
+    "LightGBM": (LGBMClassifier(n_estimators=20, verbose=-1), False),
+    "a histogram's gradient boosting": (HistGradientBoostingRegressor(max_iter=20), False),
+    "a forest, which compares floats": (RandomForestClassifier(10, random_state=0), True),
+}
+
+
+@pytest.mark.parametrize("gaps", [False, True], ids=["learned without gaps", "learned with gaps"])
+@pytest.mark.parametrize("kind", TREES)
+def test_numbers_on_and_beside_a_threshold_and_missing_ones_go_where_the_trees_send_them(kind: str, gaps: bool) -> None:
+    # sklearn-onnx issue 1253, onnxmltools issue 728 and pull request 488, scikit-learn-intelex pull request 3351
+    estimator, floats = TREES[kind]
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(800, 4)) * [1, 1e9, 1e-9, 1] + [0, 1e12, 0, 0]
+    labels = (inputs[:, 0] + (inputs[:, 1] > 1e12) > 0.5).astype(int)
+    if gaps:
+        inputs[rng.random(inputs.shape) < 0.1] = np.nan
+    trees = read_trees(estimator.fit(inputs, labels))
+    rows = [inputs[:50]]
+    for index in range(trees.num_tree):
+        tree = trees.get_tree_accessor(index)
+        for feature, threshold in zip(tree.get_field("split_index"), tree.get_field("threshold"), strict=True):
+            for value in (threshold, np.nextafter(threshold, -np.inf), np.nextafter(threshold, np.inf), np.nan):
+                if np.isinf(value):  # a forest's split by whether a number is missing; no number is such a threshold
+                    continue
+                row = inputs[[int(rng.integers(len(inputs)))]].copy()
+                row[0, max(0, int(feature))] = value
+                rows.append(row)
+    odd = np.concatenate(rows)
+    session = onnxruntime.InferenceSession(tree_graph(trees, floats=floats))
+    (found,) = session.run(None, {"inputs": odd})
+    expected = estimator.predict_proba(odd)[:, 1] if hasattr(estimator, "predict_proba") else estimator.predict(odd)
+    assert len(odd) > 500
+    np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=1e-12)

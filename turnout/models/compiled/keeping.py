@@ -59,6 +59,8 @@ def keep_compiled(version: ModelVersion, directory: str | Path) -> str:
     if tags.get(TAG) == "yes":
         return f"compiled before: {tags.get(REASON, '')}"
     try:
+        if not version.run_id:
+            raise NotCompiled("the version has no MLflow run to keep a compiled form with")
         reason = _known(version) or _made(version, directory)
         compiled = "yes"
     except NotCompiled as error:
