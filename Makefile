@@ -70,6 +70,7 @@ test-airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## the tests in a rea
 
 test-containers: $(AIRFLOW)/.ready $(COMPONENTS)/.ready  ## images, and steps in real containers; needs root, podman, runc, debootstrap, docker-registry
 	$(AIRFLOW_BIN)/python -m pytest -s tests/airflow/test_containers.py -m containers
+	python -m pytest -s tests/images/test_compose.py -m containers
 
 test-lowest: $(LOWEST)/.ready data  ## authoring and components with the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest $(SELECTED) -m "not slow and not containers"

@@ -13,7 +13,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 
 PACKAGES = ("podman", "runc", "debootstrap", "docker-registry")
 
