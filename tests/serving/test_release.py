@@ -184,7 +184,7 @@ def test_a_good_version_goes_to_all_requests_step_by_step(place: Place) -> None:
     assert steps[:4] == [0.0, 5.0, 25.0, 100.0]
     client = mlflow.MlflowClient()
     aliases = {
-        name: client.get_model_version_by_alias(MODEL, name).version for name in ("champion", "previous_champion")
+        name: str(client.get_model_version_by_alias(MODEL, name).version) for name in ("champion", "previous_champion")
     }
     assert aliases == {"champion": "2", "previous_champion": "1"}
     assert f"{MODEL} version 2 answers all requests" in place.told
