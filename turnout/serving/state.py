@@ -291,7 +291,12 @@ class State:
         return release
 
     def change(
-        self, make: Callable[[Release | None], Release], reason: str, who: str = "", action: str = "change"
+        self,
+        make: Callable[[Release | None], Release],
+        reason: str,
+        who: str = "",
+        action: str = "change",
+        then: Callable[[Release], None] = lambda release: None,
     ) -> Release:
         """Change what shall be served, under the lock, and note it in the history.
 
@@ -300,6 +305,7 @@ class State:
             reason: why.
             who: a person or a program; empty for the user of this process.
             action: one word for the history, such as `split` or `rollback`.
+            then: is done while nobody else can change it: what must agree with it, such as an alias of the registry.
 
         Raises:
             ComponentError: the result is no release, or cannot be written.
@@ -309,11 +315,13 @@ class State:
             made = make(before)
             check(made)
             if before is not None and same(made, before):
-                return before
-            made = stamped(made, before, who, reason)
-            # The history first: a change that is in force is always in it.
-            self._note({"action": action, **dataclasses.asdict(made)})
-            write_whole(self.path, json.dumps(dataclasses.asdict(made), indent=2) + "\n")
+                made = before
+            else:
+                made = stamped(made, before, who, reason)
+                # The history first: a change that is in force is always in it.
+                self._note({"action": action, **dataclasses.asdict(made)})
+                write_whole(self.path, json.dumps(dataclasses.asdict(made), indent=2) + "\n")
+            then(made)
             return made
 
     def history(self) -> list[tuple[str, Release]]:

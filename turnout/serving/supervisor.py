@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from turnout.errors import ComponentError, ServerError
+from turnout.models.registry import alias_uri, find
 from turnout.runtimes.leftovers import end_leftovers, mark
 from turnout.serving import access_log, metrics_page
 from turnout.serving.alias import Alias
@@ -257,14 +258,20 @@ class Supervisor:
         version = self._alias.version()
         if not version:
             return
-        # Whoever changes the state and then moves the alias shall not be undone in between.
         before, self._seen = self._seen or release.alias_version, version
-        if version not in (before, release.alias_version):
-            reason = f"the alias {release.alias} moved from version {before} to {version}"
-            with contextlib.suppress(ComponentError):  # told by the next look at the state
-                self.state.change(
-                    lambda found: _moved(found or release, version), reason, f"alias {release.alias}", "alias"
-                )
+        if version in (before, release.alias_version):
+            return
+        asked = release
+
+        def make(found: Release | None) -> Release:
+            # Whoever changes the state moves the alias under the same lock: an answer from before it is no news.
+            found = found or asked
+            now = find(alias_uri(found.model, found.alias))
+            return found if now is None or now.version == found.alias_version else _moved(found, now.version)
+
+        reason = f"the alias {release.alias} moved from version {before} to {version}"
+        with contextlib.suppress(ComponentError):  # told by the next look at the state
+            self.state.change(make, reason, f"alias {release.alias}", "alias")
 
     def _problem(self, about: str, text: str) -> None:
         """Note a problem, or that it is over; a new one is said."""

@@ -75,16 +75,15 @@ class LocalTarget:
             return _aliased(with_version(before, version, percent, shadow))
 
         action = "shadow" if shadow else "promote" if percent == 100 else "split"
-        made = state.change(make, why, who, action)
-        self._move_alias(made, who, why)
+        state.change(make, why, who, action, self._move_alias)
 
     def split(self, model: str, percents: Mapping[str, float], *, who: str = "", why: str = "") -> None:
         for version in percents:
             look_up(f"models:/{model}/{version}")
-        made = self._state(model).change(
-            _existing(model, lambda release: _aliased(with_split(release, percents))), why, who, "split"
-        )
-        self._move_alias(made, who, why)
+        self._state(model).change(
+            _existing(model, lambda release: _aliased(with_split(release, percents))), why, who, "split",
+            self._move_alias,
+        )  # fmt: skip
 
     def keep_users(self, model: str, header: str, *, who: str = "", why: str = "") -> None:
         """Choose each request's version by the hash of a header; by chance when it is empty."""
@@ -124,14 +123,17 @@ class LocalTarget:
     def roll_back(self, model: str, *, who: str = "", why: str = "") -> str:
         state = self._state(model)
         history = [item for _, item in state.history()]
+
+        def alias_back(made: Release) -> None:
+            version = made.stable.version
+            if made.alias and (now := find(alias_uri(model, made.alias))) is not None and now.version != version:
+                _set_alias(made, version)
+                promotion.note(now, "rolled_back", made.changed_by, why)
+
         made = state.change(
-            _existing(model, lambda release: _aliased(rolled_back(release, history))), why, who, "rollback"
+            _existing(model, lambda release: _aliased(rolled_back(release, history))), why, who, "rollback", alias_back
         )
-        version = made.stable.version
-        if made.alias and (now := find(alias_uri(model, made.alias))) is not None and now.version != version:
-            _set_alias(made, version)
-            promotion.note(now, "rolled_back", made.changed_by, why)
-        return version
+        return made.stable.version
 
     def remove(self, model: str, version: str, *, who: str = "", why: str = "") -> None:
         self._state(model).change(_existing(model, lambda release: without(release, version)), why, who, "remove")
@@ -139,7 +141,7 @@ class LocalTarget:
     def _state(self, model: str) -> State:
         return State(self._directory or self._root / model)
 
-    def _move_alias(self, release: Release, who: str, why: str) -> None:
+    def _move_alias(self, release: Release) -> None:
         """Give the alias that the server follows to the version that has all of the traffic now."""
         if not release.alias or len(release.routed) != 1:
             return
@@ -151,7 +153,7 @@ class LocalTarget:
             promotion.promote(version)
         else:
             _set_alias(release, version.version)
-        promotion.note(version, "promoted", release.changed_by, why)
+        promotion.note(version, "promoted", release.changed_by, release.reason)
 
 
 def _aliased(release: Release) -> Release:
