@@ -31,6 +31,7 @@ TOGETHER = {
     "tests/inference/test_spark.py": "a Spark cluster",
     "tests/inference/test_stream.py": "a Spark session",
     "tests/features/test_feast_spark.py": "a Spark session",
+    "tests/serving/test_release.py": "a server",
     "tests/serving/test_serve_command.py": "a server",
     "tests/serving/test_serving_faults.py": "a server",
     "tests/serving/test_release.py": "a server",

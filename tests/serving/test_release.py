@@ -34,10 +34,10 @@ MODEL = "delays"
 
 
 class Slow(LogisticRegression):
-    """Right, and slow."""
+    """Right, and slow, also for a machine on which much else is going on."""
 
     def predict_proba(self, X: Any) -> Any:
-        time.sleep(0.03)
+        time.sleep(0.3)
         return super().predict_proba(X)
 
 
