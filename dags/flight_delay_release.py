@@ -166,6 +166,15 @@ with DAG(
             title="Share of other predictions that matters",
             description="Share of the requests predicted otherwise from which on the version is worse. Above 0, below 1. Parameter: prediction_share.",
         ),
+        "different_share": Param(
+            0.5,
+            type="number",
+            exclusiveMinimum=0,
+            maximum=1,
+            section="Judgement",
+            title="Share of other classes that matters",
+            description="Share of the copied requests that get another class from which on the version is worse. Above 0, at most 1. Parameter: different_share.",
+        ),
         "loss": Param(
             0.02,
             type="number",
@@ -193,7 +202,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_release.yaml",
-        "spec_digest": "sha256:ad0284847fab7b377db7580c5102459a860fc2f5635c750f71c87688a71b73c9",
+        "spec_digest": "sha256:2680479887ef866415de24d1217b91925c29d585a6770a6d67e173a18c3408e5",
     },
 ) as dag:
     with TaskGroup("release_steps") as release_steps:
@@ -257,6 +266,7 @@ with DAG(
             doc_md="Look at what users saw until it is known whether a version is worse than the one in service, or time is over.",
             inputs={
                 "alpha": dag.param("alpha"),
+                "different_share": dag.param("different_share"),
                 "error_rate": dag.param("error_rate"),
                 "error_ratio": dag.param("error_ratio"),
                 "every_seconds": dag.param("every_seconds"),
@@ -316,6 +326,7 @@ with DAG(
                 doc_md="Look at what users saw until it is known whether a version is worse than the one in service, or time is over.",
                 inputs={
                     "alpha": dag.param("alpha"),
+                    "different_share": dag.param("different_share"),
                     "error_rate": dag.param("error_rate"),
                     "error_ratio": dag.param("error_ratio"),
                     "every_seconds": dag.param("every_seconds"),
@@ -374,6 +385,7 @@ with DAG(
                     doc_md="Look at what users saw until it is known whether a version is worse than the one in service, or time is over.",
                     inputs={
                         "alpha": dag.param("alpha"),
+                        "different_share": dag.param("different_share"),
                         "error_rate": dag.param("error_rate"),
                         "error_ratio": dag.param("error_ratio"),
                         "every_seconds": dag.param("every_seconds"),

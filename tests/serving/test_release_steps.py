@@ -227,6 +227,19 @@ def test_the_differences_of_a_shadow_are_found_row_by_row() -> None:
     assert (classes.different, classes.rows[0][:3]) == (1, ("r2", "a", "b"))
 
 
+def test_a_shadow_that_says_the_opposite_is_worse_although_the_totals_are_alike(target, judged) -> None:
+    ids = [f"r{number}" for number in range(500)]
+    labels = np.where(np.arange(500) % 2, "late", "in time")
+    said = {"1": labels, "2": labels[::-1]}
+    target.logged = lambda model, version, since: pa.table({"request_id": ids, "prediction": said[version]})
+    give(100, shadow=True)
+    found = judged()
+    assert (found.verdict, found.worse) == ("worse", True)
+    assert found.summary.startswith("100% of 500 requests get another class; 50% are allowed")
+    said["2"] = np.where(np.arange(500) < 100, labels[::-1], labels)  # a fifth of them: a model may be another
+    assert judged().verdict != "worse"
+
+
 @pytest.fixture
 def registered(tracking: str, tmp_path: Path) -> Callable[..., str]:
     """Registers a model of scikit-learn's as the next version; which one that is."""

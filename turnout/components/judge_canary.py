@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from turnout import HTML, Artifact, Dataset, Metrics, Output, component
 
@@ -42,6 +42,7 @@ def judge_canary(
     error_rate: Annotated[float, Ge(0), Lt(1)] = 0.001,
     latency_ratio: Annotated[float, Gt(1)] = 1.2,
     prediction_share: Annotated[float, Gt(0), Lt(1)] = 0.1,
+    different_share: Annotated[float, Gt(0), Le(1)] = 0.5,
     loss: Annotated[float, Gt(0), Lt(1)] = 0.02,
     history_days: Annotated[float, Gt(0)] = 7.0,
 ) -> Judged:
@@ -67,6 +68,8 @@ def judge_canary(
         error_rate: below which errors do not matter.
         latency_ratio: of the median and of the p99, from which on the version is worse.
         prediction_share: share of requests that are predicted otherwise, from which on the version is worse.
+        different_share: share of the requests to which a shadow gives another class than the version in service, from
+            which on it is worse, also where as many requests get each class.
         loss: difference of the mean loss, or of calibration, from which on the version is worse.
         history_days: how far to look back; earlier days of the version in service say what it is like.
     """
@@ -81,7 +84,7 @@ def judge_canary(
     from turnout.serving.targets.chosen import target_of
 
     margins = Margins(error_ratio, error_rate, latency_ratio, prediction_share, loss, loss)
-    settings = Settings(margins, alpha, tuple(needed))
+    settings = Settings(margins, alpha, tuple(needed), different_share)
     place, version = target_of(target), str(version)
     since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=history_days)
 

@@ -43,7 +43,16 @@ def _go_on(judged: Any, percents: Sequence[float], of: dict[str, Any], judgement
         "Release": ["registered_model", "alias", "target", "channels"],
         "Smoke test": ["golden", "staging", "golden_rows", "latency_ms"],
         "Steps": ["shadow_percent", "wait_minutes", "every_seconds", "wait_seconds"],
-        "Judgement": ["alpha", "needed", "error_ratio", "error_rate", "latency_ratio", "prediction_share", "loss"],
+        "Judgement": [
+            "alpha",
+            "needed",
+            "error_ratio",
+            "error_rate",
+            "latency_ratio",
+            "prediction_share",
+            "different_share",
+            "loss",
+        ],
         "Notices": ["silence_hours", "notices"],
     },
 )
@@ -68,6 +77,7 @@ def release(
     error_rate: Annotated[float, Ge(0), Lt(1), Title("Rate of errors that does not matter")] = 0.001,
     latency_ratio: Annotated[float, Gt(1), Title("Ratio of latencies that matters")] = 1.2,
     prediction_share: Annotated[float, Gt(0), Lt(1), Title("Share of other predictions that matters")] = 0.1,
+    different_share: Annotated[float, Gt(0), Le(1), Title("Share of other classes that matters")] = 0.5,
     loss: Annotated[float, Gt(0), Lt(1), Title("Difference of losses that matters")] = 0.02,
     silence_hours: Annotated[float, Ge(0), Title("Hours between like notices")] = 24.0,
     notices: Annotated[str, Title("File of notices")] = ".turnout/notices.json",
@@ -99,6 +109,7 @@ def release(
         error_rate: Rate of errors below which they do not matter.
         latency_ratio: Ratio of the median or the p99 latency from which on the version is worse.
         prediction_share: Share of the requests predicted otherwise from which on the version is worse.
+        different_share: Share of the copied requests that get another class from which on the version is worse.
         loss: Difference of the mean loss, or of calibration, from which on the version is worse.
         silence_hours: How long a channel is not told the same again.
         notices: Path or URI of the file that remembers what was told.
@@ -124,6 +135,7 @@ def release(
             "error_rate": error_rate,
             "latency_ratio": latency_ratio,
             "prediction_share": prediction_share,
+            "different_share": different_share,
             "loss": loss,
         }
         tried = smoke_test(

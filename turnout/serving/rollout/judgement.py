@@ -38,11 +38,14 @@ class Settings:
         alpha: the probability that a version as good as the one in service is ever called worse, by any metric, however
             often one looks; and the probability that one that is worse by what matters is ever called no worse.
         needed: metrics that have to be known; of others it is enough that they are not worse.
+        different_share: of the requests whose copies a shadow may give another class. More is worse, also where as many
+            requests get each class as before.
     """
 
     margins: Margins = dataclasses.field(default_factory=Margins)
     alpha: float = 0.05
     needed: tuple[Metric, ...] = NEEDED
+    different_share: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,16 @@ def look(target: Target, model: str, version: str, since: datetime.datetime, set
     apart = None
     if served.shadow and isinstance(target, Logging):
         apart = differences(*(target.logged(model, item, since) for item in (stable.version, version)))
+        judgement = _guarded(judgement, apart, settings.different_share)
     return Look(judgement, tuple(windows), apart)
+
+
+def _guarded(judgement: Judgement, apart: Differences, limit: float) -> Judgement:
+    """Worse, when a shadow surely gives another class to more of the requests than it may."""
+    if not apart.labels or apart.low <= limit or judgement.mismatch:
+        return judgement
+    reason = f"{apart.share:.0%} of {apart.pairs:,} requests get another class; {limit:.0%} are allowed"
+    return dataclasses.replace(judgement, verdict="worse", more=None, reasons=(reason, *judgement.reasons))
 
 
 def _stable(status: Status) -> Served | None:

@@ -25,6 +25,7 @@ class Differences:
         pairs: requests that both answered.
         different: those with another class, or numbers that differ by more than `least`.
         low, high: confidence sequence for the share of these, in [0, 1].
+        labels: whether the predictions are classes; of numbers most differ, and by how much is what counts.
         rows: request, both predictions, and how far they are apart; the largest differences first.
         table: all that differ, with the inputs where the log has them.
     """
@@ -35,6 +36,7 @@ class Differences:
     high: float
     classes: bool
     least: float
+    labels: bool
     rows: tuple[tuple[str, Any, Any, float], ...]
     table: pa.Table
 
@@ -72,7 +74,8 @@ def differences(
               ("request_id", column, f"{column}_shadow", "difference")), strict=True)
     )  # fmt: skip
     low, high = _share(len(differ), len(joined), alpha)
-    return Differences(len(joined), len(differ), low, high, classes, least, rows, table)
+    labels = not pa.types.is_floating(first.type)
+    return Differences(len(joined), len(differ), low, high, classes, least, labels, rows, table)
 
 
 def _share(hits: int, trials: int, alpha: float) -> tuple[float, float]:
