@@ -15,7 +15,8 @@ from paths import PROJECT
 
 TRAINING = "pipelines/training.py"
 FLIGHTS = PROJECT / "data" / "flights" / "flights.parquet"
-FAST = ["-p", "feature_service=", "-p", 'hyperparameters={"n_estimators": 20}']
+FEW_TREES = ["-p", 'hyperparameters={"n_estimators": 20}']
+FAST = ["-p", "feature_service=", *FEW_TREES]
 pytestmark = pytest.mark.slow
 
 
@@ -49,8 +50,8 @@ def test_the_real_flights_promote_a_champion_and_a_later_model_is_judged_against
     assert evaluated["promote"] is True
     assert first.step("promote.deploy")["outputs"] == {"version": "1", "previous": ""}
 
-    # Fewer trees and no features: a worse model, on the same rows.
-    again = turnout("run", TRAINING, "-p", "revision=HEAD", *FAST, "--json")
+    # Fewer trees: a worse model, on the same rows.
+    again = turnout("run", TRAINING, "-p", "revision=HEAD", *FEW_TREES, "--json")
     assert again.status == 0, again.err + again.out[-3000:]
     ingested = [ran.step("ingest")["outputs"]["data"]["metadata"] for ran in (first, again)]
     assert ingested[0]["data_digest"] == ingested[1]["data_digest"]
@@ -60,7 +61,7 @@ def test_the_real_flights_promote_a_champion_and_a_later_model_is_judged_against
     assert "of the champion (version 1)" in evaluated_again["reasons"][0]
     assert evaluated_again["promote"] is False
     assert again.step("promote.register")["state"] == "SKIPPED"
-    repeated = turnout("run", TRAINING, "-p", "revision=HEAD", *FAST, "--json")
+    repeated = turnout("run", TRAINING, "-p", "revision=HEAD", *FEW_TREES, "--json")
     ran = [step for step in repeated.json["steps"] if step["state"] == "SUCCEEDED"]
     assert [step["name"] for step in ran if step["cached"]] == [step["name"] for step in ran]
     assert len(ran) == 6

@@ -115,7 +115,9 @@ def _cluster(group: Group, listening: Listening) -> dict[str, Any]:
     }
     balancing = {
         "@type": f"{TYPE}envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
-        "selection_method": "FULL_SCAN",  # there are few workers
+        # Of two by chance, and not of all: a worker that has just died has the fewest requests at work, so that a
+        # request that is sent again would go to it again.
+        "selection_method": "N_CHOICES",
     }
     return {
         "@type": f"{TYPE}envoy.config.cluster.v3.Cluster",
@@ -191,7 +193,7 @@ def _retries(listening: Listening) -> dict[str, Any]:
                 },
             }
         ],
-        "host_selection_retry_max_attempts": 5,
+        "host_selection_retry_max_attempts": 100,  # of two workers one in four is the other
     }
 
 
