@@ -34,7 +34,6 @@ TOGETHER = {
     "tests/serving/test_release.py": "a server",
     "tests/serving/test_serve_command.py": "a server",
     "tests/serving/test_serving_faults.py": "a server",
-    "tests/serving/test_release.py": "a server",
     "tests/airflow/test_batch_inference.py": "a standalone Airflow",
     "tests/airflow/test_command.py": "a standalone Airflow",
     "tests/airflow/test_drift_check.py": "a standalone Airflow",
