@@ -322,7 +322,10 @@ def test_at_the_end_requests_at_work_are_answered(server: Server) -> None:
         server.process.terminate()
         server.process.wait(20)
     assert server.process.returncode == 0
-    assert load.counts == {200: len(load.statuses)}
+    assert set(load.counts) <= {200, None}
     assert load.refused > 0
     adds_up(server, load)
+    # A connection that was being made when it ended is lost; no request that had come is.
+    lost = {name for name, status in load.statuses.items() if status is None}
+    assert not lost & {line["request_id"] for line in server.lines()}, load.errors
     server.start()
