@@ -158,9 +158,6 @@ class ClusterState:
             return made
         raise AssertionError
 
-    def forget(self) -> None:
-        self.cluster.delete("v1", "ConfigMap", self.name)
-
     def _read(self) -> tuple[Release | None, list[Release], Manifest | None]:
         found = self.cluster.get("v1", "ConfigMap", self.name)
         data = (found or {}).get("data") or {}
