@@ -16,7 +16,7 @@ from turnout.serving.envoy.api import GROUPS, ROUTES, discovery
 from turnout.serving.envoy.listener import Listening, bootstrap
 from turnout.serving.envoy.processes import Envoys, program
 from turnout.serving.envoy.traffic import Group, groups, no_routes, routes
-from turnout.serving.state import Release, Served
+from turnout.serving.release import Release, Served
 
 LISTENING = Listening(8000)
 

@@ -10,7 +10,7 @@ import pytest
 from api_server import CORE, KSERVE, ApiServer, Object, serving
 
 from turnout.errors import ComponentError
-from turnout.serving.state import Served
+from turnout.serving.release import Served
 from turnout.serving.targets.cluster_settings import cluster_settings
 from turnout.serving.targets.kserve import KServeTarget
 

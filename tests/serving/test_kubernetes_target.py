@@ -15,8 +15,8 @@ from kubernetes_validate import validate
 
 from turnout.cli.serve import commands
 from turnout.errors import ComponentError, ServerError
+from turnout.serving.release import Release, Served
 from turnout.serving.start import listening
-from turnout.serving.state import Release, Served
 from turnout.serving.targets.cluster_settings import ClusterSettings, cluster_settings
 from turnout.serving.targets.kubernetes import KubernetesTarget
 from turnout.serving.targets.manifests import container, label
@@ -204,7 +204,7 @@ def test_manifests_are_written_without_a_cluster(turnout: Any, tmp_path: Path) -
     made = [*yaml.safe_load_all(done.out)]
     assert [item["metadata"]["name"] for item in made if item["kind"] == "Deployment"] == ["flights-v1", "flights-v2"]
     refused = turnout("serve", "manifests", "flights", "1=100", "--target", "local")
-    assert (refused.status, "the target local has no manifests" in refused.err) == (1, True)
+    assert (refused.status, "the target local does not write what it would be told" in refused.err) == (1, True)
     wrong = turnout("serve", "manifests", "flights", "1=90", "--target", f"kserve:{file}")
     assert "the percentages are 90 together" in wrong.err
 

@@ -15,8 +15,8 @@ import pytest
 from turnout.serving import access_log
 from turnout.serving.directory import Directory
 from turnout.serving.observed import logged, observed
+from turnout.serving.release import Release, Served
 from turnout.serving.rollout.shadow import differences
-from turnout.serving.state import Release, Served
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 RELEASE = Release("flights", (Served("7", 90.0), Served("8", 10.0)))

@@ -24,9 +24,10 @@ from turnout.components.smoke_test import smoke_test
 from turnout.errors import ComponentError
 from turnout.models.promotion import champion
 from turnout.reports.report import Report
+from turnout.serving.release import Release, Served, rolled_back, with_version
 from turnout.serving.rollout.observations import Arm, Window
 from turnout.serving.rollout.shadow import differences
-from turnout.serving.state import Release, Served, State, rolled_back, with_version
+from turnout.serving.state import State
 from turnout.serving.targets import chosen
 from turnout.serving.targets.registry import RegistryTarget
 from turnout.serving.targets.target import Status

@@ -19,7 +19,8 @@ from waiting import free_ports, wait
 
 from turnout.serving import access_log
 from turnout.serving.directory import Directory
-from turnout.serving.state import Release, Served, State, only, with_split, with_version, without
+from turnout.serving.release import Release, Served, only, with_split, with_version, without
+from turnout.serving.state import State
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from turnout.errors import ComponentError
-from turnout.serving.state import Release, Served, State, only, with_split, with_version, without
+from turnout.serving.release import Release, Served, only, with_split, with_version, without
+from turnout.serving.state import State
 
 FIRST = Release("flights", (Served("7", 100.0),))
 

@@ -37,6 +37,8 @@ commands = typer.Typer(
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="The registered model's name. Default: the only one that is served here.")
 ]
+ModelOption = Annotated[str, typer.Option(help="The registered model. Default: the only one that is served here.")]
+Parts = Annotated[list[str], typer.Argument(metavar="VERSION=PERCENT ...", help="All versions; 100 together.")]
 Where = Annotated[
     Optional[Path],  # noqa: UP045 - Typer reads this spelling on every Python
     typer.Option(metavar="DIR", help="The serving directory. Default: .turnout/serving/MODEL."),
@@ -139,8 +141,8 @@ def status(model: Model = "", directory: Where = None, target: TargetName = "loc
 
 @commands.command()
 def split(
-    parts: Annotated[list[str], typer.Argument(metavar="VERSION=PERCENT ...", help="All versions; 100 together.")],
-    model: Annotated[str, typer.Option(help="The registered model. Default: the only one that is served here.")] = "",
+    parts: Parts,
+    model: ModelOption = "",
     sticky: Annotated[
         Optional[str],  # noqa: UP045 - Typer reads this spelling on every Python
         typer.Option(metavar="HEADER", help="Choose the version by the hash of a header: a user keeps it. '': chance."),
@@ -155,15 +157,10 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Give versions parts of the traffic: turnout serve split 7=90 8=10."""
-    from turnout.serving.targets.local import LocalTarget
-    from turnout.serving.targets.target import require
-
     with errors(as_json):
         name, chosen = _of(model, directory, target)
         percents = _percents(parts)
         if sticky is not None:
-            require(chosen, "sticky", name)
-        if sticky is not None and isinstance(chosen, LocalTarget):
             chosen.keep_users(name, sticky, who=who, why=why)
         if shadow:
             for version, percent in percents.items():
@@ -176,7 +173,7 @@ def split(
 @commands.command()
 def promote(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that shall answer all requests.")],
-    model: Annotated[str, typer.Option(help="The registered model. Default: the only one that is served here.")] = "",
+    model: ModelOption = "",
     why: Why = "",
     who: Who = "",
     directory: Where = None,
@@ -265,24 +262,19 @@ def _served(directory: Path | None) -> str:
 @commands.command()
 def manifests(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="The registered model's name.")],
-    parts: Annotated[list[str], typer.Argument(metavar="VERSION=PERCENT ...", help="All versions; 100 together.")],
+    parts: Parts,
     target: Annotated[str, typer.Option(metavar="TARGET", help="kubernetes:FILE or kserve:FILE.")],
     fallback: Annotated[str, typer.Option(metavar="VERSION|JSON", help="As turnout serve takes it.")] = "",
 ) -> None:
     """Print what a cluster would be told, as YAML, for a repository from which something else applies it."""
     import yaml
 
-    from turnout.serving.state import Release, Served
+    from turnout.serving.release import Release, Served
     from turnout.serving.targets.chosen import target_of
-    from turnout.serving.targets.kubernetes import KubernetesTarget
 
     with errors():
-        chosen = target_of(target)
-        if not isinstance(chosen, KubernetesTarget):
-            hint = "name kubernetes:FILE or kserve:FILE"
-            raise ServerError(f"the target {chosen.name} has no manifests", where=target, hint=hint)
         versions = tuple(Served(version, percent) for version, percent in _percents(parts).items())
-        made = chosen.manifests(Release(model, versions, fallback=fallback))
+        made = target_of(target).manifests(Release(model, versions, fallback=fallback))
     print(yaml.safe_dump_all(made, sort_keys=False), end="")
 
 

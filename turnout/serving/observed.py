@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from turnout.serving import access_log
 from turnout.serving.directory import Directory
+from turnout.serving.release import Release
 from turnout.serving.rollout.observations import Window, windows_of
-from turnout.serving.state import Release
 
 
 def observed(directory: Directory, release: Release, since: datetime.datetime) -> list[Window]:

@@ -14,7 +14,8 @@ from turnout.errors import ComponentError, ServerError
 from turnout.models.registry import CHAMPION, look_up
 from turnout.serving.directory import Directory
 from turnout.serving.envoy.listener import Listening
-from turnout.serving.state import ROOT, Release, Served, State, only
+from turnout.serving.release import Release, Served, only
+from turnout.serving.state import ROOT, State
 
 
 def name_of(model: str) -> str:

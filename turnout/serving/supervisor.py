@@ -30,7 +30,8 @@ from turnout.serving.envoy.api import GROUPS, ROUTES
 from turnout.serving.envoy.processes import Envoys
 from turnout.serving.files import Files
 from turnout.serving.machine import Command, Serving, check_free, group_name, worker_command
-from turnout.serving.state import Release, State, fallback_of, only, write_whole
+from turnout.serving.release import Release, fallback_of, only
+from turnout.serving.state import State, write_whole
 from turnout.serving.workers import Workers
 
 _TICK_S = 0.1

@@ -9,7 +9,7 @@ from typing import Any
 
 from turnout.serving.envoy.api import HEALTH, LIVE_PATH, READY_PATH, TYPE, seconds
 from turnout.serving.envoy.listener import Listening
-from turnout.serving.state import Release
+from turnout.serving.release import Release
 
 _WHOLE = 1_000_000
 _UNHEALTHY_AFTER, _PROBE_S = 3, 1.0

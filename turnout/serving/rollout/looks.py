@@ -12,10 +12,10 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from turnout.errors import ComponentError
+from turnout.serving.release import Served
 from turnout.serving.rollout.judgement import Judgement, Settings, judge
 from turnout.serving.rollout.observations import Window, of_step, of_version
 from turnout.serving.rollout.shadow import Differences, differences
-from turnout.serving.state import Served
 from turnout.serving.targets.target import Status, Target
 
 _RESTS = 4.0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from turnout.errors import ComponentError
-from turnout.serving.state import Release, check, release_from, same, stamped
+from turnout.serving.release import Release, next_release, release_from
 from turnout.serving.targets.cluster_settings import ClusterSettings
 from turnout.serving.targets.manifests import INSTANCE, MANAGED, Manifest, label, labels
 
@@ -142,11 +142,9 @@ class ClusterState:
 
         for left in reversed(range(_TRIES)):
             before, history, found = self._read()
-            made = make(before)
-            check(made)
-            if before is not None and same(made, before):
-                return before
-            made = stamped(made, before, who, why)
+            made = next_release(before, make(before), who, why)
+            if made is before:
+                return made
             lines = [json.dumps(dataclasses.asdict(item)) for item in [*history, made][-_HISTORY:]]
             try:
                 self._write(found, {"release.json": lines[-1], "history.jsonl": "\n".join(lines) + "\n"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from turnout.errors import ComponentError
-from turnout.serving.state import Release, check
+from turnout.serving.release import Release, check
 from turnout.serving.targets.cluster_settings import ClusterSettings
 from turnout.serving.targets.kserve_manifests import API, inference_service, serving_runtime
 from turnout.serving.targets.kubernetes import SUPPORT as ON_KUBERNETES

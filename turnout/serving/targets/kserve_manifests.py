@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from turnout.errors import ComponentError
-from turnout.serving.state import Release, Served
+from turnout.serving.release import Release, Served
 from turnout.serving.targets.cluster_settings import ClusterSettings
 from turnout.serving.targets.manifests import Manifest, container, label, labels, volumes
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from turnout.errors import ComponentError
-from turnout.serving.state import Release, Served, check, only, rolled_back, with_split, with_version, without
+from turnout.serving.release import Release, check, deployed, existing, only, previous, rolled_back, with_split, without
 from turnout.serving.targets.cluster import Cluster, ClusterState
 from turnout.serving.targets.cluster_settings import ClusterSettings
 from turnout.serving.targets.manifests import Manifest, routes, workload_name, workloads
@@ -29,6 +29,7 @@ SUPPORT: dict[str, Support] = {
     "split": lowered("as percent"),
     "sticky": refused("the Gateway API has no stable field for it; serve the model with the target local"),
     "fallback": KEPT,
+    "manifests": KEPT,
     "status": KEPT,
     "observed": refused(_NO_PROMETHEUS),
     "roll_back": KEPT,
@@ -57,18 +58,13 @@ class KubernetesTarget:
     def deploy(
         self, model: str, version: str, percent: float = 100.0, shadow: bool = False, *, who: str = "", why: str = ""
     ) -> None:
-        def make(before: Release | None) -> Release:
-            if before is None:
-                if shadow or percent != 100:
-                    raise ComponentError(f"nothing is in service yet beside which version {version} could be tried",
-                                         where=model, hint="deploy it at 100 percent first")  # fmt: skip
-                return Release(model, (Served(version, 100.0),))
-            return with_version(before, version, percent, shadow)
-
-        self._change(model, make, who, why)
+        self._change(model, lambda before: deployed(before, model, version, percent, shadow), who, why)
 
     def split(self, model: str, percents: Mapping[str, float], *, who: str = "", why: str = "") -> None:
-        self._change(model, lambda before: with_split(_there(before, model), percents), who, why)
+        self._change(model, lambda before: with_split(existing(before, model), percents), who, why)
+
+    def keep_users(self, model: str, header: str, *, who: str = "", why: str = "") -> None:
+        require(self, "sticky", model)
 
     def status(self, model: str) -> Status:
         state = self._state(model)
@@ -76,13 +72,9 @@ class KubernetesTarget:
         if release is None:
             return Status(model, (), False, problems=(f"nothing of {model} is served in {self.settings.namespace}",))
         problems = self.problems(release)
-        history = state.history()
-        try:
-            previous = rolled_back(release, history).stable.version
-        except ComponentError:
-            previous = ""
+        before = previous(release, state.history())
         details = {"namespace": self.settings.namespace, "generation": release.generation, "why": release.reason}
-        return Status(model, release.versions, not problems, previous, tuple(problems), details)
+        return Status(model, release.versions, not problems, before, tuple(problems), details)
 
     def observed(self, model: str, since: datetime.datetime) -> Sequence[Any]:
         require(self, "observed", model)
@@ -91,11 +83,11 @@ class KubernetesTarget:
     def roll_back(self, model: str, *, who: str = "", why: str = "") -> str:
         state = self._state(model)
         history = state.history()
-        changed = self._change(model, lambda before: rolled_back(_there(before, model), history), who, why)
+        changed = self._change(model, lambda before: rolled_back(existing(before, model), history), who, why)
         return changed.stable.version
 
     def remove(self, model: str, version: str, *, who: str = "", why: str = "") -> None:
-        self._change(model, lambda before: without(_there(before, model), version), who, why)
+        self._change(model, lambda before: without(existing(before, model), version), who, why)
 
     def manifests(self, release: Release) -> list[Manifest]:
         """All that the cluster is told of a release, for a repository that something else applies."""
@@ -166,12 +158,6 @@ class KubernetesTarget:
 
     def _state(self, model: str) -> ClusterState:
         return ClusterState(self._cluster, model)
-
-
-def _there(release: Release | None, model: str) -> Release:
-    if release is None:
-        raise ComponentError("nothing is served of this model", where=model, hint="deploy a version of it first")
-    return release
 
 
 def _unready(deployment: Manifest) -> str:

@@ -9,28 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from turnout.errors import ComponentError
 from turnout.models import promotion
 from turnout.models.registry import CHAMPION, ModelVersion, alias_uri, find, look_up
 from turnout.serving.directory import Directory
 from turnout.serving.observed import logged, observed
-from turnout.serving.state import (
-    ROOT,
-    Release,
-    Served,
-    State,
-    rolled_back,
-    with_split,
-    with_version,
-    without,
-)
-from turnout.serving.targets.target import KEPT, Status, Support, lowered
+from turnout.serving.release import Release, deployed, existing, previous, rolled_back, with_split, without
+from turnout.serving.state import ROOT, State
+from turnout.serving.targets.manifests import Manifest
+from turnout.serving.targets.target import KEPT, NO_CLUSTER, Status, Support, lowered, refused, require
 
 SUPPORT: dict[str, Support] = {
     "deploy": KEPT,
@@ -39,6 +31,7 @@ SUPPORT: dict[str, Support] = {
     "split": KEPT,
     "sticky": lowered("by the hash of a header; a request without it goes to a version by chance"),
     "fallback": KEPT,
+    "manifests": refused(NO_CLUSTER),
     "status": KEPT,
     "observed": KEPT,
     "roll_back": KEPT,
@@ -64,52 +57,43 @@ class LocalTarget:
         self, model: str, version: str, percent: float = 100.0, shadow: bool = False, *, who: str = "", why: str = ""
     ) -> None:
         look_up(f"models:/{model}/{version}")
-        state = self._state(model)
-
-        def make(before: Release | None) -> Release:
-            if before is None:
-                if shadow or percent != 100:
-                    raise ComponentError("no version is in service yet", where=model,
-                                         hint="deploy one at 100 percent first")  # fmt: skip
-                return Release(model, (Served(version, 100.0),))
-            return _aliased(with_version(before, version, percent, shadow))
-
         action = "shadow" if shadow else "promote" if percent == 100 else "split"
-        state.change(make, why, who, action, self._move_alias)
+        self._state(model).change(
+            lambda before: _aliased(deployed(before, model, version, percent, shadow)), why, who, action,
+            self._move_alias,
+        )  # fmt: skip
 
     def split(self, model: str, percents: Mapping[str, float], *, who: str = "", why: str = "") -> None:
         for version in percents:
             look_up(f"models:/{model}/{version}")
         self._state(model).change(
-            _existing(model, lambda release: _aliased(with_split(release, percents))), why, who, "split",
+            lambda before: _aliased(with_split(existing(before, model), percents)), why, who, "split",
             self._move_alias,
         )  # fmt: skip
 
     def keep_users(self, model: str, header: str, *, who: str = "", why: str = "") -> None:
-        """Choose each request's version by the hash of a header; by chance when it is empty."""
         self._state(model).change(
-            _existing(model, lambda release: dataclasses.replace(release, sticky=header.lower())), why, who, "sticky"
+            lambda before: dataclasses.replace(existing(before, model), sticky=header.lower()), why, who, "sticky"
         )
 
     def status(self, model: str) -> Status:
         state = self._state(model)
         release, directory = state.require(), Directory(state.directory.absolute())
-        try:
-            previous = rolled_back(release, [item for _, item in state.history()]).stable.version
-        except ComponentError:
-            previous = ""
+        before = previous(release, [item for _, item in state.history()])
         if not directory.is_served():
             problem = f"no server runs for {directory.path}; start it: turnout serve {model}"
-            return Status(
-                model, release.versions, False, previous, (problem,), {"release": dataclasses.asdict(release)}
-            )
+            return Status(model, release.versions, False, before, (problem,), {"release": dataclasses.asdict(release)})
         told = directory.read_status()
         problems = [str(problem) for problem in told.get("problems", ())]
         ready = bool(told.get("ready")) and told.get("generation") == release.generation
         if not ready and not problems:
             problems = ["what was asked for last is not in force yet"]
         details = {**told, "release": dataclasses.asdict(release)}
-        return Status(model, release.versions, ready, previous, tuple(problems), details)
+        return Status(model, release.versions, ready, before, tuple(problems), details)
+
+    def manifests(self, release: Release) -> list[Manifest]:
+        require(self, "manifests", release.model)
+        return []
 
     def observed(self, model: str, since: datetime.datetime) -> Sequence[Any]:
         state = self._state(model)
@@ -122,7 +106,9 @@ class LocalTarget:
 
     def roll_back(self, model: str, *, who: str = "", why: str = "") -> str:
         state = self._state(model)
-        history = [item for _, item in state.history()]
+
+        def back(before: Release | None) -> Release:
+            return _aliased(rolled_back(existing(before, model), [item for _, item in state.history()]))
 
         def alias_back(made: Release) -> None:
             version = made.stable.version
@@ -130,13 +116,10 @@ class LocalTarget:
                 _set_alias(made, version)
                 promotion.note(now, "rolled_back", made.changed_by, why)
 
-        made = state.change(
-            _existing(model, lambda release: _aliased(rolled_back(release, history))), why, who, "rollback", alias_back
-        )
-        return made.stable.version
+        return state.change(back, why, who, "rollback", alias_back).stable.version
 
     def remove(self, model: str, version: str, *, who: str = "", why: str = "") -> None:
-        self._state(model).change(_existing(model, lambda release: without(release, version)), why, who, "remove")
+        self._state(model).change(lambda before: without(existing(before, model), version), why, who, "remove")
 
     def _state(self, model: str) -> State:
         return State(self._directory or self._root / model)
@@ -165,12 +148,3 @@ def _set_alias(release: Release, version: str) -> None:
     import mlflow
 
     mlflow.MlflowClient().set_registered_model_alias(release.model, release.alias, version)
-
-
-def _existing(model: str, make: Callable[[Release], Release]) -> Callable[[Release | None], Release]:
-    def made(before: Release | None) -> Release:
-        if before is None:
-            raise ComponentError("nothing is served", where=model, hint=f"start it: turnout serve {model}@champion")
-        return make(before)
-
-    return made

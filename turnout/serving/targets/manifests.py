@@ -10,10 +10,11 @@ import hashlib
 import re
 from typing import Any
 
-from turnout.serving.state import Release, Served
+from turnout.serving.release import Release, Served
 from turnout.serving.targets.cluster_settings import ClusterSettings
 
 Manifest = dict[str, Any]
+"""An object of Kubernetes' API, as YAML has it."""
 
 PORT, METRICS_PORT = 8080, 9090
 _SERVING, _TOKENS = "/var/run/turnout/serving", "/var/run/turnout-tokens"

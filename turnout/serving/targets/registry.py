@@ -9,8 +9,9 @@ from typing import Any
 from turnout.errors import ComponentError
 from turnout.models import promotion
 from turnout.models.registry import PREVIOUS, ModelVersion, alias_uri, find, look_up
-from turnout.serving.state import Served
-from turnout.serving.targets.target import KEPT, Status, Support, lowered, refused, require
+from turnout.serving.release import Release, Served
+from turnout.serving.targets.manifests import Manifest
+from turnout.serving.targets.target import KEPT, NO_CLUSTER, Status, Support, lowered, refused, require
 
 _NO_TRAFFIC = "an alias has no traffic; serve the model with turnout serve, and take the target local"
 
@@ -22,6 +23,7 @@ SUPPORT: dict[str, Support] = {
     "sticky": refused(_NO_TRAFFIC),
     "fallback": refused(_NO_TRAFFIC),
     "status": lowered("the versions with the aliases champion and previous_champion"),
+    "manifests": refused(NO_CLUSTER),
     "observed": refused("look at what reads the alias, or serve the model with the target local"),
     "roll_back": KEPT,
     "remove": lowered("the version loses the alias previous_champion; that of the champion is moved, never removed"),
@@ -50,6 +52,9 @@ class RegistryTarget:
         ((version, percent),) = percents.items()
         self.deploy(model, version, percent, who=who, why=why)
 
+    def keep_users(self, model: str, header: str, *, who: str = "", why: str = "") -> None:
+        require(self, "sticky", model)
+
     def status(self, model: str) -> Status:
         champion, before = promotion.champion(model), find(alias_uri(model, PREVIOUS))
         versions = (Served(champion.version, 100.0),) if champion else ()
@@ -59,6 +64,10 @@ class RegistryTarget:
     def observed(self, model: str, since: datetime.datetime) -> Sequence[Any]:
         require(self, "observed", model)
         return ()
+
+    def manifests(self, release: Release) -> list[Manifest]:
+        require(self, "manifests", release.model)
+        return []
 
     def roll_back(self, model: str, *, who: str = "", why: str = "") -> str:
         return promotion.roll_back(model, who, why).version

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from turnout.errors import ComponentError, did_you_mean
-from turnout.serving.state import Served
+from turnout.serving.release import Release, Served
+from turnout.serving.targets.manifests import Manifest
 
 Verdict = Literal["kept", "lowered", "refused"]
 
@@ -22,6 +23,8 @@ class Support:
 
 
 KEPT = Support("kept")
+NO_CLUSTER = "there is no cluster to tell; take the target kubernetes or kserve"
+"""Why a target has no manifests."""
 
 
 def lowered(how: str) -> Support:
@@ -41,6 +44,7 @@ FACTS: dict[str, str] = {
     "split": "give several versions parts of the traffic",
     "sticky": "keep the version of a user",
     "fallback": "answer with another version, or a constant, when one fails or is too slow",
+    "manifests": "write what it would be told, for a repository from which something else applies it",
     "status": "say what is served, and how it is",
     "observed": "say what users saw: requests, errors, latencies, predictions",
     "roll_back": "put the version before back into service",
@@ -89,6 +93,12 @@ class Target(Protocol):
 
     def split(self, model: str, percents: Mapping[str, float], *, who: str = "", why: str = "") -> None:
         """Serve exactly these versions, each with its part of the traffic."""
+
+    def keep_users(self, model: str, header: str, *, who: str = "", why: str = "") -> None:
+        """Choose each request's version by the hash of a header, so that a user keeps it; empty for chance."""
+
+    def manifests(self, release: Release) -> list[Manifest]:
+        """All that a cluster would be told of a release."""
 
     def status(self, model: str) -> Status:
         """What is served now."""
