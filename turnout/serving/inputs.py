@@ -163,8 +163,9 @@ class Inputs:
                     continue
                 close = did_you_mean(name[:100], [other for other in others if len(other) < 100])
                 hint = close.replace("did you mean", f"write '{name}'; did you mean it by")
-                takes = f"give it a value, or null: the model takes {', '.join(self.names[:_SHOWN])}"
-                faults.add(Fault("the column is missing", f"{place}{name}", (), hint or takes))
+                all_of_them = "" if faults.found else f": the model takes {', '.join(self.names[:_SHOWN])}"
+                hint = hint or f"give it a value, or null{all_of_them}"
+                faults.add(Fault("the column is missing", f"{place}{name}", (), hint))
 
     def _explain(self, given: Sequence[Any]) -> None:
         """Raise BadRequest with all that is wrong with rows."""
