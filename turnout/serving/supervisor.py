@@ -169,7 +169,7 @@ class Supervisor:
             file = self.directory.logs / f"worker-{name}-{index}.json"
             return self._command({**settings, "socket": str(path)}, file)
 
-        self._say(f"version {version} is loaded by {self.serving.workers} workers")
+        self._say(f"version {version} is loaded, number of workers: {self.serving.workers}")
         self._begun += 1
         self._groups[name] = Workers(
             name, version, self.serving.workers, self.directory.sockets, self.directory.logs, command,
