@@ -205,11 +205,9 @@ def _told(item: Finding) -> str:
         return f"{name}: not yet known, nothing was seen of it"
     if item.metric == "errors" and not item.champion and not item.canary:
         return f"{name}: {item.verdict}, there were none" + (f", {_needs(item.more)}" if item.more else "")
-    size = f"{item.estimate:.2f} times" if item.is_ratio else f"different by {abs(item.estimate):.3f}"
+    than = f"{item.estimate:.2f} times" if item.is_ratio else f"different by {abs(item.estimate):.3f} from"
     more = f", {_needs(item.more)}" if item.more else ""
-    return f"{name}: {item.verdict}, {size} the version in service{more}" if item.is_ratio else (
-        f"{name}: {item.verdict}, {size} from the version in service{more}"
-    )  # fmt: skip
+    return f"{name}: {item.verdict}, {than} the version in service{more}"
 
 
 def _needs(more: int) -> str:
