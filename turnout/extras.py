@@ -33,6 +33,7 @@ _BROUGHT = {
         "uvicorn",
         "uvloop",
     ),
+    "gpu": ("pynvml",),
     "charts": ("vl_convert",),
     "s3": ("s3fs",),
     "gcs": ("gcsfs",),

@@ -20,6 +20,7 @@ class Load:
     port: int
     body: bytes = b"{}"
     path: str = "/predict"
+    pause: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
     statuses: dict[str, int | None] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -78,6 +79,7 @@ def _client(load: Load, stop: threading.Event) -> None:
             load.refused += 1
             stop.wait(0.02)
             continue
+        stop.wait(load.pause)
         try:
             headers = {"content-type": "application/json", "x-request-id": name, **load.headers}
             connection.request("POST", load.path, load.body, headers)

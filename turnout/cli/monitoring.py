@@ -28,8 +28,8 @@ def export(
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
         typer.Option(
             metavar="MODEL",
-            help="Also write alert rules for a model that turnout serve serves (serving_rules.yml); may be given "
-            "several times.",
+            help="Also write alert rules and a dashboard for a model that turnout serve serves (serving_rules.yml, "
+            "serving_dashboard.json); may be given several times.",
         ),
     ] = None,
     availability: Annotated[float, typer.Option(help="Of those: percent of requests that must not fail.")] = 99.9,
@@ -42,12 +42,14 @@ def export(
     from turnout.monitoring.alerts.dashboard import dashboard
     from turnout.monitoring.alerts.rules import alert_rules
     from turnout.monitoring.alerts.serving import serving_rules
+    from turnout.monitoring.alerts.serving_dashboard import serving_dashboard
 
     with errors():
         pipelines = monitors_of([verbs.linked(source) for source in sources or all_pipelines()])
         files = {Path("rules.yml"): alert_rules(pipelines), Path("dashboard.json"): dashboard(pipelines)}
         if serving:
             files[Path("serving_rules.yml")] = serving_rules(serving, availability, latency_ms)
+            files[Path("serving_dashboard.json")] = serving_dashboard(serving, availability, latency_ms)
         write(files, out, check, "run turnout monitoring export")
 
 

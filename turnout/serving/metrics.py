@@ -40,6 +40,8 @@ class Metrics:
                                  (*names, "by", "reason"), registry=self.registry)  # fmt: skip
         self._log = Counter(f"{_PREFIX}_log_rows", "Rows for the request log, by outcome (kept, dropped).",
                             (*names, "outcome"), registry=self.registry)  # fmt: skip
+        for outcome in ("kept", "dropped"):  # what begins with its first loss does not grow for Prometheus
+            self._log.labels(**self._of, outcome=outcome)
         self._log_errors = Counter(f"{_PREFIX}_log_errors", "Files of the request log that could not be written.",
                                    names, registry=self.registry).labels(**self._of)  # fmt: skip
         self._known: dict[tuple[str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}

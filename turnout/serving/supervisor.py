@@ -22,13 +22,14 @@ from typing import Any
 from turnout.errors import ComponentError, ServerError
 from turnout.models.registry import alias_uri, find
 from turnout.runtimes.leftovers import end_leftovers, mark
-from turnout.serving import access_log, metrics_page
+from turnout.serving import access_log, metrics_page, supervisor_metrics
 from turnout.serving.alias import Alias
 from turnout.serving.directory import Directory
 from turnout.serving.envoy import traffic
 from turnout.serving.envoy.api import GROUPS, ROUTES
 from turnout.serving.envoy.processes import Envoys
 from turnout.serving.files import Files
+from turnout.serving.gpu import Gpus
 from turnout.serving.machine import Command, Serving, check_free, group_name, worker_command
 from turnout.serving.release import Release, fallback_of, only
 from turnout.serving.state import State, write_whole
@@ -334,6 +335,7 @@ class Supervisor:
         if not self.serving.metrics_port:
             yield
             return
+        self._gpus = Gpus()
         address, port = self.serving.listening.address, self.serving.metrics_port
         try:
             end = metrics_page.serve(
@@ -349,10 +351,12 @@ class Supervisor:
             end()
 
     def _all_metrics(self) -> dict[str, str]:
-        found = self._envoys.prometheus()
-        for group in list(self._groups.values()):
+        groups = list(self._groups.values())
+        pids = {f"envoy-{index}": pid for index, pid in enumerate(self._envoys.pids())}
+        found = supervisor_metrics.with_processes(self._envoys.prometheus(), pids)
+        for group in groups:
             found |= group.metrics()
-        return found
+        return found | {"supervisor": supervisor_metrics.metrics(self._applied, groups, self._gpus)}
 
     @contextlib.contextmanager
     def _until_signal(self) -> Iterator[None]:

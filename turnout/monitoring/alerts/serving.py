@@ -21,8 +21,10 @@ BURNS = (("1h", "5m", 14.4, "critical"), ("6h", "30m", 6.0, "critical"), ("3d", 
 BUCKETS_MS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Of Envoy's histograms of latency: what can be asked for."""
 
-_SLOW_PART = 0.01
+SLOW_PART = 0.01
 """Of the answers may be slower."""
+
+_USERS = "envoy_http_downstream"
 
 
 def serving_rules(models: Sequence[str], availability: float = 99.9, latency_ms: float = 250) -> str:
@@ -36,11 +38,7 @@ def serving_rules(models: Sequence[str], availability: float = 99.9, latency_ms:
     Raises:
         ComponentError: a bound is none.
     """
-    if not 0 < availability < 100:
-        raise ComponentError(f"{availability:g} percent", where="availability", hint="such as 99.9")
-    if latency_ms not in BUCKETS_MS:
-        raise ComponentError(f"{latency_ms:g} ms is no bound of Envoy's histograms", where="latency_ms",
-                             available=[f"{bound:g}" for bound in BUCKETS_MS], hint="take one of these")  # fmt: skip
+    check_bounds(availability, latency_ms)
     groups = [
         {"name": f"{model} is served", "rules": list(_rules(model, 1 - availability / 100, latency_ms))}
         for model in models
@@ -49,23 +47,46 @@ def serving_rules(models: Sequence[str], availability: float = 99.9, latency_ms:
     return head + yaml.safe_dump({"groups": groups}, sort_keys=False, width=110, allow_unicode=True)
 
 
-def _rules(model: str, failing: float, latency_ms: float) -> Iterator[dict[str, Any]]:
-    chosen = f'model={quoted(model)},envoy_http_conn_manager_prefix="turnout"'
-    requests = f"envoy_http_downstream_rq_xx_total{{{chosen}}}"
-    failed = f'envoy_http_downstream_rq_xx_total{{{chosen},envoy_response_code_class="5"}}'
-    quick = f'envoy_http_downstream_rq_time_bucket{{{chosen},le=~"{latency_ms:g}([.]0)?"}}'
-    timed = f"envoy_http_downstream_rq_time_count{{{chosen}}}"
+def check_bounds(availability: float, latency_ms: float) -> None:
+    """Raises ComponentError when a bound is none."""
+    if not 0 < availability < 100:
+        raise ComponentError(f"{availability:g} percent", where="availability", hint="such as 99.9")
+    if latency_ms not in BUCKETS_MS:
+        raise ComponentError(f"{latency_ms:g} ms is no bound of Envoy's histograms", where="latency_ms",
+                             available=[f"{bound:g}" for bound in BUCKETS_MS], hint="take one of these")  # fmt: skip
 
+
+def failed_part(model: str, change: str) -> str:
+    """The part of all requests that failed, as an expression.
+
+    Args:
+        change: of a counter, a format: `rate({}[5m])`.
+    """
+    failed = f'{_USERS}_rq_xx_total{{{_envoy(model)},envoy_response_code_class="5"}}'
+    return f"sum({change.format(failed)}) / sum({change.format(f'{_USERS}_rq_xx_total{{{_envoy(model)}}}')})"
+
+
+def slow_part(model: str, latency_ms: float, change: str) -> str:
+    """The part of all answers that took longer, as `failed_part` is."""
+    quick = f'{_USERS}_rq_time_bucket{{{_envoy(model)},le=~"{latency_ms:g}([.]0)?"}}'
+    return f"1 - sum({change.format(quick)}) / sum({change.format(f'{_USERS}_rq_time_count{{{_envoy(model)}}}')})"
+
+
+def _envoy(model: str) -> str:
+    return f'model={quoted(model)},envoy_http_conn_manager_prefix="turnout"'
+
+
+def _rules(model: str, failing: float, latency_ms: float) -> Iterator[dict[str, Any]]:
     def errors(window: str) -> str:
-        return f"sum(rate({failed}[{window}])) / sum(rate({requests}[{window}]))"
+        return failed_part(model, f"rate({{}}[{window}])")
 
     def slow(window: str) -> str:
-        return f"1 - sum(rate({quick}[{window}])) / sum(rate({timed}[{window}]))"
+        return slow_part(model, latency_ms, f"rate({{}}[{window}])")
 
     for long, short, burn, severity in BURNS:
         for name, text, ratio, budget in (
             ("TurnoutServingErrors", "requests fail", errors, failing),
-            ("TurnoutServingSlow", f"answers take longer than {latency_ms:g} ms", slow, _SLOW_PART),
+            ("TurnoutServingSlow", f"answers take longer than {latency_ms:g} ms", slow, SLOW_PART),
         ):
             bound = f"{burn * budget:.6g}"
             expression = f"({ratio(long)}) > {bound} and ({ratio(short)}) > {bound}"

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from turnout.errors import ServerError
 from turnout.runtimes.process import supervised
@@ -26,6 +27,18 @@ from turnout.serving.state import write_whole
 _POLL_S = 0.05
 _READ_S = 5.0
 _AGAIN_S = 1.0
+# Also those that are zero still: what has never been seen before it grows does not grow for Prometheus.
+_REQUESTS = "active|total|[1-5]xx|time|retry|retry_success|retry_overflow|retry_limit_exceeded|timeout|per_try_timeout"
+_STATISTICS = (
+    r"^(http\.turnout\.downstream_(rq|cx)_(active|total|[1-5]xx|time|timeout|idle_timeout|overload_close|too_large|rx_reset)"
+    rf"|cluster\..+\.upstream_rq_({_REQUESTS}|pending_(active|overflow)|rx_reset)"
+    r"|cluster\..+\.(upstream_cx_(active|total|connect_fail|overflow)|membership_(healthy|total)|lb_healthy_panic)"
+    r"|cluster\..+\.(outlier_detection\.ejections_(active|enforced_total)|circuit_breakers\.default\..+_open)"
+    r"|cluster\..+\.(circuit_breakers\.default\.remaining_rq|health_check\.(attempt|failure))"
+    r"|server\.(memory_allocated|memory_heap_size|uptime|live|concurrency))$"
+)
+"""Envoy's statistics that Prometheus gets."""
+
 _CLOSING_S, _QUIET_S = 2.0, 0.3
 
 
@@ -140,7 +153,8 @@ class Envoys:
         found = {}
         for index in self._living():
             with contextlib.suppress(OSError, http.client.HTTPException):
-                found[f"envoy-{index}"] = self._ask(index, "GET", "/stats/prometheus?usedonly").decode()
+                path = f"/stats/prometheus?filter={quote(_STATISTICS)}"
+                found[f"envoy-{index}"] = self._ask(index, "GET", path).decode()
         return found
 
     def healthy(self, cluster: str) -> int:
