@@ -25,6 +25,8 @@ def say(line: str) -> None:
 
 try:
     listening = Listening(int(sys.argv[2]), try_s=1.0, drain_s=3.0)
-    Supervisor(Serving(Path(sys.argv[1]), listening, standby_s=0.0), say, lambda: say("READY"), command).run()
+    Supervisor(
+        Serving(Path(sys.argv[1]), listening, standby_s=0.0, log_days=30), say, lambda: say("READY"), command
+    ).run()
 except TurnoutError as error:
     sys.exit(f"error: {error}")

@@ -34,6 +34,9 @@ class Server:
         for version in ("7", "8", "9", "bad"):
             (directory / "models" / version).mkdir(parents=True)
         (directory / "models" / "bad" / "broken").touch()
+        self.old = directory / "requests" / "date=2026-01-01"
+        self.old.mkdir(parents=True)
+        os.utime(self.old, (0, 0))
         self.state.change(lambda _: Release("flights", (Served("7", 100.0),)), "first")
         self.start()
 
@@ -103,6 +106,10 @@ def some(load: Load, count: int = 200) -> None:
     """Wait for so many more answers."""
     before = len(load.statuses)
     wait(lambda: len(load.statuses) >= before + count, "answers", 10)
+
+
+def test_days_that_are_too_old_are_removed(server: Server) -> None:
+    wait(lambda: not server.old.exists(), "the end of an old day", 5)
 
 
 def test_a_killed_worker_loses_no_request_and_is_started_again(server: Server) -> None:

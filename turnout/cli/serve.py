@@ -81,6 +81,14 @@ def start(
         Optional[list[str]],  # noqa: UP045 - Typer reads this spelling on every Python
         typer.Option(metavar="COLUMN", help="A column that is not kept with the requests; may be given several times."),
     ] = None,
+    log_days: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Days for which requests, predictions and the access log are kept, longer than labels take to come; "
+            "0 for all.",
+        ),
+    ] = 0,
     features: Annotated[
         str,
         typer.Option(
@@ -120,7 +128,9 @@ def start(
         if features:
             chosen |= {"feature_service": features, "feature_repository": str(feature_repository.absolute())}
         worker = (*chosen.items(), ("masked_columns", tuple(mask or ())))
-        serving = Serving(place, where, workers, standby_s=standby, metrics_port=metrics_port, worker=worker)
+        serving = Serving(
+            place, where, workers, standby_s=standby, log_days=log_days, metrics_port=metrics_port, worker=worker
+        )
         supervisor = Supervisor(serving, _say, lambda: print(ready_text(place, where, release), flush=True))
         supervisor.run()
 

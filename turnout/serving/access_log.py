@@ -16,26 +16,40 @@ _LARGEST = 64 * 2**20
 _KEPT = 32
 
 
-def rotate(directory: Path, reopen: Callable[[], None], largest: int = _LARGEST, kept: int = _KEPT) -> bool:
-    """Begin another file when the current one is large; whether it was.
+def rotate(
+    directory: Path, reopen: Callable[[], None], largest: int = _LARGEST, kept: int = _KEPT, new_day: bool = False
+) -> bool:
+    """Begin another file when the current one is large, or another day has begun; whether it was so.
 
     Args:
         directory: of the log.
         reopen: called when the file has another name, so that what writes it opens a new one.
         largest: bytes of a file.
-        kept: how many files; older ones are deleted.
+        kept: how many files of this size; older ones are deleted.
+        new_day: whether the current file is one of yesterday's.
     """
     current = directory / CURRENT
     try:
-        if current.stat().st_size < largest:
+        if current.stat().st_size < (1 if new_day else largest):
             return False
         current.rename(directory / f"until-{time.time_ns()}.jsonl")
     except OSError:
         return False
     reopen()
-    for old in sorted(directory.glob("until-*.jsonl"))[:-kept]:
-        old.unlink(missing_ok=True)
+    total = 0
+    for number, old in enumerate(sorted(directory.glob("until-*.jsonl"), reverse=True)):
+        with contextlib.suppress(FileNotFoundError):
+            total += old.stat().st_size
+            if number >= kept and total > largest * kept:
+                old.unlink()
     return True
+
+
+def remove_before(directory: Path, before: datetime.datetime) -> None:
+    """Remove the files whose last line is older than a time."""
+    for old in directory.glob("until-*.jsonl"):
+        if int(old.stem.removeprefix("until-")) / 1e9 < before.timestamp():
+            old.unlink(missing_ok=True)
 
 
 def lines(directory: Path, since: datetime.datetime | None = None) -> Iterator[dict[str, Any]]:

@@ -27,6 +27,7 @@ class Serving:
         envoys: processes of Envoy at the same port.
         queue: requests that a worker has at work, or that wait for it; more are refused with 429.
         standby_s: seconds for which the version that was in service last stays loaded, so that a rollback is at once.
+        log_days: for which requests, predictions and the access log are kept; 0 for all of them.
         metrics_port: for Prometheus, at the same address; 0 for none.
         worker: of a worker's settings, those that the user chose, by name.
     """
@@ -37,6 +38,7 @@ class Serving:
     envoys: int = 2
     queue: int = 256
     standby_s: float = 600.0
+    log_days: int = 0
     metrics_port: int = 0
     worker: tuple[tuple[str, Any], ...] = ()
 

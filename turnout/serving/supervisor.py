@@ -32,6 +32,7 @@ from turnout.serving.files import Files
 from turnout.serving.gpu import Gpus
 from turnout.serving.machine import Command, Serving, check_free, group_name, worker_command
 from turnout.serving.release import Release, fallback_of, only
+from turnout.serving.retention import Retention
 from turnout.serving.state import State, write_whole
 from turnout.serving.workers import Workers
 
@@ -81,6 +82,7 @@ class Supervisor:
             end_leftovers(lock)
             self._variables = {**os.environ, **mark(lock)}
             self._files = Files(self.directory.models, self._registry)
+            self._retention = Retention(self.directory, self.serving.log_days, self._registry)
             for left in self.directory.sockets.iterdir():
                 left.unlink()
             threads = max(1, len(os.sched_getaffinity(0)) // self.serving.envoys)
@@ -127,7 +129,9 @@ class Supervisor:
                 self._say(line)
         for line in self._envoys.restart_dead():
             self._say(line)
-        access_log.rotate(self.directory.access, self._envoys.reopen_log)
+        access_log.rotate(self.directory.access, self._envoys.reopen_log, new_day=self._retention.new_day())
+        self._retention.look()
+        self._problem("retention", self._retention.problem)
         wanted = {served.version for served in self._release.versions} if self._release else set()
         missing = [text for version, text in self._files.problems.items() if version in wanted]
         self._problem("files", "; ".join(missing))

@@ -1,0 +1,134 @@
+"""What a serving directory keeps: days of requests, files of the access log, what processes say."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from turnout.serving import access_log
+from turnout.serving.directory import Directory
+from turnout.serving.predictor import Answer
+from turnout.serving.protocols.protocol import Asked
+from turnout.serving.release import Release, Served, only, with_version
+from turnout.serving.request_log import RequestLog
+from turnout.serving.retention import Retention, bound_logs, kept_since, remove_days
+from turnout.serving.state import State
+
+NOW = datetime.datetime(2026, 3, 10, 12, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Directory:
+    made = Directory(tmp_path / "flights")
+    made.make()
+    return made
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as made:
+        yield made
+
+
+def write(requests: Path, time_: float) -> None:
+    """A request of a time, in the log as a worker keeps it."""
+    log = RequestLog(requests, "m-1", pa.schema([("a", pa.float64())]), {"prediction": pa.int64()})
+    log.add("r1", time_, 1.0, Asked(values=[0.5]), Answer({"prediction": [1]}, "1"))
+    log.close()
+
+
+def grown_old(requests: Path, days: float) -> str:
+    """The name of a day so long ago, into which nobody writes any more."""
+    then = time.time() - days * 86400
+    write(requests, then)
+    place = requests / f"date={datetime.datetime.fromtimestamp(then, datetime.UTC).date()}"
+    for path in (*place.iterdir(), place):
+        os.utime(path, (then, then))
+    return place.name
+
+
+def days(requests: Path) -> list[str]:
+    return sorted(place.name for place in requests.iterdir())
+
+
+def test_days_are_removed_when_they_are_old_and_nobody_writes_into_them(directory: Directory) -> None:
+    old, older, late, today = (grown_old(directory.requests, ago) for ago in (9, 30, 20, 0))
+    write(directory.requests, time.time() - 20 * 86400)  # rows that have waited for a full disk
+    before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=10)
+    assert remove_days(directory.requests, before) == [older]
+    assert days(directory.requests) == sorted([late, old, today])
+    (directory.requests / "notes").mkdir()
+    assert remove_days(directory.requests, before) == []
+
+
+def test_a_day_that_a_killed_process_has_half_removed_goes_too(directory: Directory) -> None:
+    (directory.requests / ".removed-2026-01-01-1" / "x").mkdir(parents=True)
+    remove_days(directory.requests, NOW)
+    assert days(directory.requests) == []
+
+
+def test_while_a_version_is_tried_out_all_is_kept_since_that_began() -> None:
+    def at(day: int, release: Release) -> Release:
+        from dataclasses import replace
+
+        return replace(release, changed_at=datetime.datetime(2026, 3, day, 9, tzinfo=datetime.UTC).isoformat())
+
+    alone = at(1, Release("flights", (Served("7", 100.0),)))
+    tried, more = at(4, with_version(alone, "8", 5)), at(8, with_version(alone, "8", 25))
+    assert kept_since(3, [alone], NOW).day == 7
+    assert kept_since(3, [alone, tried, more], NOW).day == 4
+    assert kept_since(30, [alone, tried, more], NOW).month == 2
+    assert kept_since(3, [alone, tried, more, at(9, only(more, "8"))], NOW).day == 7
+
+
+def test_a_serving_directory_keeps_what_it_is_told_to(directory: Directory, pool: ThreadPoolExecutor) -> None:
+    State(directory.path).change(lambda _: Release("flights", (Served("7", 100.0),)), "first")
+    old, today = grown_old(directory.requests, 9), grown_old(directory.requests, 0)
+    ended = directory.access / f"until-{int((time.time() - 9 * 86400) * 1e9)}.jsonl"
+    ended.touch()
+    Retention(directory, 0, pool).look()
+    pool.submit(int).result()
+    assert (days(directory.requests), ended.exists()) == ([old, today], True)
+    Retention(directory, 5, pool).look()
+    pool.submit(int).result()
+    assert (days(directory.requests), ended.exists()) == ([today], False)
+
+
+def test_a_file_of_the_access_log_ends_with_its_day(directory: Directory, monkeypatch: pytest.MonkeyPatch,
+                                                    pool: ThreadPoolExecutor) -> None:  # fmt: skip
+    from turnout.serving import retention
+
+    looked = Retention(directory, 5, pool)
+    monkeypatch.setattr(retention, "_today", lambda: datetime.date(2100, 1, 1))
+    assert (looked.new_day(), looked.new_day(), Retention(directory, 0, pool).new_day()) == (True, False, False)
+    directory.access_log.write_text("{}\n")
+    assert not access_log.rotate(directory.access, lambda: None)
+    assert access_log.rotate(directory.access, lambda: None, new_day=True)
+    assert not access_log.rotate(directory.access, lambda: None, new_day=True)
+
+
+def test_what_a_process_says_has_a_bound_while_it_says_it(tmp_path: Path) -> None:
+    log = tmp_path / "worker-7-0.log"
+    with (
+        log.open("ab") as out,
+        subprocess.Popen(
+            ["sh", "-c", "yes first | head -c 5000; read go; echo last"], stdin=subprocess.PIPE, stdout=out
+        ) as said,
+    ):
+        ends = time.monotonic() + 20
+        while log.stat().st_size < 5000 and time.monotonic() < ends:
+            time.sleep(0.01)
+        bound_logs([log], largest=6000, end=100)
+        assert log.stat().st_size == 5000
+        bound_logs([log], largest=4000, end=100)
+        said.communicate(b"go\n")
+    assert log.read_text() == "last\n"
+    assert (tmp_path / "worker-7-0.log.1").read_bytes() == (b"first\n" * 1000)[:5000][-100:]
