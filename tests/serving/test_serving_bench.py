@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from turnout.serving.bench import Measured, knee, measured
+from turnout.serving.bench import Measured, knee, measured, written
 
 
 def test_rates_count_good_answers_and_errors_are_told() -> None:
@@ -14,6 +14,12 @@ def test_rates_count_good_answers_and_errors_are_told() -> None:
     assert abs(found.rate - 10 / 9.002) < 1e-9
     assert found.latencies_ms == (2.0, 2.0, 2.0, 2.0)
     assert measured(np.array([[0.0, -1.0, 5.0]]), 1, 2.0).latencies_ms == ()
+
+
+def test_an_answer_that_began_before_the_measuring_is_no_error() -> None:
+    found = measured(written("1000\t0\t15183\n2000\t200\t2000\n3000\t-1\t9\n"), 4, 0.0)
+    assert (found.requests, found.errors) == (2, 1)
+    assert len(written("")) == 0
 
 
 def loop(asked: float, rate: float, p99: float, errors: int = 0) -> Measured:

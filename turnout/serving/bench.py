@@ -113,7 +113,7 @@ def _load(
     rate: float = 0.0,
     socket: str = "",
 ) -> np.ndarray:
-    """What h2load has written down in a directory that it makes; see `measured`."""
+    """What h2load has written down in a directory that it makes; see `written`."""
     place.mkdir()
     (place / "body").write_bytes(body)
     command = [program(), "--h1", "-t", "1", "-c", str(connections), "-D", f"{max(1, round(seconds))}",
@@ -125,15 +125,25 @@ def _load(
     if rate:
         command += ["--rps", f"{rate:.6f}"]
     done = subprocess.run([*command, url], capture_output=True, text=True, check=False)
-    lines = (place / "log").read_text().splitlines() if (place / "log").exists() else []
-    if done.returncode or not lines:
+    table = written((place / "log").read_text() if (place / "log").exists() else "")
+    if done.returncode or not len(table):
         raise ServerError(f"no request was answered: {(done.stderr or done.stdout).strip()[-300:]}", where=url,
                           hint="does the server run? Look: turnout serve status")  # fmt: skip
-    return np.array([line.split("\t")[:3] for line in lines], dtype=float)
+    return table
+
+
+def written(log: str) -> np.ndarray:
+    """What h2load's log says: start in microseconds, status, microseconds; shape (requests, 3).
+
+    A request that failed has the status -1. One with 0 was answered, and is left out: its headers came in the time to
+    warm up, of which h2load keeps no status, and its body after that.
+    """
+    rows = [line.split("\t")[:3] for line in log.splitlines()]
+    return np.array([row for row in rows if row[1] != "0"], dtype=float).reshape(-1, 3)
 
 
 def measured(table: np.ndarray, connections: int, rate: float) -> Measured:
-    """What h2load has written: start in microseconds, status, microseconds; shape (requests, 3)."""
+    """What came of a load, from what was `written`."""
     good = table[table[:, 1] == 200]
     ends = table[:, 0] + table[:, 2]
     seconds = max(1e-6, (ends.max() - table[:, 0].min()) / 1e6)

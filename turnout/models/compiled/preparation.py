@@ -1,16 +1,15 @@
 """What a model does with its columns before its estimator, as arrays: the same for one row and for many.
 
-No scikit-learn and no pickle is needed to run it. `turnout.models.compiled.reading` makes it of a fitted pipeline.
+No scikit-learn and no pickle is needed to run it. `turnout.models.compiled.reading` makes it of a fitted pipeline, and
+`turnout.models.compiled.one_row` runs it for one row.
 """
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -122,7 +121,6 @@ def _tracked(steps: Sequence[Step]) -> int:
 
 
 Rows = Callable[[Sequence[pa.Array]], np.ndarray]
-Row = Callable[[Sequence[Any]], np.ndarray]
 
 
 def of_rows(preparation: Preparation, names: Sequence[str]) -> Rows:
@@ -144,21 +142,6 @@ def of_rows(preparation: Preparation, names: Sequence[str]) -> Rows:
         for step in after:
             prepared = step(prepared)
         return prepared
-
-    return prepare
-
-
-def of_row(preparation: Preparation, names: Sequence[str]) -> Row:
-    """A function from a row's values, in the columns' order, to doubles of shape (1, inputs)."""
-    blocks = [_row_of(block, names) for block in preparation.blocks]
-    after = [_applied(step) for step in preparation.after]
-
-    def prepare(values: Sequence[Any]) -> np.ndarray:
-        parts = [block(values) for block in blocks]
-        prepared = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        for step in after:
-            prepared = step(prepared)
-        return prepared.reshape(1, -1)
 
     return prepare
 
@@ -185,9 +168,6 @@ def _applied(step: Step) -> Callable[[np.ndarray], np.ndarray]:
         "add": lambda numbers: numbers + values,
     }
     return simple[step.operation]
-
-
-# --- many rows ----------------------------------------------------------------------------------------------
 
 
 def _rows_of(block: Block, names: Sequence[str]) -> Rows:
@@ -286,80 +266,3 @@ def unseen(column: str, value: Any) -> ComponentError:
     """The error of a category that the model refuses."""
     hint = "train the model on such a category, or with an encoder that takes what it does not know"
     return ComponentError(f"the model does not know the category {value!r}", where=column, hint=hint)
-
-
-# --- one row ------------------------------------------------------------------------------------------------
-
-
-def _row_of(block: Block, names: Sequence[str]) -> Row:
-    if isinstance(block, Categories):
-        return _categories_of_row(block, names)
-    steps = [_applied(step) for step in block.steps]
-    read: Row = _numbers_of_row(block) if isinstance(block, Numbers) else _times_of_row(block)
-
-    def prepare(values: Sequence[Any]) -> np.ndarray:
-        numbers = read(values)
-        for step in steps:
-            numbers = step(numbers)
-        return numbers
-
-    return prepare
-
-
-def _numbers_of_row(block: Numbers) -> Row:
-    columns = block.columns
-    return lambda values: np.array([values[column] for column in columns], dtype=np.float64)  # None becomes nan
-
-
-def _times_of_row(block: Times) -> Row:
-    zone, features = ZoneInfo(block.timezone), [_PYTHON[feature] for feature in block.derive]
-    nothing = [math.nan] * len(features)
-
-    def read(values: Sequence[Any]) -> np.ndarray:
-        numbers: list[float] = []
-        for column in block.columns:
-            time = values[column]
-            if time is None:
-                numbers += nothing
-                continue
-            local = (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).astimezone(zone)
-            numbers += [feature(local) for feature in features]
-        return np.array(numbers, dtype=np.float64)
-
-    return read
-
-
-_PYTHON: dict[str, Callable[[datetime.datetime], int]] = {
-    "year": lambda time: time.year,
-    "quarter": lambda time: (time.month + 2) // 3,
-    "month": lambda time: time.month,
-    "day": lambda time: time.day,
-    "day_of_year": lambda time: time.timetuple().tm_yday,
-    "weekday": lambda time: time.weekday(),
-    "hour": lambda time: time.hour,
-    "minute": lambda time: time.minute,
-}
-
-
-def _categories_of_row(block: Categories, names: Sequence[str]) -> Row:
-    known = [
-        (column, encoding, dict(zip(encoding.values, encoding.places, strict=True)), encoding.fill, encoding.unseen)
-        for column, encoding in zip(block.columns, block.encodings, strict=True)
-    ]
-    width = block.width
-
-    def read(values: Sequence[Any]) -> np.ndarray:
-        encoded, start = np.zeros(width), 0
-        for column, encoding, places, fill, of_unseen in known:
-            value = values[column]
-            place = places.get(fill if value is None else value, of_unseen)
-            if place is None:
-                raise unseen(names[column], value)
-            if encoding.ordinal:
-                encoded[start] = place
-            elif place >= 0:
-                encoded[start + int(place)] = 1
-            start += encoding.width
-        return encoded
-
-    return read

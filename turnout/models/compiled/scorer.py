@@ -13,6 +13,7 @@ import pyarrow as pa
 from turnout.errors import ComponentError
 from turnout.models.compiled import preparation
 from turnout.models.compiled.form import GRAPH, Form, read_form
+from turnout.models.compiled.one_row import of_row
 from turnout.models.predicted import by_name
 from turnout.models.signature import Column
 
@@ -45,7 +46,7 @@ class CompiledScorer:
         self._run, self._asked = session.run, [self.form.graph_output]
         names = self.names
         self._rows = preparation.of_rows(self.form.preparation, names)
-        self._row = preparation.of_row(self.form.preparation, names)
+        self._row = of_row(self.form.preparation, names)
         refused = self.form.refused
         self._columns_checked = bool(refused.missing or refused.infinite)
         self._check_inputs = _input_check(refused.inputs)
@@ -93,7 +94,7 @@ class CompiledScorer:
         """
         if self._columns_checked:
             self._check_row(values)
-        found = self._found(self._row(values))[0]
+        found = self._found(np.array([self._row(values)]))[0]
         if self._labels is None:
             number = float(found) if found.ndim == 0 else float(found[0])
             if math.isnan(number):
