@@ -34,6 +34,7 @@ TOGETHER = {
     "tests/serving/test_release.py": "a server",
     "tests/serving/test_serve_command.py": "a server",
     "tests/serving/test_serving_dashboard.py": "a Prometheus",
+    "tests/serving/test_hanging_model.py": "a server",
     "tests/serving/test_serving_faults.py": "a server",
     "tests/airflow/test_batch_inference.py": "a standalone Airflow",
     "tests/airflow/test_command.py": "a standalone Airflow",

@@ -42,6 +42,9 @@ Headers = list[tuple[bytes, bytes]]
 _LARGE = 64 * 1024
 """Bytes of a body from which it is read in another thread, so that small requests are answered meanwhile."""
 
+ATTEMPT = b"x-envoy-attempt-count"
+"""Envoy says in it how often it has sent a request; what a client says there does not come here."""
+
 _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -180,7 +183,7 @@ class App:
                     asked = dialect.read(request)
                 if self._lookup is not None:
                     asked = await self._lookup.complete(asked)
-                answer, rows = await _answer(predictor, asked)
+                answer, rows = await _answer(predictor, asked, headers.get(ATTEMPT, b"1") != b"1")
                 written = dialect.write(asked, answer, request)
             finally:
                 self._held -= len(body)
@@ -271,9 +274,9 @@ class App:
         return f"{self._prefix}{self._number:x}"
 
 
-async def _answer(predictor: Predictor, asked: Asked) -> tuple[Answer, int]:
+async def _answer(predictor: Predictor, asked: Asked, again: bool) -> tuple[Answer, int]:
     if asked.values is not None:
-        return await predictor.row(asked.values), 1
+        return await predictor.row(asked.values, again), 1
     assert asked.batch is not None
     return await predictor.table(asked.batch), asked.batch.num_rows
 

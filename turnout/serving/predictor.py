@@ -83,11 +83,13 @@ class Predictor:
     def cached_rows(self) -> int:
         return len(self._cache) if self._cache is not None else 0
 
-    async def row(self, values: Sequence[Any]) -> Answer:
+    async def row(self, values: Sequence[Any], again: bool = False) -> Answer:
         """Predictions of one row.
 
         Args:
             values: checked, in the columns' order.
+            again: whether a worker has had it that did not answer: a row on which the model hangs shall not hang the
+                server's thread a second time.
 
         Raises:
             ModelError: the model failed, and nothing stands in for it.
@@ -95,17 +97,17 @@ class Predictor:
             TimedOut: it was too slow, and nothing stands in for it.
         """
         if self._cache is None:
-            return await self._row(values)
+            return await self._row(values, again)
         key = tuple(values)
         if (kept := self._cache.get(key)) is not None:
             return Answer(kept, self.model.version, cached=True)
-        found = await self._row(values)
+        found = await self._row(values, again)
         if not found.fallback:
             self._cache[key] = found.predictions
         return found
 
-    async def _row(self, values: Sequence[Any]) -> Answer:
-        if not self.inline:
+    async def _row(self, values: Sequence[Any], again: bool) -> Answer:
+        if again or not self.inline:
             return await self.table(self.model.inputs.batch(values))
         self._observe_batch(1)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import signal
 import socket
@@ -183,6 +184,7 @@ def load(settings: WorkerSettings, metrics: Metrics) -> Predictor:
 
 def main(path: str) -> int:
     """Serve until a signal comes; the exit status."""
+    faulthandler.enable()  # who ends a worker that hangs learns where; also of a crash
     try:
         worker = Worker(WorkerSettings.read(path))
     except TurnoutError as error:

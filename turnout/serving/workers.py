@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from turnout.runtimes.process import supervised
-from turnout.serving.envoy.api import READY_PATH
+from turnout.serving.envoy.api import LIVE_PATH, READY_PATH
 from turnout.serving.envoy.processes import ask, child
 
 State = Literal["waiting", "loading", "serving", "failed", "ending"]
@@ -27,7 +27,7 @@ _CANNOT_SERVE = 3
 """A worker's exit status when it is of no use to start it again as it is."""
 
 _PROBE_S, _PROBE_TIME_OUT_S = 0.2, 2.0
-_HANGS_S = 10.0
+_HANGS_S, _ABORTS_S, _STANDSTILL_S = 10.0, 2.0, 1.0
 _LOADS_S = 300.0
 _STEADY_S = 60.0
 _LONGEST_WAIT_S = 60.0
@@ -43,6 +43,8 @@ class _Worker:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     answered: float = 0.0
+    silent: float = 0.0
+    aborted: bool = False
     asked: float = 0.0
     ready: bool = False
     failures: int = 0
@@ -86,6 +88,7 @@ class Workers:
         self._workers = [
             _Worker(index, sockets / f"{named}-{index}", logs / f"worker-{name}-{index}.log") for index in range(count)
         ]
+        self._looked = time.monotonic()
         self.loaded = False
         """Whether all have been ready once."""
 
@@ -120,6 +123,10 @@ class Workers:
     def tick(self) -> list[str]:
         """Look after each worker; what there is to say."""
         now = time.monotonic()
+        # While this process, or the whole machine, stood still nobody could answer.
+        passed, self._looked = min(now - self._looked, _STANDSTILL_S), now
+        for worker in self._workers:
+            worker.silent += passed
         said = [line for worker in self._workers if (line := self._look_after(worker, now))]
         if not self.loaded and self.complete:
             self.loaded = True
@@ -169,11 +176,17 @@ class Workers:
         self._probe(worker, now)
         if worker.ready and now - worker.started > _STEADY_S:
             worker.failures = 0
-        silent = now - max(worker.answered, worker.started)
-        if silent > (_HANGS_S if worker.ready or worker.answered else _LOADS_S) and worker.process is not None:
+        allowed = _HANGS_S if worker.ready or worker.answered else _LOADS_S
+        if worker.silent <= allowed or worker.process is None:
+            return ""
+        if not worker.aborted and (pid := child(worker.process.pid)):
+            worker.aborted = True
+            worker.why = f"it did not answer for {worker.silent:.0f} s"
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGABRT)  # it tells its log where it hangs
+            return f"worker {self.name}-{worker.index} does not answer for {worker.silent:.0f} s, and is ended"
+        if worker.silent > allowed + _ABORTS_S:
             worker.process.send_signal(signal.SIGQUIT)
-            worker.why = f"it did not answer for {silent:.0f} s"
-            return f"worker {self.name}-{worker.index} does not answer for {silent:.0f} s, and is ended"
         return ""
 
     def _ended(self, worker: _Worker, now: float) -> str:
@@ -203,17 +216,18 @@ class Workers:
                 stderr=subprocess.STDOUT,
             )
         worker.started, worker.answered, worker.asked = now, 0.0, 0.0
+        worker.silent, worker.aborted = 0.0, False
 
     def _probe(self, worker: _Worker, now: float) -> None:
         """Ask again whether a worker is ready, and note what it said before."""
         if worker.answer is not None and worker.answer.done():
             if worker.answer.result():
-                worker.answered, worker.ready, worker.why = now, True, ""
+                worker.answered, worker.ready, worker.why, worker.silent = now, True, "", 0.0
             worker.answer = None
             worker.asked = now
         pause = 1.0 if worker.ready else _PROBE_S
         if worker.answer is None and now - worker.asked >= pause:
-            worker.answer = self._probes.submit(_is_ready, worker.socket)
+            worker.answer = self._probes.submit(_is_well, worker.socket)
 
     def _why(self, worker: _Worker, status: int) -> str:
         how = f"killed by signal {-status}" if status < 0 else f"status {status}"
@@ -224,8 +238,9 @@ class Workers:
         return f"{how}: {told[-1][:300]}" if lines and status > 0 else how
 
 
-def _is_ready(path: Path) -> bool:
+def _is_well(path: Path) -> bool:
+    """Whether a worker is ready, and calls of its model come back."""
     try:
-        return ask(path, "GET", READY_PATH, _PROBE_TIME_OUT_S)[0] == 200
+        return all(ask(path, "GET", page, _PROBE_TIME_OUT_S)[0] == 200 for page in (READY_PATH, LIVE_PATH))
     except (OSError, http.client.HTTPException):
         return False
