@@ -20,6 +20,8 @@ HOME = Path(os.environ.get("TURNOUT_TEST_HOME") or tempfile.mkdtemp(prefix="turn
 DAGS = HOME / "dags"
 RANDOM = int(os.environ.get("TURNOUT_RANDOM_PIPELINES", "12"))
 """How many random pipelines to run."""
+OWN = {"test_new_team.py"}
+"""Files whose tests make all that they need themselves."""
 SCHEDULED = ("nightly", "consumer", "killed", "two", "both", "six_hours", "workdays", "late")
 
 (HOME / "secrets.yaml").write_text("secrets: {warehouse: {password: hush}}\nconfig_maps: {limits: {rows: '10'}}\n")
@@ -36,6 +38,9 @@ os.environ.update(
     MLFLOW_TRACKING_URI=f"sqlite:///{HOME}/mlflow.db",
     AIRFLOW__TURNOUT__SECRETS=str(HOME / "secrets.yaml"),
     PYTHONPATH=os.pathsep.join(str(PROJECT / "tests" / name) for name in ("examples", "")),
+    # But for uv's, which has what the tests install.
+    UV_CACHE_DIR=os.environ.get("UV_CACHE_DIR")
+    or str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "uv"),
     XDG_CACHE_HOME=str(HOME / "cache"),
     TURNOUT_ENVIRONMENTS=str(PROJECT / ".turnout" / "environments"),
 )
@@ -96,7 +101,7 @@ def run_dag(dag: Any, conf: dict[str, Any] | None = None) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests have the database, but for those of the standalone Airflow, which makes one of its own."""
     for item in items:
-        inside = Path(__file__).parent in item.path.parents
+        inside = Path(__file__).parent in item.path.parents and item.path.name not in OWN
         if inside and not {"airflow", "server"} & set(item.fixturenames):
             item.fixturenames.insert(0, "airflow")
 

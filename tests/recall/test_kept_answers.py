@@ -304,6 +304,34 @@ def test_files_of_one_name_do_not_meet(project: Path) -> None:
         assert ["alpha" in one, "beta" in one, "alpha" in two, "beta" in two] == [True, False, False, True]
 
 
+def test_a_file_is_loaded_once_for_all_its_pipelines(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    put(project / "values.py", "TEXT = 'old'\n")
+    flows = put(
+        project / "flows.py", f"from values import TEXT\nprint('loaded')\n{FLOW}{FLOW.replace('flow', 'other')}"
+    )
+    broken = put(project / "broken.py", f"TEXT = 1\n{FLOW}{FLOW.replace('flow', 'other')}")
+    sources = [f"{flows}:flow", f"{broken}:none", f"{flows}:other", f"{broken}:other"]
+    first = asked(*sources)
+    assert capfd.readouterr().err.count("loaded") == 1
+    assert "no pipeline 'none'" in str(first[1].faults[0])
+    again = asked(*sources)
+    assert [answer.kept for answer in again] == [True, False, True, True]
+    assert [list(answer.value) for answer in (again[0], again[2], again[3])] == [
+        ["flow.yaml"], ["other.yaml"], ["other.yaml"],
+    ]  # fmt: skip
+    put(project / "values.py", "TEXT = 'new'\n")
+    changed = asked(*sources)
+    assert ["new" in text_of(changed[number]) for number in (0, 2)] == [True, True]
+
+
+def test_a_file_that_ends_its_process_is_loaded_here_and_costs_the_others_nothing(project: Path) -> None:
+    ends = f"import os\nos._exit(9) if os.getpid() != {os.getpid()} else None\nTEXT = 1\n{FLOW}"
+    deadly = put(project / "deadly.py", ends + FLOW.replace("flow", "other"))
+    right = put(project / "right.py", f"TEXT = 1\n{FLOW}")
+    found = asked(f"{deadly}:flow", right, f"{deadly}:other")
+    assert [list(answer.value) for answer in found] == [["flow.yaml"], ["flow.yaml"], ["other.yaml"]]
+
+
 def records(project: Path) -> list[Path]:
     return sorted((project.parent / "cache" / "turnout" / "answers").glob("*.json"))
 
