@@ -167,10 +167,15 @@ def kserve(directory: Path, programs: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def mlserver(directory: Path, programs: Path) -> Iterator[Server]:
-    """As https://docs.seldon.ai/mlserver/examples/mlflow shows it; its runtime takes requests in MLflow's form."""
+    """As https://docs.seldon.ai/mlserver/examples/mlflow shows it; its runtime takes requests in MLflow's form.
+
+    The model is called in the server's own process (`parallel_workers`): one of its worker processes would be a second
+    one, and with uvloop 0.22 none starts.
+    """
     with tempfile.TemporaryDirectory(prefix="serving-") as place:
         port, grpc, metrics = free_port(), free_port(), free_port()
-        settings = {"host": "127.0.0.1", "http_port": port, "grpc_port": grpc, "metrics_port": metrics}
+        settings = {"host": "127.0.0.1", "http_port": port, "grpc_port": grpc, "metrics_port": metrics,
+                    "parallel_workers": 0}  # fmt: skip
         model = {"name": "model", "implementation": "mlserver_mlflow.MLflowRuntime",
                  "parameters": {"uri": str(directory)}}  # fmt: skip
         (Path(place) / "settings.json").write_text(json.dumps(settings))

@@ -10,18 +10,6 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from turnout.serving.settings import WorkerSettings
-
-
-def protocol_class(settings: WorkerSettings) -> type[HttpToolsProtocol]:
-    """The class of connections with a worker's bounds, for uvicorn's `http`."""
-
-    class Bounded(BoundedProtocol):
-        header_limit = settings.header_limit
-        read_time_out_s = settings.read_time_out_s
-
-    return Bounded
-
 
 class BoundedProtocol(HttpToolsProtocol):
     """A connection that is closed when it sends too long headers, or a request too slowly."""

@@ -106,15 +106,23 @@ class Predictor:
             self._cache[key] = found.predictions
         return found
 
+    def at_once(self, values: Sequence[Any]) -> Answer:
+        """Predictions of one row by the model itself, for a model that is called inline.
+
+        Raises:
+            ModelError: the model failed.
+            BadRequest: it takes no such value.
+        """
+        self._observe_batch(1)
+        return Answer({name: [value] for name, value in self.model.row(values).items()}, self.model.version)
+
     async def _row(self, values: Sequence[Any], again: bool) -> Answer:
         if again or not self.inline:
             return await self.table(self.model.inputs.batch(values))
-        self._observe_batch(1)
         try:
-            found = self.model.row(values)
+            return self.at_once(values)
         except ModelError as error:
             return await self._stand_in(error, self.model.inputs.batch(values))
-        return Answer({name: [value] for name, value in found.items()}, self.model.version)
 
     async def table(self, batch: pa.RecordBatch) -> Answer:
         """Predictions of rows; raises as `row`."""

@@ -25,7 +25,8 @@ import uvicorn
 
 from turnout.errors import ComponentError, TurnoutError
 from turnout.serving.app import App
-from turnout.serving.connections import BoundedProtocol, close_slow, protocol_class
+from turnout.serving.connections import BoundedProtocol, close_slow
+from turnout.serving.immediate import protocol_class
 from turnout.serving.metrics import Metrics
 from turnout.serving.model import ModelError, ServedModel
 from turnout.serving.predictor import Predictor
@@ -57,7 +58,7 @@ class Worker(uvicorn.Server):
             uvicorn.Config(
                 self.app,
                 uds=settings.socket,
-                http=protocol_class(settings),
+                http=protocol_class(settings, self.app),
                 loop="uvloop",
                 ws="none",
                 lifespan="off",
