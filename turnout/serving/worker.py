@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import os
 import signal
 import socket
@@ -102,6 +103,8 @@ class Worker(uvicorn.Server):
             predictor = await run(thread, load, self.settings, self.metrics)
             lookup = await run(thread, self._lookup, predictor) if self.settings.feature_service else None
             self.log = self._request_log(predictor)
+            gc.collect()
+            gc.freeze()  # what stays for ever is not looked through again and again, while requests wait
             self.app.serve(predictor, self.log, lookup)
         except Exception as error:  # a model's code, and what reads it, may raise anything
             self.failed, self.should_exit = error, True
