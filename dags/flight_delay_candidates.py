@@ -340,7 +340,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:275ef9a188110c9b4bbe31f63f48043f96a5a73a425ee542a4f1b9debdbbdbcc",
+        "spec_digest": "sha256:ae8d6d9885e833636a52123399ca98c6112271d051c86bf51f3faf0b3e91af96",
     },
 ) as dag:
     ingest = Step(
@@ -474,8 +474,8 @@ with DAG(
         deploy = Step(
             task_id="deploy",
             doc_md="Try a model version on sample rows, then put it into service: for all requests, or a part of them.",
-            publishes={"version": Asset(name="models:/flight-delay@champion")},
-            asset_names={"version": "models:/{registered_model}@{alias}"},
+            publishes={"champion": Asset(name="models:/flight-delay@champion")},
+            asset_names={"champion": "models:/{registered_model}@{alias}"},
             inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
                 "registered_model": dag.param("registered_model"),

@@ -396,7 +396,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:2c2bde7c9999ebe5a1587a8622e8672354299d196bb0c0c37a494d23fcaeba41",
+        "spec_digest": "sha256:fc350532f446679eb2a8d1184f535d19b01d4a0220ecbe3c0ec4cda126c09414",
     },
 ) as dag:
     ingest = Step(
@@ -618,12 +618,13 @@ with DAG(
                     deploy = Step(
                         task_id="deploy",
                         doc_md="Try a model version on sample rows, then put it into service: for all requests, or a part of them.",
-                        publishes={"version": Asset(name="models:/flight-delay@champion")},
-                        asset_names={"version": "models:/{registered_model}@{alias}"},
+                        publishes={"champion": Asset(name="models:/flight-delay@champion")},
+                        asset_names={"champion": "models:/{registered_model}@{alias}"},
                         inlets=[Asset(name="data/replay/flights.parquet"), Asset(name="data/replay")],
                         inputs={
                             "registered_model": dag.param("registered_model"),
                             "version": register.output["version"],
+                            "why": "trained",
                             "sample": split.output["test"],
                         },
                     )

@@ -81,11 +81,11 @@ with DAG(
         "shadow_percent": Param(
             100.0,
             type="number",
-            exclusiveMinimum=0,
+            minimum=0,
             maximum=100,
             section="Steps",
             title="Percent of requests that are copied",
-            description="Percent of the requests that the version gets copies of, before its answers are used. Above 0, at most 100. Parameter: shadow_percent.",
+            description="Percent of the requests that the version gets copies of, before its answers are used; 0 where the target has no copies to give, and the version is loaded only. At least 0, at most 100. Parameter: shadow_percent.",
         ),
         "wait_minutes": Param(
             60.0,
@@ -182,7 +182,44 @@ with DAG(
             exclusiveMaximum=1,
             section="Judgement",
             title="Difference of losses that matters",
-            description="Difference of the mean loss, or of calibration, from which on the version is worse. Above 0, below 1. Parameter: loss.",
+            description="Difference of the mean loss, of calibration, or of the business metric, from which on it is worse. Above 0, below 1. Parameter: loss.",
+        ),
+        "labels": Param(
+            "",
+            type=["null", "string"],
+            section="Labels",
+            title="Table to which labels come",
+            description="Path or URI of a table to which labels of predictions come; empty for none. Parameter: labels.",
+        ),
+        "label": Param(
+            "",
+            type=["null", "string"],
+            section="Labels",
+            title="Column of the truth",
+            description="Its column with the truth. Parameter: label.",
+        ),
+        "label_keys": Param(
+            ["request_id"],
+            type=["null", "array"],
+            items={"type": "string"},
+            section="Labels",
+            title="Columns that tell requests apart",
+            description="Its columns that tell requests apart, such as request_id, or columns that the model takes. One a line. Parameter: label_keys.",
+        ),
+        "business": Param(
+            "",
+            type=["null", "string"],
+            section="Labels",
+            title="Column of the business metric",
+            description="Its column with what a request brought, from 0 to 1; more is better. Parameter: business.",
+        ),
+        "largest_error": Param(
+            0.0,
+            type="number",
+            minimum=0,
+            section="Labels",
+            title="Error that is as bad as can be, of a number",
+            description="Where the model predicts a number, the error that is a loss of 1. At least 0. Parameter: largest_error.",
         ),
         "silence_hours": Param(
             24.0,
@@ -202,7 +239,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_release.yaml",
-        "spec_digest": "sha256:2680479887ef866415de24d1217b91925c29d585a6770a6d67e173a18c3408e5",
+        "spec_digest": "sha256:1eef7914f0c6f12121a87f47a0031254275e21d545825cc232c1b55f85f144b6",
     },
 ) as dag:
     with TaskGroup("release_steps") as release_steps:
@@ -239,6 +276,7 @@ with DAG(
                 "registered_model": dag.param("registered_model"),
                 "rows": dag.param("golden_rows"),
                 "staging": dag.param("staging"),
+                "target": dag.param("target"),
                 "version": pin_model.output["version"],
                 "wait_seconds": dag.param("wait_seconds"),
                 "golden": ingest.output["data"],
@@ -247,7 +285,7 @@ with DAG(
         deploy = Step(
             task_id="deploy",
             doc_md="Try a model version on sample rows, then put it into service: for all requests, or a part of them.",
-            asset_names={"version": "models:/{registered_model}@{alias}"},
+            asset_names={"champion": "models:/{registered_model}@{alias}"},
             inlets=[Asset(name="models:/flight-delay@challenger")],
             inputs={
                 "alias": "",
@@ -266,10 +304,15 @@ with DAG(
             doc_md="Look at what users saw until it is known whether a version is worse than the one in service, or time is over.",
             inputs={
                 "alpha": dag.param("alpha"),
+                "business": dag.param("business"),
                 "different_share": dag.param("different_share"),
                 "error_rate": dag.param("error_rate"),
                 "error_ratio": dag.param("error_ratio"),
                 "every_seconds": dag.param("every_seconds"),
+                "label": dag.param("label"),
+                "label_keys": dag.param("label_keys"),
+                "labels": dag.param("labels"),
+                "largest_error": dag.param("largest_error"),
                 "latency_ratio": dag.param("latency_ratio"),
                 "loss": dag.param("loss"),
                 "needed": dag.param("needed"),
@@ -309,7 +352,7 @@ with DAG(
             deploy_2 = Step(
                 task_id="deploy-2",
                 doc_md="Try a model version on sample rows, then put it into service: for all requests, or a part of them.",
-                asset_names={"version": "models:/{registered_model}@{alias}"},
+                asset_names={"champion": "models:/{registered_model}@{alias}"},
                 inlets=[Asset(name="models:/flight-delay@challenger")],
                 inputs={
                     "alias": "",
@@ -326,10 +369,15 @@ with DAG(
                 doc_md="Look at what users saw until it is known whether a version is worse than the one in service, or time is over.",
                 inputs={
                     "alpha": dag.param("alpha"),
+                    "business": dag.param("business"),
                     "different_share": dag.param("different_share"),
                     "error_rate": dag.param("error_rate"),
                     "error_ratio": dag.param("error_ratio"),
                     "every_seconds": dag.param("every_seconds"),
+                    "label": dag.param("label"),
+                    "label_keys": dag.param("label_keys"),
+                    "labels": dag.param("labels"),
+                    "largest_error": dag.param("largest_error"),
                     "latency_ratio": dag.param("latency_ratio"),
                     "loss": dag.param("loss"),
                     "needed": dag.param("needed"),
@@ -368,7 +416,7 @@ with DAG(
                 deploy_3 = Step(
                     task_id="deploy-3",
                     doc_md="Try a model version on sample rows, then put it into service: for all requests, or a part of them.",
-                    asset_names={"version": "models:/{registered_model}@{alias}"},
+                    asset_names={"champion": "models:/{registered_model}@{alias}"},
                     inlets=[Asset(name="models:/flight-delay@challenger")],
                     inputs={
                         "alias": "",
@@ -385,10 +433,15 @@ with DAG(
                     doc_md="Look at what users saw until it is known whether a version is worse than the one in service, or time is over.",
                     inputs={
                         "alpha": dag.param("alpha"),
+                        "business": dag.param("business"),
                         "different_share": dag.param("different_share"),
                         "error_rate": dag.param("error_rate"),
                         "error_ratio": dag.param("error_ratio"),
                         "every_seconds": dag.param("every_seconds"),
+                        "label": dag.param("label"),
+                        "label_keys": dag.param("label_keys"),
+                        "labels": dag.param("labels"),
+                        "largest_error": dag.param("largest_error"),
                         "latency_ratio": dag.param("latency_ratio"),
                         "loss": dag.param("loss"),
                         "needed": dag.param("needed"),

@@ -291,6 +291,30 @@ with DAG(
             title="There must be a champion",
             description="Fail when there is no champion to compare with, or none that can be compared. Parameter: require_champion.",
         ),
+        "deploy_target": Param(
+            "registry",
+            type=["null", "string"],
+            examples=["registry", "local", "kubernetes:kubernetes.yaml"],
+            section="Service",
+            title="Target",
+            description="Where a better model is put into service; the registry's champion alone when registry. Clear the field to see suggestions. Parameter: deploy_target.",
+        ),
+        "deploy_percent": Param(
+            100.0,
+            type="number",
+            exclusiveMinimum=0,
+            maximum=100,
+            section="Service",
+            title="Percent of the requests",
+            description="Percent of the requests that it gets; with less than 100 a release goes on from there. Above 0, at most 100. Parameter: deploy_percent.",
+        ),
+        "deploy_shadow": Param(
+            False,
+            type="boolean",
+            section="Service",
+            title="Copies of requests only",
+            description="Give it copies of requests only, as the first step of a release. Parameter: deploy_shadow.",
+        ),
         "experiment": Param(
             "flight-delay",
             type=["null", "string"],
@@ -301,7 +325,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:b48b59dad8e7187889dcb1a248fc6cd30539792f8333596c73416d81fa23da28",
+        "spec_digest": "sha256:533c4fd9d600b85ee2f2658962a5ea72136b7e7030b5f3bd1335ab03f12565ac",
     },
 ) as dag:
     ingest = Step(
@@ -400,12 +424,16 @@ with DAG(
         deploy = Step(
             task_id="deploy",
             doc_md="Try a model version on sample rows, then put it into service: for all requests, or a part of them.",
-            publishes={"version": Asset(name="models:/flight-delay@champion")},
-            asset_names={"version": "models:/{registered_model}@{alias}"},
+            publishes={"champion": Asset(name="models:/flight-delay@champion")},
+            asset_names={"champion": "models:/{registered_model}@{alias}"},
             inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
+                "percent": dag.param("deploy_percent"),
                 "registered_model": dag.param("registered_model"),
+                "shadow": dag.param("deploy_shadow"),
+                "target": dag.param("deploy_target"),
                 "version": register.output["version"],
+                "why": "trained",
                 "sample": split.output["test"],
             },
         )

@@ -351,7 +351,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:ccad32d252a1cfced7a4a7c0a479a2f913e7cbc2644d3894f8efe7f440101c68",
+        "spec_digest": "sha256:837e5db3a218928b0801d0520537ae0cda6b2a58688cd60563576c2dccedd523",
     },
 ) as dag:
     ingest = Step(
@@ -475,8 +475,8 @@ with DAG(
         deploy = Step(
             task_id="deploy",
             doc_md="Try a model version on sample rows, then put it into service: for all requests, or a part of them.",
-            publishes={"version": Asset(name="models:/flight-delay@champion")},
-            asset_names={"version": "models:/{registered_model}@{alias}"},
+            publishes={"champion": Asset(name="models:/flight-delay@champion")},
+            asset_names={"champion": "models:/{registered_model}@{alias}"},
             inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
                 "registered_model": dag.param("registered_model"),

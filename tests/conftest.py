@@ -41,6 +41,7 @@ TOGETHER = {
     "tests/airflow/test_drift_check.py": "a standalone Airflow",
     "tests/airflow/test_journeys.py": "a standalone Airflow",
     "tests/airflow/test_new_team.py": "a standalone Airflow",
+    "tests/airflow/test_release_on_airflow.py": "a standalone Airflow",
     "tests/airflow/test_standalone.py": "a standalone Airflow",
     "tests/airflow/": "a database of Airflow",
 }

@@ -60,6 +60,12 @@ def test_a_run_with_other_parameters_updates_another_asset(dag: Any) -> None:
     assert found["models/other@champion"]["value"] == "7"
 
 
+def test_an_output_that_is_empty_has_updated_nothing(dag: Any) -> None:
+    run = run_dag(dag, {"name": "nobody"})
+    assert str(run.state) == "success"
+    assert set(events(run)) == {"models/nobody"}
+
+
 def test_a_name_that_cannot_be_one_of_an_asset_fails_no_step(dag: Any) -> None:
     run = run_dag(dag, {"name": "mödel"})
     assert str(run.state) == "success"

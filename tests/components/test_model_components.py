@@ -250,6 +250,7 @@ def test_deploying_remembers_the_previous_champion(artifact, table, tracking) ->
         deploy.python_func(sample=sample, registered_model="m", version=version) for version in (*versions, versions[1])
     ]
     assert [(item.version, item.previous) for item in told] == [("1", ""), ("2", "1"), ("2", "1")]
+    assert [item.champion for item in told] == ["1", "2", "2"]
     client = mlflow.MlflowClient()
     assert str(client.get_model_version_by_alias("m", "champion").version) == "2"
     assert str(client.get_model_version_by_alias("m", "previous_champion").version) == "1"

@@ -58,13 +58,13 @@ def judge(model: Input[Model], metrics: Output[Metrics]) -> Judged:
 
 @component(cache=False, publishes={"version": Asset("models/{name}@champion")})
 def serve(model: Input[Model], name: str) -> Served:
-    """Put a model into service.
+    """Put a model into service, but that of nobody.
 
     Args:
         model: the model.
         name: of the model.
     """
-    return Served("7")
+    return Served("" if name == "nobody" else "7")
 
 
 @pipeline

@@ -332,6 +332,8 @@ def test_versions_and_mlflow_runs_are_links_only_to_web_pages() -> None:
         steps = [
             step("train", artifacts={"model": Artifact("model", "system.Model", "m", said)}),
             step("deploy", parameters={"version": "2", "previous": "1"}),
+            step("shadow", parameters={"version": "3", "previous": "2", "champion": ""}),
+            step("pin", parameters={"version": "4", "model": "models:/delays/4"}),
         ]
         return run_page(told(steps, {"parameters": {"registered_model": "delays"}}))
 
@@ -339,6 +341,8 @@ def test_versions_and_mlflow_runs_are_links_only_to_web_pages() -> None:
     assert '<a href="https://mlflow.example/#/experiments/1/runs/abc">MLflow run</a>' in page
     assert '<a href="https://mlflow.example/#/models/delays/versions/2">delays, version 2</a>' in page
     assert "put into service, in the place of version 1" in words(page)
+    assert "delays, version 3" not in words(page)
+    assert "delays, version 4" not in words(page)
     assert "javascript:" not in shown("javascript:alert(1)//")
 
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
 import os
-import random
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import cloudpickle
-import numpy as np
-import pandas as pd
 import pytest
 from conftest import Ran, copy_mlflow
 from paths import PROJECT
-from sklearn.linear_model import LogisticRegression
+from release_models import register
+from users import Users
 from waiting import free_ports, wait
 
 from turnout.reports.report import Report
@@ -31,44 +23,6 @@ from turnout.serving.state import State
 pytestmark = pytest.mark.slow
 
 MODEL = "delays"
-
-
-class Slow(LogisticRegression):
-    """Right, and slow, also for a machine on which much else is going on."""
-
-    def predict_proba(self, X: Any) -> Any:
-        time.sleep(0.3)
-        return super().predict_proba(X)
-
-
-class Users:
-    """Who send requests all the time, each with other values."""
-
-    def __init__(self, port: int):
-        self.port, self.statuses, self._stop = port, [], threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(4)]
-
-    def __enter__(self) -> Users:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self) -> None:
-        chance = random.Random(threading.get_ident())
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        while not self._stop.is_set():
-            body = json.dumps({"size": chance.gauss(0, 1), "weight": chance.gauss(0, 1)})
-            connection.request("POST", "/predict", body, {"content-type": "application/json"})
-            answer = connection.getresponse()
-            answer.read()
-            self.statuses.append(answer.status)
-            time.sleep(0.02)
-        connection.close()
 
 
 class Place:
@@ -107,19 +61,9 @@ class Place:
         return (self.directory / "told").read_text()
 
 
-@contextlib.contextmanager
-def by_value() -> Iterator[None]:
-    """Models hold this file's classes: other processes could not import them."""
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    try:
-        yield
-    finally:
-        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iterator[Place]:
-    """Versions 1, in service, and 2 are right; 3 is right and slow; 4 is quick, and says late far too often."""
+    """The versions of `release_models`, and a server for them."""
     import mlflow
 
     directory = tmp_path_factory.mktemp("release")
@@ -127,22 +71,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Itera
     made = Place(directory)
     mlflow.set_tracking_uri(made.environment["MLFLOW_TRACKING_URI"])
     mlflow.set_experiment("Default")
-    rng = np.random.default_rng(0)
-    rows = pd.DataFrame(rng.normal(size=(300, 2)), columns=["size", "weight"])
-    rows.to_parquet(directory / "golden.parquet")
-    late = np.where(rows.sum(axis=1) > 0.3, "late", "in time")
-    with by_value():
-        for kind, labels in (
-            (LogisticRegression, late), (LogisticRegression, late), (Slow, late),
-            (LogisticRegression, np.where(rows.sum(axis=1) > -2, "late", "in time")),
-        ):  # fmt: skip
-            model = kind().fit(rows, labels)
-            mlflow.sklearn.log_model(
-                model, name="model", signature=mlflow.models.infer_signature(rows, model.predict(rows)),
-                input_example=rows.head(2), registered_model_name=MODEL, serialization_format="cloudpickle",
-                pip_requirements=[],
-            )  # fmt: skip
-    mlflow.MlflowClient().set_registered_model_alias(MODEL, "champion", "1")
+    register(MODEL, directory)
     out = (directory / "serve.out").open("wb")
     program = str(Path(__file__).parent / "serve_logging.py")
     server = subprocess.Popen(
@@ -158,17 +87,20 @@ def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Itera
         server.wait(60)
 
 
-@pytest.mark.parametrize(("version", "metric"), [("3", "median latency"), ("4", "predictions")])
-def test_a_worse_version_comes_back_and_people_are_told(place: Place, version: str, metric: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [("3", "median latency: worse"), ("4", "predictions: worse"), ("5", "requests get another class")],
+)
+def test_a_worse_version_comes_back_and_people_are_told(place: Place, version: str, why: str) -> None:
     with Users(place.port) as users:
         ran = place.release(version)
     assert ran.status != 0
     assert place.versions == {"1": 100.0}, ran.out[-3000:]
     history = State(place.serving.path).history()
     assert [action for action, _ in history[-2:]] == ["shadow", "rollback"]
-    assert f"{metric}: worse" in history[-1][1].reason
+    assert why in history[-1][1].reason
     assert f"{MODEL} version {version} was taken out" in place.told
-    assert f"{metric}: worse" in place.told
+    assert why in place.told
     assert set(users.statuses) == {200}  # a shadow, and a rollback, are not seen by any user
 
 

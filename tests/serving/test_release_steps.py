@@ -66,7 +66,7 @@ class Simulated(RegistryTarget):
         release = self.state.require()
         return Status(model, release.versions, True)
 
-    def observed(self, model: str, since: datetime.datetime) -> Sequence[Any]:
+    def observed(self, model: str, since: datetime.datetime, labels: Any = None) -> Sequence[Any]:
         return self.windows
 
     def _traffic(self) -> None:
@@ -177,6 +177,17 @@ def test_a_version_that_has_more_keeps_it_when_the_release_is_run_again(target) 
         assert served(target) == {"1": 75.0, "2": 25.0}
 
 
+def test_where_no_copies_are_to_be_had_the_version_is_loaded_and_the_release_goes_on(target, judged, tmp_path) -> None:
+    done = deploy.python_func(registered_model=MODEL, version="2", target="simulated", percent=0, shadow=True)
+    assert (done.version, done.champion) == ("2", "")  # nobody who reads the registry is told of it
+    assert served(target) == {"1": 100.0, "2": 0.0}
+    found = judged()
+    assert (found.verdict, found.passed, found.worse) == ("not judged", True, False)
+    report = Report.from_html((tmp_path / "report").read_text())
+    assert report is not None
+    assert report.verdict == "version 2 is loaded, and gets no requests in this step"
+
+
 def test_only_a_version_that_is_tried_out_is_judged(target, judged) -> None:
     with pytest.raises(ComponentError, match="version 2 is not tried out"):
         judged()
@@ -196,13 +207,18 @@ def test_people_are_told_how_a_release_ended(target, tmp_path, percent, state, o
     if percent:
         give(percent)
     told = tmp_path / "told"
+    page = SimpleNamespace(path=str(tmp_path / "ended"), metadata={})
     status = SimpleNamespace(state=state, error_message="the disk is full" if state == "FAILED" else "")
     for _ in range(2):
         ended = end_release.python_func(
             registered_model=MODEL, alias="challenger", status=status, target="simulated",
-            channels=[f"file:{told}"], state=str(tmp_path / "notices.json"),
+            channels=[f"file:{told}"], state=str(tmp_path / "notices.json"), report=page,
         )  # fmt: skip
         assert ended.outcome == outcome
+    report = Report.from_html((tmp_path / "ended").read_text())
+    assert report is not None
+    assert report.good is {"released": True, "rolled back": False, "held": None}[outcome]
+    assert {row[0] for row in report.sections[0].rows} == {*left}
     assert served(target) == left
     text = told.read_text()
     assert "flights version 2" in text
@@ -296,3 +312,15 @@ def test_a_version_that_clients_could_not_use_fails_the_smoke_test(registered, t
 def test_a_version_that_is_too_slow_fails_the_smoke_test(registered, tmp_path) -> None:
     with pytest.raises(ComponentError, match=r"p99 of 50 golden requests is [\d.]+ ms, and may be 0.0001 ms"):
         smoke(tmp_path, registered("ab"), latency_ms=0.0001)
+
+
+def test_a_target_that_cannot_take_a_release_is_told_before_all_else(target, registered, tmp_path, monkeypatch) -> None:
+    version = registered("ab")
+    with pytest.raises(ComponentError, match="the target registry does not give a version a part of the traffic"):
+        smoke(tmp_path, version, target="registry")
+    with pytest.raises(ComponentError, match="nothing is served"):
+        smoke(tmp_path, version, target=f"local:{tmp_path}/nowhere")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")  # as in each pod, on KFP and elsewhere
+    with pytest.raises(ComponentError, match="nothing is served on this pod's disk") as told:
+        smoke(tmp_path, version, target=f"local:{tmp_path}/nowhere")
+    assert "kubernetes:FILE" in str(told.value)

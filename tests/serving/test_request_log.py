@@ -54,6 +54,18 @@ def found_in(directory: Path) -> pa.Table:
     return open_table(str(directory))[0].to_table().sort_by([("time", "ascending"), ("row", "ascending")])
 
 
+def test_what_could_not_be_answered_is_kept_apart_from_the_requests(tmp_path: Path) -> None:
+    failures = tmp_path / "failures"
+    with log_at(tmp_path / "requests", failures=failures) as log:
+        log.fail("r1", NOON, "8", 500)
+        log.add("r2", NOON, 1.5, Asked(values=[0.5, None]), answer())
+    assert found_in(tmp_path / "requests")["request_id"].to_pylist() == ["r2"]
+    (file,) = failures.glob("date=2026-01-31/*.parquet")
+    assert pq.read_table(file).select(["request_id", "version", "code"]).to_pylist() == [
+        {"request_id": "r1", "version": "8", "code": 500}
+    ]
+
+
 def test_requests_are_rows_in_a_directory_of_their_day(tmp_path: Path) -> None:
     with log_at(tmp_path) as log:
         log.add("r1", NOON, 1.5, Asked(values=[0.5, None]), answer())

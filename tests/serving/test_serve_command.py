@@ -118,7 +118,7 @@ def predicting(project: Project) -> Any:
 
 def adds_up(project: Project, load: Load) -> None:
     lines: dict[str, Any] = wait(
-        lambda: (found := {line["request_id"]: line for line in access_log.lines(project.serving.access)})
+        lambda: (found := {line["request_id"]: line for line in access_log.Reader(project.serving.access).lines()})
         and load.statuses.keys() <= found.keys() and found,
         "the access log", 5,
     )  # fmt: skip

@@ -62,7 +62,7 @@ class Server:
         wait(lambda: self.status["in_force"] == made.generation and self.status["ready"], "the change", 10)
 
     def lines(self) -> list[dict[str, Any]]:
-        return list(access_log.lines(self.directory.access))
+        return list(access_log.Reader(self.directory.access).lines())
 
     def logged(self, load: Load) -> dict[str, dict[str, Any]]:
         """The lines of the access log about a load's requests, when all that were answered are there."""
@@ -196,6 +196,7 @@ def test_a_user_keeps_the_version_also_when_its_part_grows(server: Server) -> No
     first = versions()
     assert first == versions()
     assert 2 <= list(first.values()).count("8") <= 28
+    wait(lambda: {line.get("user") for line in server.lines()} >= {*users}, "the users in the access log", 5)
     server.change(lambda release: with_split(release, {"7": 50, "8": 50}))
     later = versions()
     assert all(later[user] == "8" for user in users if first[user] == "8")

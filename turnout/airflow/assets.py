@@ -36,7 +36,7 @@ def publish(
     names: Mapping[str, str],
     log: logging.Logger,
 ) -> None:
-    """Say in the events of a task's assets what they are now.
+    """Say in the events of a task's assets what they are now. An output that is an empty text has updated nothing.
 
     Args:
         assets: those of a run by the pipeline's defaults, by output.
@@ -46,8 +46,9 @@ def publish(
     inputs = given_to(task)
     for output in dict.fromkeys([*assets, *names]):
         asset = assets.get(output)
-        actual = named(Named(names[output]), inputs) if output in names else None
-        if output in names and (asset is None or actual is None or actual.name != asset.name):
+        nothing = outcome.parameters.get(output) == ""
+        actual = named(Named(names[output]), inputs) if output in names and not nothing else None
+        if nothing or (output in names and (asset is None or actual is None or actual.name != asset.name)):
             if asset is not None:
                 # Airflow makes an event for each outlet that a task has when it ends. The list is the DAG's, too.
                 running = context["ti"].task

@@ -13,10 +13,12 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from turnout.cli.options import Json, errors
+from turnout.cli.serve_report import report
+from turnout.cli.served import Model, TargetName, Where, served_on
 from turnout.errors import ServerError
 
 if TYPE_CHECKING:
-    from turnout.serving.targets.target import Status, Target
+    from turnout.serving.targets.target import Status
 
 _START = "start"
 
@@ -34,21 +36,8 @@ commands = typer.Typer(
     help="Serve a registered model: turnout serve MODEL@champion. Split its traffic, promote a version, roll back.",
 )
 
-Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="The registered model's name. Default: the only one that is served here.")
-]
 ModelOption = Annotated[str, typer.Option(help="The registered model. Default: the only one that is served here.")]
 Parts = Annotated[list[str], typer.Argument(metavar="VERSION=PERCENT ...", help="All versions; 100 together.")]
-Where = Annotated[
-    Optional[Path],  # noqa: UP045 - Typer reads this spelling on every Python
-    typer.Option(metavar="DIR", help="The serving directory. Default: .turnout/serving/MODEL."),
-]
-TargetName = Annotated[
-    str,
-    typer.Option(
-        "--target", help="Where it is served: local, registry (the alias alone), kubernetes:FILE or kserve:FILE."
-    ),
-]
 Why = Annotated[str, typer.Option(help="The reason, for the history.")]
 Who = Annotated[str, typer.Option(help="Who does it, for the history. Default: you, at this machine.")]
 
@@ -139,7 +128,7 @@ def start(
 def status(model: Model = "", directory: Where = None, target: TargetName = "local", as_json: Json = False) -> None:
     """Show what is served, with which part of the traffic, and how it is."""
     with errors(as_json):
-        name, chosen = _of(model, directory, target)
+        name, chosen = served_on(model, directory, target)
         found = chosen.status(name)
     if as_json:
         print(json.dumps(dataclasses.asdict(found), indent=2))
@@ -168,7 +157,7 @@ def split(
 ) -> None:
     """Give versions parts of the traffic: turnout serve split 7=90 8=10."""
     with errors(as_json):
-        name, chosen = _of(model, directory, target)
+        name, chosen = served_on(model, directory, target)
         percents = _percents(parts)
         if sticky is not None:
             chosen.keep_users(name, sticky, who=who, why=why)
@@ -192,7 +181,7 @@ def promote(
 ) -> None:
     """Give all of the traffic to a version. The alias that the server follows moves to it."""
     with errors(as_json):
-        name, chosen = _of(model, directory, target)
+        name, chosen = served_on(model, directory, target)
         chosen.deploy(name, version, who=who, why=why)
         _done(chosen.status(name), as_json)
 
@@ -208,7 +197,7 @@ def rollback(
 ) -> None:
     """Put the version before back into service, for all requests."""
     with errors(as_json):
-        name, chosen = _of(model, directory, target)
+        name, chosen = served_on(model, directory, target)
         chosen.roll_back(name, who=who, why=why)
         _done(chosen.status(name), as_json)
 
@@ -263,6 +252,9 @@ def bench(
     console.print(f"the knee: {said}; above it answers take much longer, or fail", soft_wrap=True)
 
 
+commands.command()(report)
+
+
 def _served(directory: Path | None) -> str:
     from turnout.serving.start import served_here
 
@@ -307,22 +299,6 @@ def _directory(model: str) -> Path:
     from turnout.serving.state import ROOT
 
     return ROOT / name_of(model)
-
-
-def _of(model: str, directory: Path | None, target: str) -> tuple[str, Target]:
-    """The model that is meant, and the target. Raises ServerError when it is not clear which one."""
-    from turnout.serving.start import served_here
-    from turnout.serving.targets.chosen import target_of
-
-    name = model or served_here(directory)
-    if directory is None:
-        return name, target_of(target)
-    from turnout.serving.targets.local import LocalTarget
-
-    if target != "local":
-        hint = "leave out --directory; that of another target is in its own settings"
-        raise ServerError("a serving directory is of the target local alone", where=target, hint=hint)
-    return name, LocalTarget(directory=directory)
 
 
 def _percents(parts: list[str]) -> dict[str, float]:

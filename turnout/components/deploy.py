@@ -2,25 +2,29 @@
 
 from typing import Annotated, Literal, NamedTuple, Optional
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 
 from turnout import Asset, Dataset, Input, component
 
 
 class Deployed(NamedTuple):
-    """The version that was deployed, and the one in service before (empty when there was none)."""
+    """The version that was deployed, and the one in service before (empty when there was none).
+
+    `champion` is the version too when it is the registry's champion now, which readers of the registry use; else empty.
+    """
 
     version: str
     previous: str
+    champion: str
 
 
-@component(cache=False, publishes={"version": Asset("models:/{registered_model}@{alias}")})
+@component(cache=False, publishes={"champion": Asset("models:/{registered_model}@{alias}")})
 def deploy(
     registered_model: str,
     version: str,
     sample: Optional[Input[Dataset]] = None,  # noqa: UP045 - KFP reads this spelling
     target: str = "registry",
-    percent: Annotated[float, Gt(0), Le(100)] = 100.0,
+    percent: Annotated[float, Ge(0), Le(100)] = 100.0,
     shadow: bool = False,
     rows: Annotated[int, Ge(1)] = 50,
     wait_seconds: Annotated[float, Ge(0)] = 300.0,
@@ -38,17 +42,18 @@ def deploy(
         sample: rows to try the model on; columns that it does not take are left out. Without them it is not tried.
         target: where it is served: `registry`, `local`, `local:DIRECTORY`, `kubernetes:FILE`, `kserve:FILE`.
         percent: of the requests, and the version in service has the others; a version that has more already keeps it.
-            Of a shadow, of which it gets copies.
+            Of a shadow, of which it gets copies. With 0 it is loaded, and gets nothing.
         shadow: whether the version gets copies of requests, and its answers are thrown away.
         rows: how many rows to try.
         wait_seconds: how long the target may take until the version answers.
-        alias: whose readers are told, on Airflow by an asset; empty with a part of the traffic, which moves no alias.
+        alias: whose readers are told, on Airflow by an asset, when the version has it; empty for nobody.
         why: for the target's history.
     """
     import tempfile
 
     from turnout.models.compiled.keeping import fetch
     from turnout.models.compiled.opening import open_scorer
+    from turnout.models.promotion import champion
     from turnout.models.registry import ModelVersion
     from turnout.models.scorer import try_out
     from turnout.serving.rollout.steps import give, served_by, wait_until_ready
@@ -61,6 +66,7 @@ def deploy(
             count = try_out(open_scorer(fetch(candidate, directory)), sample.path, rows, candidate.uri)
         tried = f"; it predicted {count} sample rows"
     before = served_by(place, registered_model)
+    shadow = shadow and percent > 0
     give(place, registered_model, candidate.version, percent, shadow, why)
     status = wait_until_ready(place, registered_model, wait_seconds)
     # A step that is tried again finds its version in service already: the one before it is the way back.
@@ -71,4 +77,5 @@ def deploy(
     else:
         part = f"copies of {percent:g} %" if shadow else f"{percent:g} %"
         print(f"{registered_model} version {version} gets {part} of the requests of {target}{tried}")
-    return Deployed(candidate.version, previous)
+    now = champion(registered_model)
+    return Deployed(candidate.version, previous, candidate.version if now and now.version == candidate.version else "")

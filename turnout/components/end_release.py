@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Ge
 
-from turnout import PipelineTaskFinalStatus, component
+from turnout import HTML, Output, PipelineTaskFinalStatus, component
 
 
 class Ended(NamedTuple):
@@ -18,6 +18,7 @@ def end_release(
     registered_model: str,
     alias: str,
     status: PipelineTaskFinalStatus,
+    report: Output[HTML],
     target: str = "local",
     channels: list[str] = [],
     silence_hours: Annotated[float, Ge(0)] = 24.0,
@@ -31,6 +32,7 @@ def end_release(
         registered_model: name in the MLflow registry.
         alias: that the version has which was to be released.
         status: of the steps of the release.
+        report: how it ended, and what is served now, as a page.
         target: where it is served: `registry`, `local`, `local:DIRECTORY`, `kubernetes:FILE`, `kserve:FILE`.
         channels: where to tell: Apprise URLs, `file:PATH`, or `$NAME` of a variable that holds one.
         silence_hours: how long a channel is not told the same again.
@@ -41,14 +43,17 @@ def end_release(
     from turnout import ComponentError
     from turnout.models.registry import alias_uri, look_up
     from turnout.monitoring.alerts.notices import Notice, send
+    from turnout.serving.rollout.report import end_report
     from turnout.serving.rollout.steps import ended
     from turnout.serving.targets.chosen import target_of
 
     version = look_up(alias_uri(registered_model, alias)).version
     failed = status.state == "FAILED"
     why = f"{status.error_message or 'a step failed'}" if failed else ""
-    end = ended(target_of(target), registered_model, version, failed, why)
+    place = target_of(target)
+    end = ended(place, registered_model, version, failed, why)
     print(f"{end.severity}: {end.title}\n{end.text}")
+    end_report(end, place.status(registered_model), target).write(report)
     key = f"release {registered_model} {version}"
     outcome = send(
         Notice(key, end.severity, end.title, end.text), channels, state, datetime.timedelta(hours=silence_hours)

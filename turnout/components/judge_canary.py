@@ -44,6 +44,11 @@ def judge_canary(
     prediction_share: Annotated[float, Gt(0), Lt(1)] = 0.1,
     different_share: Annotated[float, Gt(0), Le(1)] = 0.5,
     loss: Annotated[float, Gt(0), Lt(1)] = 0.02,
+    labels: str = "",
+    label: str = "",
+    label_keys: list[str] = ["request_id"],
+    business: str = "",
+    largest_error: Annotated[float, Ge(0)] = 0.0,
     history_days: Annotated[float, Gt(0)] = 7.0,
 ) -> Judged:
     """Look at what users saw until it is known whether a version is worse than the one in service, or time is over.
@@ -70,23 +75,45 @@ def judge_canary(
         prediction_share: share of requests that are predicted otherwise, from which on the version is worse.
         different_share: share of the requests to which a shadow gives another class than the version in service, from
             which on it is worse, also where as many requests get each class.
-        loss: difference of the mean loss, or of calibration, from which on the version is worse.
+        loss: difference of the mean loss, of calibration, or of the business metric, from which on the version is
+            worse.
+        labels: path or URI of a table to which labels of predictions come, read again at each look; empty for none.
+        label: its column with the truth. The loss of a probability is its squared distance from it, of a class whether
+            it is wrong.
+        label_keys: its columns that tell requests apart: `request_id`, which answers have as `x-request-id`, or columns
+            that the model takes.
+        business: its column with what a request brought, from 0 to 1; more is better.
+        largest_error: where the model predicts a number: the error that is a loss of 1.
         history_days: how far to look back; earlier days of the version in service say what it is like.
     """
     import datetime
     from pathlib import Path
 
+    from turnout import ComponentError
+    from turnout.reports.report import Report
     from turnout.serving.rollout.judgement import Settings
-    from turnout.serving.rollout.looks import Look, look, looks
+    from turnout.serving.rollout.labels import LabelSource
+    from turnout.serving.rollout.looks import Look, is_idle, look, looks
     from turnout.serving.rollout.metrics import Margins
     from turnout.serving.rollout.report import findings_json, log_metrics, release_report
     from turnout.serving.rollout.shadow import write_differences
     from turnout.serving.targets.chosen import target_of
 
-    margins = Margins(error_ratio, error_rate, latency_ratio, prediction_share, loss, loss)
+    if labels and not (label or business):
+        raise ComponentError("of the labels no column is named", where=labels, hint="name label, business, or both")
+    truth = LabelSource(labels, label, tuple(label_keys), business, largest_error) if labels else None
+    margins = Margins(error_ratio, error_rate, latency_ratio, prediction_share, loss, loss, loss)
     settings = Settings(margins, alpha, tuple(needed), different_share)
     place, version = target_of(target), str(version)
     since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=history_days)
+
+    if is_idle(place, registered_model, version):
+        said = f"version {version} is loaded, and gets no requests in this step"
+        Report("Release", verdict=said, about=registered_model).write(report)
+        Path(findings.path).write_text("{}", encoding="utf-8")
+        write_differences(None, differences.path)
+        print(said)
+        return Judged("not judged", True, False, 0, f"{registered_model}: {said}", said, "info")
 
     def write(seen: Look, waiting: str) -> None:
         release_report(
@@ -95,7 +122,7 @@ def judge_canary(
 
     seen = None
     for seen in looks(
-        lambda: look(place, registered_model, version, since, settings), wait_minutes * 60, every_seconds
+        lambda: look(place, registered_model, version, since, settings, truth), wait_minutes * 60, every_seconds
     ):
         print(f"{sum(seen.judgement.requests):,} requests: {seen.judgement.verdict}", flush=True)
         if seen.goes_on:

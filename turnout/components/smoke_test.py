@@ -19,6 +19,7 @@ def smoke_test(
     metrics: Output[Metrics],
     registered_model: str,
     version: str,
+    target: str = "",
     staging: str = "",
     rows: Annotated[int, Ge(1)] = 100,
     latency_ms: Annotated[float, Ge(0)] = 0.0,
@@ -34,6 +35,8 @@ def smoke_test(
         metrics: the latencies.
         registered_model: name in the MLflow registry.
         version: to try.
+        target: on which the version is to be released; one that could not take it is told of before all else. Empty
+            when there is no release.
         staging: the target on which the version is deployed first, for all requests, and asked: `local:DIRECTORY`, or
             another with an address. Without one the version is tried in the step itself, as a server's worker holds it.
         rows: how many rows to send, the first ones.
@@ -50,9 +53,11 @@ def smoke_test(
     from turnout.models.registry import ModelVersion
     from turnout.models.scorer import Scorer
     from turnout.serving.rollout.smoke import by_http, in_process, schema_faults, smoke
-    from turnout.serving.rollout.steps import address_of, wait_until_ready
+    from turnout.serving.rollout.steps import address_of, require_release, wait_until_ready
     from turnout.serving.targets.chosen import target_of
 
+    if target:
+        require_release(target_of(target), registered_model)
     candidate = ModelVersion(registered_model, str(version), "")
     table = open_table(golden.path)[0].head(rows)
     with tempfile.TemporaryDirectory() as directory:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from turnout import Examples, Labels, NotWith, Title
 from turnout.components.evaluate import Metric
@@ -95,6 +95,12 @@ MinimumImprovement = Annotated[float, Ge(0), Title("Improvement over the champio
 Slices = Annotated[list[str], Title("Columns to break the score down by")]
 MinimumRows = Annotated[int, Ge(1), Title("Least rows to judge by")]
 RequireChampion = Annotated[bool, Title("There must be a champion")]
+
+# --- service --------------------------------------------------------------------------------------------
+
+DeployTarget = Annotated[str, Title("Target"), Examples("registry", "local", "kubernetes:kubernetes.yaml")]
+DeployPercent = Annotated[float, Gt(0), Le(100), Title("Percent of the requests")]
+DeployShadow = Annotated[bool, Title("Copies of requests only")]
 
 # --- predictions ----------------------------------------------------------------------------------------
 

@@ -53,6 +53,7 @@ def _go_on(judged: Any, percents: Sequence[float], of: dict[str, Any], judgement
             "different_share",
             "loss",
         ],
+        "Labels": ["labels", "label", "label_keys", "business", "largest_error"],
         "Notices": ["silence_hours", "notices"],
     },
 )
@@ -67,7 +68,7 @@ def release(
     staging: Annotated[str, Title("Target to try it on first"), Examples("local:.turnout/staging")] = "",
     golden_rows: Annotated[int, Ge(1), Title("Golden requests")] = 100,
     latency_ms: Annotated[float, Ge(0), Title("Most milliseconds of the p99")] = 0.0,
-    shadow_percent: Annotated[float, Gt(0), Le(100), Title("Percent of requests that are copied")] = 100.0,
+    shadow_percent: Annotated[float, Ge(0), Le(100), Title("Percent of requests that are copied")] = 100.0,
     wait_minutes: Annotated[float, Ge(0), Title("Minutes to judge a step")] = 60.0,
     every_seconds: Annotated[float, Gt(0), Title("Seconds between looks")] = 5.0,
     wait_seconds: Annotated[float, Ge(0), Title("Seconds until a version answers")] = 300.0,
@@ -79,6 +80,11 @@ def release(
     prediction_share: Annotated[float, Gt(0), Lt(1), Title("Share of other predictions that matters")] = 0.1,
     different_share: Annotated[float, Gt(0), Le(1), Title("Share of other classes that matters")] = 0.5,
     loss: Annotated[float, Gt(0), Lt(1), Title("Difference of losses that matters")] = 0.02,
+    labels: Annotated[str, Title("Table to which labels come")] = "",
+    label: Annotated[str, Title("Column of the truth")] = "",
+    label_keys: Annotated[list[str], Title("Columns that tell requests apart")] = ["request_id"],
+    business: Annotated[str, Title("Column of the business metric")] = "",
+    largest_error: Annotated[float, Ge(0), Title("Error that is as bad as can be, of a number")] = 0.0,
     silence_hours: Annotated[float, Ge(0), Title("Hours between like notices")] = 24.0,
     notices: Annotated[str, Title("File of notices")] = ".turnout/notices.json",
 ) -> None:
@@ -99,7 +105,8 @@ def release(
         staging: Target to which the version is deployed for the golden requests; empty to try it in the step.
         golden_rows: How many rows to send.
         latency_ms: What the p99 of golden requests may take; 0 for any.
-        shadow_percent: Percent of the requests that the version gets copies of, before its answers are used.
+        shadow_percent: Percent of the requests that the version gets copies of, before its answers are used; 0 where
+            the target has no copies to give, and the version is loaded only.
         wait_minutes: How long to judge each step.
         every_seconds: Seconds between two looks of the judge.
         wait_seconds: How long the target may take until a version answers.
@@ -110,7 +117,12 @@ def release(
         latency_ratio: Ratio of the median or the p99 latency from which on the version is worse.
         prediction_share: Share of the requests predicted otherwise from which on the version is worse.
         different_share: Share of the copied requests that get another class from which on the version is worse.
-        loss: Difference of the mean loss, or of calibration, from which on the version is worse.
+        loss: Difference of the mean loss, of calibration, or of the business metric, from which on it is worse.
+        labels: Path or URI of a table to which labels of predictions come; empty for none.
+        label: Its column with the truth.
+        label_keys: Its columns that tell requests apart, such as request_id, or columns that the model takes.
+        business: Its column with what a request brought, from 0 to 1; more is better.
+        largest_error: Where the model predicts a number, the error that is a loss of 1.
         silence_hours: How long a channel is not told the same again.
         notices: Path or URI of the file that remembers what was told.
     """
@@ -137,11 +149,17 @@ def release(
             "prediction_share": prediction_share,
             "different_share": different_share,
             "loss": loss,
+            "labels": labels,
+            "label": label,
+            "label_keys": label_keys,
+            "business": business,
+            "largest_error": largest_error,
         }
         tried = smoke_test(
             golden=rows.outputs["data"],
             registered_model=registered_model,
             version=pinned.outputs["version"],
+            target=target,
             staging=staging,
             rows=golden_rows,
             latency_ms=latency_ms,

@@ -7,7 +7,8 @@ what its step leaves:
               or a decision such as `promote`
     metrics   the numbers in the metadata of artifacts of the type system.Metrics
     model     an output `version`, in a run with the parameter `registered_model`; with the output `previous` it was
-              put into service
+              put into service, unless an output `champion` is empty: then it has a part of the traffic. Beside an
+              output `model` it was looked up, and nothing became of it
     drift     an output `drifted`, beside metrics such as `largest_distance`
 """
 
@@ -297,7 +298,8 @@ def _versions(steps: Sequence[StepResult], parameters: Mapping[str, Any], run_st
     model = parameters.get("registered_model")
     for step in steps:
         outputs = _outputs(step)
-        if model and outputs.get("version") and step.state is State.SUCCEEDED:
+        nothing = "model" in outputs or outputs.get("champion") == ""
+        if model and outputs.get("version") and step.state is State.SUCCEEDED and not nothing:
             serves = "previous" in outputs
             previous, when = str(outputs.get("previous") or ""), _when(step, run_started)
             yield VersionEvent(str(model), str(outputs["version"]), step.label, serves, previous, when)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 CURRENT = "current.jsonl"
 
@@ -52,16 +54,40 @@ def remove_before(directory: Path, before: datetime.datetime) -> None:
             old.unlink(missing_ok=True)
 
 
-def lines(directory: Path, since: datetime.datetime | None = None) -> Iterator[dict[str, Any]]:
-    """The requests, file by file from the oldest on; a line that is being written is left out."""
-    start = since.timestamp() if since else 0.0
-    for path in [*sorted(directory.glob("until-*.jsonl")), directory / CURRENT]:
-        with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
-            if path.name != CURRENT and int(path.stem.removeprefix("until-")) / 1e9 < start:
-                continue
-            for line in file:
-                with contextlib.suppress(ValueError, TypeError, LookupError):
-                    record = json.loads(line)
-                    record["time"] = float(record["time"])
-                    if record["time"] >= start:
-                        yield record
+class Reader:
+    """Reads the requests, and at each further call only what came since.
+
+    A file is known by its inode: it keeps it when the log is cut, and a name is then another file's.
+
+    Args:
+        directory: of the log.
+        since: what was before is left out.
+    """
+
+    def __init__(self, directory: Path, since: datetime.datetime | None = None):
+        self._directory, self._start = directory, since.timestamp() if since else 0.0
+        self._read: dict[int, int] = {}
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The requests, file by file from the oldest on; a line that is being written is left for the next call."""
+        # While it reads, the current file may get another name: it is read by the first that it is found under.
+        for path in [*sorted(self._directory.glob("until-*.jsonl")), self._directory / CURRENT]:
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                known = os.fstat(file.fileno()).st_ino
+                over = path.name != CURRENT and int(path.stem.removeprefix("until-")) / 1e9 < self._start
+                if over:
+                    continue
+                place = self._read.get(known, 0)
+                if place > os.fstat(file.fileno()).st_size:  # the inode of one that was deleted
+                    place = 0
+                file.seek(place)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    place += len(line)
+                    self._read[known] = place
+                    with contextlib.suppress(ValueError, TypeError, LookupError):
+                        record = orjson.loads(line)
+                        record["time"] = float(record["time"])
+                        if record["time"] >= self._start:
+                            yield record

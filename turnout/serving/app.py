@@ -254,6 +254,8 @@ class App:
         """Count a request that has been answered, and keep it."""
         seconds = time.perf_counter() - started
         self.metrics.answered(dialect.name, status, seconds)
+        if self._log is not None and (status >= 500 or (answer is not None and answer.fallback)):
+            self._log.fail(request_id, time.time() - seconds, self.settings.version, status)
         if answer is not None:
             self.metrics.predicted(rows)
             if self.settings.cache_rows and asked is not None and asked.values is not None:

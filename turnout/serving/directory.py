@@ -57,6 +57,11 @@ class Directory:
         return self.path / "requests"
 
     @property
+    def failures(self) -> Path:
+        """The directory of the requests that a version has failed to answer."""
+        return self.path / "failures"
+
+    @property
     def models(self) -> Path:
         return self.path / "models"
 

@@ -45,6 +45,11 @@ _OWN: dict[str, pa.DataType] = {
 """The log's own columns: `row` is the place in the request, `fallback` what stood in for the model, or nothing."""
 
 
+_FAILED = pa.schema(
+    {"request_id": pa.string(), "time": pa.timestamp("us", "UTC"), "version": pa.string(), "code": pa.int32()}
+)
+
+
 @dataclass(frozen=True)
 class _Record:
     request_id: str
@@ -71,6 +76,8 @@ class RequestLog:
             is shown the same requests, keeps the same.
         flush_s: seconds after which a row is written, at the latest.
         count: is told outcomes (`kept`, `dropped`) and their rows, and `errors` of the disk.
+        failures: of the days' directories of what could not be answered: of copies that a shadow gets nobody else
+            knows. None to keep nothing of it.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class RequestLog:
         sample: float = 1.0,
         flush_s: float = 60.0,
         count: Callable[[str, int], None] = lambda outcome, rows: None,
+        failures: Path | None = None,
     ):
         self._directory = Path(directory)
         self._name = f"{name}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -95,6 +103,8 @@ class RequestLog:
         self._most_rows = min(MOST_ROWS, MOST_VALUES // len(self.schema))
         self._below, self._flush_s, self._count = sample * 2**32, flush_s, count
         self._records: list[_Record] = []
+        self._failures = failures
+        self._failed_requests: list[tuple[str, float, str, int]] = []
         self._rows = self._number = 0
         self._unwritten: dict[datetime.date, pa.Table] = {}
         self._lock, self._wake, self._ended = threading.Lock(), threading.Event(), False
@@ -124,6 +134,14 @@ class RequestLog:
         if self._rows >= min(FILE_ROWS, self._most_rows // 2):
             self._wake.set()
 
+    def fail(self, request_id: str, time: float, version: str, code: int) -> None:
+        """Keep that a request was not answered, if it is in the sample."""
+        if self._failures is None or (self._below < 2**32 and zlib.crc32(request_id.encode()) >= self._below):
+            return
+        with self._lock:
+            if len(self._failed_requests) < MOST_ROWS:
+                self._failed_requests.append((request_id, time, version, code))
+
     def close(self, timeout: float = 10.0) -> None:
         """Write what is left, and end."""
         self._ended = True
@@ -148,9 +166,10 @@ class RequestLog:
         except Exception as error:  # a constant or a model that gives other types than it did
             self._failed(error)
             self._written("dropped", sum(record.rows for record in records))
+        self._write_failures()
         for day, table in list(self._unwritten.items()):
             try:
-                self._file(day, table)
+                self._file(self._directory, day, table)
             except (OSError, pa.ArrowException) as error:
                 self._failed(error)
             else:
@@ -200,9 +219,23 @@ class RequestLog:
         ]
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
-    def _file(self, day: datetime.date, table: pa.Table) -> None:
+    def _write_failures(self) -> None:
+        with self._lock:
+            failed, self._failed_requests = self._failed_requests, []
+        if not failed or self._failures is None:
+            return
+        columns = [list(column) for column in zip(*failed, strict=True)]
+        columns[1] = [int(second * 1e6) for second in columns[1]]
+        table = pa.table(dict(zip(_FAILED.names, columns, strict=True)), _FAILED)
+        day = datetime.datetime.fromtimestamp(failed[-1][1], datetime.UTC).date()
+        try:
+            self._file(self._failures, day, table)
+        except (OSError, pa.ArrowException) as error:
+            self._failed(error)
+
+    def _file(self, place: Path, day: datetime.date, table: pa.Table) -> None:
         """Write a file of a day, so that nobody sees it before it is whole."""
-        directory = self._directory / f"date={day.isoformat()}"
+        directory = place / f"date={day.isoformat()}"
         directory.mkdir(parents=True, exist_ok=True)
         self._number += 1
         target = directory / f"{self._name}-{self._number:06d}.parquet"

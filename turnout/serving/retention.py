@@ -73,6 +73,7 @@ class Retention:
         if self._days:
             before = kept_since(self._days, [release for _, release in State(self._directory.path).history()], now)
             remove_days(self._directory.requests, before)
+            remove_days(self._directory.failures, before)
             access_log.remove_before(self._directory.access, before)
 
 

@@ -125,7 +125,7 @@ class Worker(uvicorn.Server):
         return RequestLog(
             settings.log_directory, f"{settings.model}-{settings.version}".replace("/", "_"), model.inputs.schema,
             model.outputs, masked=settings.masked_columns, sample=settings.log_sample, flush_s=settings.log_flush_s,
-            count=self.metrics.logged,
+            count=self.metrics.logged, failures=Path(settings.log_directory).with_name("failures"),
         )  # fmt: skip
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 LOOPBACK = "127.0.0.1"
 FALLBACK_HEADER = "x-turnout-fallback"
 """Of an answer that another model has given; the access log keeps it."""
+USER_HEADER = "x-turnout-user"
+"""Of a request, by which its version was chosen, when users keep theirs; the access log keeps it."""
 READY_PATH, LIVE_PATH = "/health/ready", "/health/live"
 HEALTH = ("/health/", "/v2/health/")
 """Beginnings of addresses that are open to everybody, and not in the access log."""

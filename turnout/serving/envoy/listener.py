@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from turnout.serving.envoy.api import FALLBACK_HEADER, GROUPS, HEALTH, LOOPBACK, ROUTES, TYPE, file_source
+from turnout.serving.envoy.api import FALLBACK_HEADER, GROUPS, HEALTH, LOOPBACK, ROUTES, TYPE, USER_HEADER, file_source
 
 _FILTERS = f"{TYPE}envoy.extensions.filters.http"
 
@@ -142,6 +142,7 @@ def _access_log(log: Path) -> dict[str, Any]:
         "request_id": "%REQ(X-REQUEST-ID)%",
         "version": "%METADATA(CLUSTER:turnout:version)%",
         "split": "%METADATA(ROUTE:turnout:split)%",
+        "user": f"%REQ({USER_HEADER.upper()})%",
         "method": "%REQ(:METHOD)%",
         "path": "%PATH(NQ)%",
         "code": "%RESPONSE_CODE%",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.serving.envoy.api import HEALTH, LIVE_PATH, READY_PATH, TYPE, seconds
+from turnout.serving.envoy.api import HEALTH, LIVE_PATH, READY_PATH, TYPE, USER_HEADER, seconds
 from turnout.serving.envoy.listener import Listening
 from turnout.serving.release import Release
 
@@ -60,13 +60,19 @@ def routes(release: Release, listening: Listening, ready: Mapping[str, str]) -> 
         "timeout": seconds(2 * listening.try_s + 1),
         "retry_policy": _retries(listening),
     }
+    hidden = ["authorization"] if listening.tokens else []
+    told_of_user: dict[str, Any] = {}
     if release.sticky:
         action["hash_policy"] = [{"header": {"header_name": release.sticky}, "terminal": True}]
         weighted["use_hash_policy"] = True
+        user = {"header": {"key": USER_HEADER, "value": f"%REQ({release.sticky})%"}}
+        told_of_user = {"request_headers_to_add": [{**user, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]}
+    else:
+        hidden.append(USER_HEADER)  # a client's own is nobody's
     if copies := [served for served in release.shadows if served.version in ready]:
         action["request_mirror_policies"] = [_copies(ready[served.version], served.percent) for served in copies]
     told = {"turnout": {"split": " ".join(f"{version}={percent:g}" for version, percent in parts)}}
-    whole = {"match": {"prefix": "/"}, "route": action, "metadata": {"filter_metadata": told}}
+    whole = {"match": {"prefix": "/"}, "route": action, "metadata": {"filter_metadata": told}, **told_of_user}
     health = [{"match": {"prefix": prefix}, "route": {**action, "request_mirror_policies": []}} for prefix in HEALTH]
     alive = {"match": {"path": LIVE_PATH}, "direct_response": {"status": 200, "body": {"inline_string": "{}"}}}
     host = {
@@ -74,7 +80,7 @@ def routes(release: Release, listening: Listening, ready: Mapping[str, str]) -> 
         "domains": ["*"],
         "routes": [alive, *health, whole],
         "include_request_attempt_count": True,
-        "request_headers_to_remove": ["authorization"] if listening.tokens else [],
+        "request_headers_to_remove": hidden,
         "request_body_buffer_limit": listening.body_limit,
     }
     return _configuration(host)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from turnout.errors import ComponentError
 from turnout.serving.release import Served
 from turnout.serving.rollout.judgement import Judgement, Settings, judge
+from turnout.serving.rollout.labels import LabelSource
 from turnout.serving.rollout.observations import Window, of_step, of_version
 from turnout.serving.rollout.shadow import Differences, differences
 from turnout.serving.targets.target import Status, Target
@@ -53,8 +54,18 @@ class Look:
         return self.judgement.passed or self.judgement.verdict == "worse"
 
 
-def look(target: Target, model: str, version: str, since: datetime.datetime, settings: Settings) -> Look:
+def look(
+    target: Target,
+    model: str,
+    version: str,
+    since: datetime.datetime,
+    settings: Settings,
+    labels: LabelSource | None = None,
+) -> Look:
     """Look once at what a target's users saw of a version, with the part of the traffic that it has now.
+
+    Args:
+        labels: where labels of the predictions come to.
 
     Raises:
         ComponentError: the version is not tried out.
@@ -66,14 +77,21 @@ def look(target: Target, model: str, version: str, since: datetime.datetime, set
         raise ComponentError(f"version {version} is not tried out", where=f"{target.name}: {model}",
                              available=[item.version for item in status.versions], hint=hint)  # fmt: skip
     share = 0.5 if served.shadow else served.percent / (served.percent + stable.percent)
-    windows = of_version(target.observed(model, since), version)
+    windows = of_version(target.observed(model, since, labels), version)
     of_now, number = of_step(windows, share, served.shadow)
     judgement = judge(of_now, settings, intervals=True, step=number)
     apart = None
     if served.shadow and isinstance(target, Logging):
-        apart = differences(*(target.logged(model, item, since) for item in (stable.version, version)))
+        begun = next((window.since for window in of_now if window.compared), since)
+        apart = differences(*(target.logged(model, item, begun) for item in (stable.version, version)))
         judgement = _guarded(judgement, apart, settings.different_share)
     return Look(judgement, tuple(windows), apart)
+
+
+def is_idle(target: Target, model: str, version: str) -> bool:
+    """Whether a version is loaded, and gets no requests: there is nothing to judge."""
+    found = next((item for item in target.status(model).versions if item.version == version), None)
+    return found is not None and not found.percent
 
 
 def _guarded(judgement: Judgement, apart: Differences, limit: float) -> Judgement:

@@ -16,6 +16,8 @@ from turnout.reports.report import Report
 from turnout.serving.rollout.judgement import NAMES, Finding, Judgement, Settings, Verdict
 from turnout.serving.rollout.observations import Window
 from turnout.serving.rollout.shadow import Differences
+from turnout.serving.rollout.steps import End
+from turnout.serving.targets.target import Status
 
 _TONES: dict[Verdict, str] = {"better": "good", "no worse": "good", "worse": "bad", "not yet known": "open"}
 _MOST_STEPS = 50
@@ -47,7 +49,7 @@ def release_report(
     if judgement.more:
         metrics.append(("still needed, about", Number(f"{judgement.more:,}")))
     sections = [_metrics(judgement, settings, version)]
-    drawn = [(_course(item), NAMES[item.metric]) for item in judgement.findings if len(item.course) > 1]
+    drawn = [(_course(item), NAMES[item.metric]) for item in judgement.findings if _seen(item) and len(item.course) > 1]
     if drawn:
         text = ("The line is the estimate, the others the ends of its confidence sequence: in all but "
                 f"{settings.alpha:.0%} of releases the truth is between them at all looks, by all metrics. Dashed: the "
@@ -62,6 +64,19 @@ def release_report(
     )
 
 
+def end_report(end: End, status: Status, target: str) -> Report:
+    """How a release ended, and what is served now."""
+    good = {"released": True, "rolled back": False, "held": None}[end.outcome]
+    rows = [
+        [item.version, f"copies of {item.percent:g} %" if item.shadow else f"{item.percent:g} %"]
+        for item in status.versions
+    ]
+    reasons = [line.strip() for line in end.text.splitlines() if not line.strip().startswith("hint:")]
+    sections = [Section("What is served now", "; ".join(status.problems), ["version", "requests"], rows)]
+    about = f"{status.model} on {target}"
+    return Report("End of the release", sections, end.title, good, reasons, about)
+
+
 def findings_json(judgement: Judgement, model: str, version: str) -> str:
     """The judgement as JSON; what is no number is null."""
     content = {"model": model, "version": version, **dataclasses.asdict(judgement)}
@@ -72,7 +87,7 @@ def log_metrics(artifact: Any, judgement: Judgement) -> None:
     """Write the judgement's numbers into KFP's artifact."""
     artifact.log_metric("requests", judgement.requests[1])
     for item in judgement.findings:
-        if math.isfinite(item.estimate):
+        if math.isfinite(item.estimate) and _seen(item):
             artifact.log_metric(f"{item.metric}_{'ratio' if item.is_ratio else 'difference'}", item.estimate)
 
 
@@ -99,14 +114,15 @@ def _value(item: Finding, value: float) -> Number:
 
 
 def _size(item: Finding) -> str:
-    if (
-        not math.isfinite(item.estimate)
-        or not item.requests
-        or (item.metric == "errors" and not any((item.champion, item.canary)))
-    ):
+    if not math.isfinite(item.estimate) or not _seen(item):
         return NOTHING
     text = with_interval(item.estimate, item.low, item.high, sign=not item.is_ratio)
     return f"×{text}" if item.is_ratio else text
+
+
+def _seen(item: Finding) -> bool:
+    """Whether there was something to compare: of errors, any."""
+    return bool(item.requests) and (item.metric != "errors" or any((item.champion, item.canary)))
 
 
 def _margin(item: Finding) -> str:

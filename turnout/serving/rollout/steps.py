@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 from turnout.errors import ComponentError
 from turnout.models.promotion import promote as make_champion
 from turnout.models.registry import look_up
-from turnout.serving.targets.target import Status, Target
+from turnout.serving.targets.target import Status, Target, require
 
 _LOOK_SECONDS = 0.25
 
@@ -21,6 +22,24 @@ def served_by(target: Target, model: str) -> str:
     except ComponentError:
         return ""
     return next((served.version for served in status.versions if not served.shadow), "")
+
+
+def require_release(target: Target, model: str) -> None:
+    """Raise ComponentError when a target cannot take a release step by step; before anything is done."""
+    for fact in ("percent", "observed", "roll_back"):
+        require(target, fact, model)
+    try:
+        served = target.status(model).versions
+    except ComponentError as error:
+        if target.name != "local" or "KUBERNETES_SERVICE_HOST" not in os.environ:
+            raise
+        hint = "take the target kubernetes:FILE, or mount the serving directory into the pod: local:DIRECTORY"
+        what = "nothing is served on this pod's disk, and the target local is the machine that a step runs on"
+        raise ComponentError(what, where=model, hint=hint) from error
+    if not served:
+        hint = "put one into service first: turnout serve promote VERSION --target ..."
+        raise ComponentError("no version is in service, beside which another could be tried",
+                             where=f"{target.name}: {model}", hint=hint)  # fmt: skip
 
 
 def wait_until_ready(target: Target, model: str, seconds: float) -> Status:

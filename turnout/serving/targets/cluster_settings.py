@@ -35,7 +35,7 @@ class ClusterSettings:
         autoscaling: `hpa`, by CPU; `keda`, by requests that Prometheus has counted; `none`.
         cpu_percent: of what a pod asks for, that the autoscaler aims at.
         requests_per_second: of a pod, that KEDA aims at.
-        prometheus: address of the Prometheus that KEDA asks.
+        prometheus: address of the Prometheus that scrapes the pods: KEDA asks it, and the judge of releases.
         workers: processes in a pod that answer.
         cpu, memory: what a pod asks for, as Kubernetes' quantities; of memory it gets no more.
         accelerator: the resource of a device, such as `nvidia.com/gpu`; each pod gets one.

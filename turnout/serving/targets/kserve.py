@@ -19,7 +19,7 @@ from turnout.serving.targets.target import Support, lowered, refused, require
 SUPPORT: dict[str, Support] = {
     **ON_KUBERNETES,
     "percent": lowered("whole percents, which is what KServe takes"),
-    "shadow": refused("KServe has none; take the target kubernetes, whose Gateway mirrors requests"),
+    "shadow": refused("KServe has none; release with shadow_percent 0, or take the target kubernetes"),
     "split": lowered("whole percents, which is what KServe takes"),
     "sticky": refused("KServe has no field for it; serve the model with the target local"),
 }

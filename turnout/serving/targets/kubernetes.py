@@ -14,13 +14,17 @@ from typing import Any
 
 from turnout.errors import ComponentError
 from turnout.serving.release import Release, check, deployed, existing, only, previous, rolled_back, with_split, without
+from turnout.serving.rollout.labels import LabelSource
+from turnout.serving.targets import prometheus
 from turnout.serving.targets.cluster import Cluster, ClusterState
 from turnout.serving.targets.cluster_settings import ClusterSettings
 from turnout.serving.targets.manifests import Manifest, routes, workload_name, workloads
 from turnout.serving.targets.target import KEPT, Status, Support, lowered, refused, require
 
 _POLL_S = 2.0
-_NO_PROMETHEUS = "read the gateway's metrics where they are kept; on the target local the judge reads what users saw"
+_NO_PROMETHEUS = (
+    "name the Prometheus that scrapes the pods in the settings of the cluster: prometheus: http://HOST:9090"
+)
 
 SUPPORT: dict[str, Support] = {
     "deploy": KEPT,
@@ -31,7 +35,7 @@ SUPPORT: dict[str, Support] = {
     "fallback": KEPT,
     "manifests": KEPT,
     "status": KEPT,
-    "observed": refused(_NO_PROMETHEUS),
+    "observed": lowered("requests, errors and latencies, as pods counted them, by the Prometheus of the settings"),
     "roll_back": KEPT,
     "remove": KEPT,
 }
@@ -49,6 +53,8 @@ class KubernetesTarget:
 
     def __init__(self, settings: ClusterSettings, wait: float = _POLL_S):
         self.settings, self._wait = settings, wait
+        if not settings.prometheus:
+            self.support = {**self.support, "observed": refused(_NO_PROMETHEUS)}
 
     @functools.cached_property
     def _cluster(self) -> Cluster:
@@ -76,9 +82,14 @@ class KubernetesTarget:
         details = {"namespace": self.settings.namespace, "generation": release.generation, "why": release.reason}
         return Status(model, release.versions, not problems, before, tuple(problems), details)
 
-    def observed(self, model: str, since: datetime.datetime) -> Sequence[Any]:
+    def observed(self, model: str, since: datetime.datetime, labels: LabelSource | None = None) -> Sequence[Any]:
         require(self, "observed", model)
-        return ()
+        if labels is not None:
+            hint = "judge without labels here, or serve the model with the target local"
+            what = "labels are joined to a log of requests, and pods keep none"
+            raise ComponentError(what, where=labels.source, hint=hint)
+        history = self._state(model).history()
+        return prometheus.observed(self.settings.prometheus, model, history, since) if history else []
 
     def roll_back(self, model: str, *, who: str = "", why: str = "") -> str:
         state = self._state(model)

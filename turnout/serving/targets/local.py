@@ -18,8 +18,9 @@ import pyarrow as pa
 from turnout.models import promotion
 from turnout.models.registry import CHAMPION, ModelVersion, alias_uri, find, look_up
 from turnout.serving.directory import Directory
-from turnout.serving.observed import logged, observed
+from turnout.serving.observed import Observer, logged
 from turnout.serving.release import Release, deployed, existing, previous, rolled_back, with_split, without
+from turnout.serving.rollout.labels import LabelSource
 from turnout.serving.state import ROOT, State
 from turnout.serving.targets.manifests import Manifest
 from turnout.serving.targets.target import KEPT, NO_CLUSTER, Status, Support, lowered, refused, require
@@ -52,6 +53,7 @@ class LocalTarget:
 
     def __init__(self, root: str | Path = ROOT, directory: str | Path = ""):
         self._root, self._directory = Path(root), Path(directory) if directory else None
+        self._observers: dict[str, Observer] = {}
 
     def deploy(
         self, model: str, version: str, percent: float = 100.0, shadow: bool = False, *, who: str = "", why: str = ""
@@ -95,10 +97,13 @@ class LocalTarget:
         require(self, "manifests", release.model)
         return []
 
-    def observed(self, model: str, since: datetime.datetime) -> Sequence[Any]:
+    def observed(self, model: str, since: datetime.datetime, labels: LabelSource | None = None) -> Sequence[Any]:
         state = self._state(model)
         release = state.require()
-        return observed(Directory(state.directory.absolute()), release, since)
+        known = self._observers.get(model)
+        if known is None or (known.since, known.labels) != (since, labels):
+            known = self._observers[model] = Observer(Directory(state.directory.absolute()), since, labels)
+        return known.windows(release)
 
     def logged(self, model: str, version: str, since: datetime.datetime) -> pa.Table:
         """The requests that the log keeps of a version, with its predictions."""

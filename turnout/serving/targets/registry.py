@@ -10,6 +10,7 @@ from turnout.errors import ComponentError
 from turnout.models import promotion
 from turnout.models.registry import PREVIOUS, ModelVersion, alias_uri, find, look_up
 from turnout.serving.release import Release, Served
+from turnout.serving.rollout.labels import LabelSource
 from turnout.serving.targets.manifests import Manifest
 from turnout.serving.targets.target import KEPT, NO_CLUSTER, Status, Support, lowered, refused, require
 
@@ -61,7 +62,7 @@ class RegistryTarget:
         problems = () if champion else (f"no version of {model} has the alias champion",)
         return Status(model, versions, champion is not None, before.version if before else "", problems)
 
-    def observed(self, model: str, since: datetime.datetime) -> Sequence[Any]:
+    def observed(self, model: str, since: datetime.datetime, labels: LabelSource | None = None) -> Sequence[Any]:
         require(self, "observed", model)
         return ()
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from turnout.errors import ComponentError, did_you_mean
 from turnout.serving.release import Release, Served
+from turnout.serving.rollout.labels import LabelSource
 from turnout.serving.targets.manifests import Manifest
 
 Verdict = Literal["kept", "lowered", "refused"]
@@ -103,8 +104,8 @@ class Target(Protocol):
     def status(self, model: str) -> Status:
         """What is served now."""
 
-    def observed(self, model: str, since: datetime.datetime) -> Sequence[Any]:
-        """What users saw, in windows in which no version's part of the traffic changed."""
+    def observed(self, model: str, since: datetime.datetime, labels: LabelSource | None = None) -> Sequence[Any]:
+        """What users saw, in windows in which no version's part of the traffic changed; with what labels say of it."""
 
     def roll_back(self, model: str, *, who: str = "", why: str = "") -> str:
         """Put the version before back into service, for all requests; which one it is."""
