@@ -234,3 +234,13 @@ def test_of_users_who_keep_their_version_the_first_request_counts(directory: Dir
     first, second = observed(directory, release, START)
     assert (first.champion.requests, first.canary.requests) == (1, 2)
     assert (second.champion.requests, second.canary.requests) == (0, 1)
+
+
+def test_a_shadow_whose_probabilities_give_another_class_differs_and_one_that_is_surer_does_not(
+    directory: Directory,
+) -> None:
+    kept(directory, {"request_id": ["a", "a", "b", "b"], "version": ["7", "8"] * 2, "latency_ms": [1.0] * 4,
+                     "prediction": ["late"] * 3 + ["in time"], "probability": [0.6, 0.9, 0.6, 0.4]})  # fmt: skip
+    found = differences(*(logged(directory, version, START) for version in ("7", "8")))
+    assert (found.pairs, found.different, found.labels) == (2, 1, True)
+    assert found.rows == (("b", 0.6, 0.4, pytest.approx(0.2)),)

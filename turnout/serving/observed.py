@@ -145,6 +145,7 @@ def observed(
 def logged(directory: Directory, version: str, since: datetime.datetime) -> pa.Table:
     """What the request log keeps of a version: `request_id`, `prediction` (a probability where there is one), inputs.
 
+    With a probability also `predicted`, the class.
     Of a request with several rows, the first.
     """
     import pyarrow.dataset as ds
@@ -160,6 +161,8 @@ def logged(directory: Directory, version: str, since: datetime.datetime) -> pa.T
         own = {prefix + name for name in ("row", "time", "version", "latency_ms", "fallback", "request_id")}
         said = {name for name in names if name.removeprefix(prefix).startswith(("prediction", "probabilit"))}
         chosen = {"request_id": prefix + "request_id", "prediction": value}
+        if value.endswith("probability") and prefix + "prediction" in names:
+            chosen["predicted"] = prefix + "prediction"
         chosen |= {name: name for name in names if name not in own | said and name not in chosen}
         columns = {name: ds.field(source) for name, source in chosen.items()}
         first = (ds.field(prefix + "version") == version) & (ds.field(prefix + "row") == 0)

@@ -49,7 +49,11 @@ def release_report(
     if judgement.more:
         metrics.append(("still needed, about", Number(f"{judgement.more:,}")))
     sections = [_metrics(judgement, settings, version)]
-    drawn = [(_course(item), NAMES[item.metric]) for item in judgement.findings if _seen(item) and len(item.course) > 1]
+    drawn = [
+        (_course(item), NAMES[item.metric])
+        for item in judgement.findings
+        if _seen(item) and sum(point[0] > 0 for point in item.course) > 1
+    ]
     if drawn:
         text = ("The line is the estimate, the others the ends of its confidence sequence: in all but "
                 f"{settings.alpha:.0%} of releases the truth is between them at all looks, by all metrics. Dashed: the "

@@ -50,15 +50,17 @@ def differences(
 ) -> Differences:
     """Hold the predictions of two versions against each other.
 
+    Of probabilities with classes beside them (`predicted`) those count that give another class.
+
     Args:
         champion: the request log of the version in service: `request_id`, `column`, and whatever else it keeps.
         shadow: the log of the other version. Of a request that was tried twice, its last answer counts.
         column: with the predictions, classes or numbers.
     """
     theirs, ours = _last(champion), _last(shadow)
-    joined = theirs.join(
-        ours.select(["request_id", column]), "request_id", join_type="inner", right_suffix="_shadow"
-    ).combine_chunks()
+    named = all("predicted" in table.column_names for table in (theirs, ours))
+    chosen = ["request_id", column, *(["predicted"] if named else [])]
+    joined = theirs.join(ours.select(chosen), "request_id", join_type="inner", right_suffix="_shadow").combine_chunks()
     first, second = joined[column], joined[f"{column}_shadow"]
     classes = not (pa.types.is_floating(first.type) or pa.types.is_integer(first.type))
     if classes:
@@ -67,6 +69,10 @@ def differences(
         apart = np.abs(second.cast(pa.float64()).to_numpy() - first.cast(pa.float64()).to_numpy())
     apart = np.nan_to_num(apart, nan=math.inf)
     differ = np.flatnonzero(apart > (0.5 if classes else least))
+    if named:
+        shown = [joined[name].cast(pa.string()) for name in ("predicted", "predicted_shadow")]
+        differ = np.flatnonzero(np.asarray(pc.not_equal(*shown).to_pylist(), float) == 1)
+        classes = True
     order = differ[np.argsort(-apart[differ], kind="stable")]
     table = joined.take(pa.array(order)).append_column("difference", pa.array(apart[order]))
     rows = tuple(
@@ -74,7 +80,7 @@ def differences(
               ("request_id", column, f"{column}_shadow", "difference")), strict=True)
     )  # fmt: skip
     low, high = _share(len(differ), len(joined), alpha)
-    labels = not pa.types.is_floating(first.type)
+    labels = named or not pa.types.is_floating(first.type)
     return Differences(len(joined), len(differ), low, high, classes, least, labels, rows, table)
 
 
