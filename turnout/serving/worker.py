@@ -69,7 +69,7 @@ class Worker(uvicorn.Server):
                 server_header=False,
                 date_header=False,
                 backlog=_BACKLOG,
-                # Envoy keeps connections for an hour. Who closes first loses a request that is on its way.
+                # Much longer than Envoy keeps idle ones (30 s): who closes first loses a request that is on its way.
                 timeout_keep_alive=2 * 3600,
                 timeout_graceful_shutdown=1,
             )
