@@ -68,7 +68,8 @@ def test_a_row_on_which_the_model_hangs_takes_one_worker_and_is_answered(server:
     assert len(set(before) & set(server.workers)) == 1
 
     def line() -> dict[str, Any] | None:
-        return next((one for one in access_log.lines(server.directory.access) if one["request_id"] == "bad"), None)
+        lines = access_log.Reader(server.directory.access).lines()
+        return next((one for one in lines if one["request_id"] == "bad"), None)
 
     found = wait(line, "the access log", 5)
     assert (found["code"], found["attempts"]) == (200, 2)
