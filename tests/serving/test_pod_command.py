@@ -39,7 +39,8 @@ POD = """\
 set -e
 registry=$1
 shift
-mkdir -p /mnt/kept
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/kept
 mount -t tmpfs tmpfs /mnt/kept
 number=0
 needed=""
