@@ -330,6 +330,30 @@ with DAG(
             title="There must be a champion",
             description="Fail when there is no champion to compare with, or none that can be compared. Parameter: require_champion.",
         ),
+        "deploy_target": Param(
+            "registry",
+            type=["null", "string"],
+            examples=["registry", "local", "kubernetes:kubernetes.yaml"],
+            section="Service",
+            title="Target",
+            description="Where a better model is put into service; the registry's champion alone when registry. Clear the field to see suggestions. Parameter: deploy_target.",
+        ),
+        "deploy_percent": Param(
+            100.0,
+            type="number",
+            exclusiveMinimum=0,
+            maximum=100,
+            section="Service",
+            title="Percent of the requests",
+            description="Percent of the requests that it gets; with less than 100 a release goes on from there. Above 0, at most 100. Parameter: deploy_percent.",
+        ),
+        "deploy_shadow": Param(
+            False,
+            type="boolean",
+            section="Service",
+            title="Copies of requests only",
+            description="Give it copies of requests only, as the first step of a release. Parameter: deploy_shadow.",
+        ),
         "experiment": Param(
             "flight-delay",
             type=["null", "string"],
@@ -340,7 +364,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:ae8d6d9885e833636a52123399ca98c6112271d051c86bf51f3faf0b3e91af96",
+        "spec_digest": "sha256:23bb3d2bc0263d71881d3bcbe3c752a4dee437211adfb98dee0c85408f9bebff",
     },
 ) as dag:
     ingest = Step(
@@ -478,8 +502,12 @@ with DAG(
             asset_names={"champion": "models:/{registered_model}@{alias}"},
             inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
+                "percent": dag.param("deploy_percent"),
                 "registered_model": dag.param("registered_model"),
+                "shadow": dag.param("deploy_shadow"),
+                "target": dag.param("deploy_target"),
                 "version": register.output["version"],
+                "why": "trained",
                 "sample": split.output["test"],
             },
         )

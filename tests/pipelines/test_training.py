@@ -48,7 +48,7 @@ def test_the_real_flights_promote_a_champion_and_a_later_model_is_judged_against
     golden = json.loads((PROJECT / "tests" / "golden" / "flights.json").read_text())
     assert evaluated["score"] == pytest.approx(golden["roc_auc"], abs=2e-3)
     assert evaluated["promote"] is True
-    assert first.step("promote.deploy")["outputs"] == {"version": "1", "previous": ""}
+    assert first.step("promote.deploy")["outputs"] == {"version": "1", "previous": "", "champion": "1"}
 
     # Fewer trees: a worse model, on the same rows.
     again = turnout("run", TRAINING, "-p", "revision=HEAD", *FEW_TREES, "--json")

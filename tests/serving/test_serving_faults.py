@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,9 @@ class Server:
     def lines(self) -> list[dict[str, Any]]:
         return list(access_log.Reader(self.directory.access).lines())
 
-    def logged(self, load: Load) -> dict[str, dict[str, Any]]:
+    def logged(self, load: Load, may_lack: Collection[str] = ()) -> dict[str, dict[str, Any]]:
         """The lines of the access log about a load's requests, when all that were answered are there."""
-        answered = {name for name, status in load.statuses.items() if status is not None}
+        answered = {name for name, status in load.statuses.items() if status is not None} - {*may_lack}
 
         def found() -> dict[str, dict[str, Any]]:
             lines = {line["request_id"]: line for line in self.lines()}
@@ -93,11 +93,11 @@ def as_before(request: pytest.FixtureRequest) -> None:
         wait(lambda: len(server.workers) == 2 and len(server.status["envoys"]) == 2, "all processes", 10)
 
 
-def adds_up(server: Server, load: Load) -> dict[str, dict[str, Any]]:
+def adds_up(server: Server, load: Load, may_lack: Collection[str] = ()) -> dict[str, dict[str, Any]]:
     """Check that what the clients saw is what the access log says, to the last request; the log's lines."""
-    lines = server.logged(load)
+    lines = server.logged(load, may_lack)
     for name, status in load.statuses.items():
-        if status is not None:
+        if status is not None and (name in lines or name not in may_lack):
             assert (lines[name]["code"], lines[name].get("version", "")) == (status, load.versions[name])
     return lines
 
@@ -145,13 +145,15 @@ def test_a_killed_envoy_loses_what_it_had_at_work_only(server: Server) -> None:
         some(load)
         killed = server.status["envoys"][0]
         os.kill(killed, signal.SIGKILL)
+        answered = list(load.statuses)
         some(load)
         envoys = wait(lambda: len(found := server.status["envoys"]) == 2 and killed not in found and found, "Envoy", 10)
         some(load)
     assert load.refused == 0
     assert load.broken <= 8
     assert set(load.counts) <= {200, None}
-    adds_up(server, load)
+    # It answers first and writes the line then: its last answers may be without.
+    adds_up(server, load, may_lack=answered[-64:])
     assert all(map(lives, envoys))
 
 

@@ -13,6 +13,11 @@ import sys
 def main() -> None:
     """The command line. `turnout exec` starts every step of a schedule, so it loads nothing else."""
     if sys.argv[1:2] == ["stage"]:
+        if sys.argv[2:3] == ["out"]:
+            # A container may be killed before its side-car has loaded what it needs. What it is told meanwhile waits.
+            import signal
+
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         from turnout.execution import staging
 
         sys.exit(staging.main(sys.argv[2:]))

@@ -114,6 +114,7 @@ def _in(uri: str, shared: Path) -> None:
 def _out(uri: str, shared: Path) -> None:
     terminated = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     task, store = read_task(uri)
     status, ended = shared / ".launcher" / "status", shared / ".launcher" / "ended"
     while not status.exists() and not terminated.is_set():

@@ -50,6 +50,7 @@ CANDIDATES = [
         "Model": ["ignore", "drop_null_target", "derive", "timezone", "seed"],
         "Test": ["timestamp", "keys", "test_fraction", "gap_hours"],
         "Judgement": ["minimum_improvement", "slices", "minimum_rows", "require_champion"],
+        "Service": ["deploy_target", "deploy_percent", "deploy_shadow"],
         "Records": ["experiment"],
     },
 )
@@ -87,6 +88,9 @@ def candidates(
     require_champion: fields.RequireChampion = False,
     registered_model: fields.RegisteredModel = "flight-delay",
     experiment: fields.Experiment = "flight-delay",
+    deploy_target: fields.DeployTarget = "registry",
+    deploy_percent: fields.DeployPercent = 100.0,
+    deploy_shadow: fields.DeployShadow = False,
 ) -> None:
     """Tune several estimators side by side, train the best, judge it, and if it is better put it into service.
 
@@ -127,6 +131,9 @@ def candidates(
         require_champion: Fail when there is no champion to compare with, or none that can be compared.
         registered_model: Name in the MLflow registry.
         experiment: MLflow experiment to log to.
+        deploy_target: Where a better model is put into service; the registry's champion alone when registry.
+        deploy_percent: Percent of the requests that it gets; with less than 100 a release goes on from there.
+        deploy_shadow: Give it copies of requests only, as the first step of a release.
     """
     ingested = ingest(
         source=source,
@@ -205,4 +212,8 @@ def candidates(
             sample=parts.outputs["test"],
             registered_model=registered_model,
             version=registered.outputs["version"],
+            target=deploy_target,
+            percent=deploy_percent,
+            shadow=deploy_shadow,
+            why="trained",
         )
