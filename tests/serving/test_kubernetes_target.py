@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ import typer
 import yaml
 from api_server import CORE, GATEWAY, KEDA, ApiServer, Object, serving
 from kubernetes_validate import validate
+from paths import PROJECT
 
 from turnout.cli.serve import commands
 from turnout.errors import ComponentError, ServerError
 from turnout.serving.release import Release, Served
 from turnout.serving.start import listening
 from turnout.serving.targets.cluster_settings import ClusterSettings, cluster_settings
+from turnout.serving.targets.kserve import KServeTarget
 from turnout.serving.targets.kubernetes import KubernetesTarget
 from turnout.serving.targets.manifests import container, label
 
@@ -207,6 +210,23 @@ def test_manifests_are_written_without_a_cluster(turnout: Any, tmp_path: Path) -
     assert (refused.status, "the target local does not write what it would be told" in refused.err) == (1, True)
     wrong = turnout("serve", "manifests", "flights", "1=90", "--target", f"kserve:{file}")
     assert "the percentages are 90 together" in wrong.err
+
+
+GOLDEN = PROJECT / "tests" / "golden"
+
+
+@pytest.mark.parametrize(("name", "make"), [("kubernetes", KubernetesTarget), ("kserve", KServeTarget)])
+def test_manifests_are_those_that_are_checked_in(name: str, make: type[KubernetesTarget]) -> None:
+    """`UPDATE_GOLDEN=1` writes them anew; not in CI."""
+    settings = cluster_settings(
+        {**SETTINGS, "token_secret": "clients", "secrets": ["mlflow"], "hostnames": ["a.example"]}
+    )
+    release = Release("flights", (Served("7", 90.0), Served("8", 10.0)), fallback="6")
+    text = yaml.safe_dump_all(make(settings).manifests(release), sort_keys=False)
+    file = GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == text, "UPDATE_GOLDEN=1 pytest tests/serving/test_kubernetes_target.py"
 
 
 @pytest.mark.parametrize("token_secret", ["", "clients"])

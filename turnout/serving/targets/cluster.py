@@ -117,8 +117,10 @@ class Cluster:
             hint = "is KUBECONFIG right, and the cluster up? kubectl get namespaces"
             raise ComponentError(f"{what}: {error}", where=self.namespace, hint=hint) from error
         except (ApiException, DynamicApiError) as error:
-            raise ComponentError(f"{what}: {_reason(error)}", where=self.namespace,
-                                 hint="may this account do that there? kubectl auth can-i") from error  # fmt: skip
+            hint = "may this account do that there? kubectl auth can-i"
+            if error.status not in (401, 403):
+                hint = "does the cluster know the fields that it names? turnout serve manifests prints what it is told"
+            raise ComponentError(f"{what}: {_reason(error)}", where=self.namespace, hint=hint) from error
 
 
 class ClusterState:

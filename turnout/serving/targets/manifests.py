@@ -101,7 +101,11 @@ def container(release: Release, served: Served, settings: ClusterSettings) -> Ma
         "args": arguments,
         "env": [{"name": "MLFLOW_TRACKING_URI", "value": settings.tracking_uri}],
         "envFrom": [{"secretRef": {"name": name}} for name in settings.secrets],
-        "ports": [{"name": "http", "containerPort": PORT}, {"name": "metrics", "containerPort": METRICS_PORT}],
+        # The protocol is a part of a port's key, and not every API server knows its default when objects are applied.
+        "ports": [
+            {"name": "http", "containerPort": PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
+        ],
         "resources": resources,
         "startupProbe": {**ready, "periodSeconds": 5, "failureThreshold": max(1, settings.ready_s // 5)},
         "readinessProbe": {**ready, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 2},
@@ -112,7 +116,7 @@ def container(release: Release, served: Served, settings: ClusterSettings) -> Ma
             "failureThreshold": 6,
         },
         # Requests that were sent before all gateways knew that the pod ends are still answered.
-        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -203,7 +207,7 @@ def _by_requests(name: str, settings: ClusterSettings) -> Manifest:
 
 
 def _service_spec(selector: dict[str, str]) -> Manifest:
-    return {"selector": selector, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}
+    return {"selector": selector, "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]}
 
 
 def _backend(release: Release, served: Served) -> Manifest:
