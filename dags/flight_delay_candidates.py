@@ -364,7 +364,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:23bb3d2bc0263d71881d3bcbe3c752a4dee437211adfb98dee0c85408f9bebff",
+        "spec_digest": "sha256:24058165c33a4d3a95be1b8f8291b8b60e77e26ebfddce53dd3bb7c76614297c",
     },
 ) as dag:
     ingest = Step(
@@ -380,11 +380,22 @@ with DAG(
             "timestamps": dag.param("timestamps"),
         },
     )
+    require_target = Step(
+        task_id="require-target",
+        doc_md="Fail when a target could not take a version as `deploy` would give it, before anybody trains one for hours.",
+        inputs={
+            "percent": dag.param("deploy_percent"),
+            "registered_model": dag.param("registered_model"),
+            "shadow": dag.param("deploy_shadow"),
+            "target": dag.param("deploy_target"),
+        },
+    )
     validate = Step(
         task_id="validate",
         doc_md="Check a dataset against a suite of expectations, and stop the run when it fails.",
         inputs={"suite": dag.param("suite"), "data": ingest.output["data"]},
     )
+    require_target >> validate
     featurise = Step(
         task_id="featurise",
         doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",

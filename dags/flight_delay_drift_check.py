@@ -393,10 +393,34 @@ with DAG(
             title="MLflow experiment",
             description="MLflow experiment to log to. Parameter: experiment.",
         ),
+        "deploy_target": Param(
+            "registry",
+            type=["null", "string"],
+            examples=["registry", "local", "kubernetes:kubernetes.yaml"],
+            section="Service",
+            title="Target",
+            description="Where a better model is put into service; the registry's champion alone when registry. Clear the field to see suggestions. Parameter: deploy_target.",
+        ),
+        "deploy_percent": Param(
+            100.0,
+            type="number",
+            exclusiveMinimum=0,
+            maximum=100,
+            section="Service",
+            title="Percent of the requests",
+            description="Percent of the requests that it gets; with less than 100 a release goes on from there. Above 0, at most 100. Parameter: deploy_percent.",
+        ),
+        "deploy_shadow": Param(
+            False,
+            type="boolean",
+            section="Service",
+            title="Copies of requests only",
+            description="Give it copies of requests only, as the first step of a release. Parameter: deploy_shadow.",
+        ),
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:fc350532f446679eb2a8d1184f535d19b01d4a0220ecbe3c0ec4cda126c09414",
+        "spec_digest": "sha256:d29b70312bd2a0e741706fa767036ee47c292b2ddb78bf180909d821fe235785",
     },
 ) as dag:
     ingest = Step(
@@ -538,6 +562,16 @@ with DAG(
                         "timestamps": dag.param("timestamps"),
                     },
                 )
+                require_target = Step(
+                    task_id="require-target",
+                    doc_md="Fail when a target could not take a version as `deploy` would give it, before anybody trains one for hours.",
+                    inputs={
+                        "percent": dag.param("deploy_percent"),
+                        "registered_model": dag.param("registered_model"),
+                        "shadow": dag.param("deploy_shadow"),
+                        "target": dag.param("deploy_target"),
+                    },
+                )
                 validate = Step(
                     task_id="validate",
                     doc_md="Check a dataset against a suite of expectations, and stop the run when it fails.",
@@ -546,6 +580,7 @@ with DAG(
                         "data": train_again_cooled_flight_delay_training_ingest.output["data"],
                     },
                 )
+                require_target >> validate
                 train_again_cooled_flight_delay_training_featurise = Step(
                     task_id="featurise",
                     doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",
@@ -622,7 +657,10 @@ with DAG(
                         asset_names={"champion": "models:/{registered_model}@{alias}"},
                         inlets=[Asset(name="data/replay/flights.parquet"), Asset(name="data/replay")],
                         inputs={
+                            "percent": dag.param("deploy_percent"),
                             "registered_model": dag.param("registered_model"),
+                            "shadow": dag.param("deploy_shadow"),
+                            "target": dag.param("deploy_target"),
                             "version": register.output["version"],
                             "why": "trained",
                             "sample": split.output["test"],

@@ -239,7 +239,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_release.yaml",
-        "spec_digest": "sha256:1eef7914f0c6f12121a87f47a0031254275e21d545825cc232c1b55f85f144b6",
+        "spec_digest": "sha256:f7f09e59774782b4453e8bee7ab8429f483018f990f1d561d5d10459ea5ab952",
     },
 ) as dag:
     with TaskGroup("release_steps") as release_steps:

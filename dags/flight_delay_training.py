@@ -325,7 +325,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:533c4fd9d600b85ee2f2658962a5ea72136b7e7030b5f3bd1335ab03f12565ac",
+        "spec_digest": "sha256:1466c7e6e0ea82d6548736dec593444b0f1ed4421e751f7f5f072912f41f4521",
     },
 ) as dag:
     ingest = Step(
@@ -341,11 +341,22 @@ with DAG(
             "timestamps": dag.param("timestamps"),
         },
     )
+    require_target = Step(
+        task_id="require-target",
+        doc_md="Fail when a target could not take a version as `deploy` would give it, before anybody trains one for hours.",
+        inputs={
+            "percent": dag.param("deploy_percent"),
+            "registered_model": dag.param("registered_model"),
+            "shadow": dag.param("deploy_shadow"),
+            "target": dag.param("deploy_target"),
+        },
+    )
     validate = Step(
         task_id="validate",
         doc_md="Check a dataset against a suite of expectations, and stop the run when it fails.",
         inputs={"suite": dag.param("suite"), "data": ingest.output["data"]},
     )
+    require_target >> validate
     featurise = Step(
         task_id="featurise",
         doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",

@@ -375,7 +375,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:53ab63d5a93cd4b04e62d78c06912104cdac1dbad5865cd4f31ef31937ed3fb2",
+        "spec_digest": "sha256:f7481147ac25553067218f847229d0ba3b9b2418a1699bb15eee944832179a8f",
     },
 ) as dag:
     ingest = Step(
@@ -391,11 +391,22 @@ with DAG(
             "timestamps": dag.param("timestamps"),
         },
     )
+    require_target = Step(
+        task_id="require-target",
+        doc_md="Fail when a target could not take a version as `deploy` would give it, before anybody trains one for hours.",
+        inputs={
+            "percent": dag.param("deploy_percent"),
+            "registered_model": dag.param("registered_model"),
+            "shadow": dag.param("deploy_shadow"),
+            "target": dag.param("deploy_target"),
+        },
+    )
     validate = Step(
         task_id="validate",
         doc_md="Check a dataset against a suite of expectations, and stop the run when it fails.",
         inputs={"suite": dag.param("suite"), "data": ingest.output["data"]},
     )
+    require_target >> validate
     featurise = Step(
         task_id="featurise",
         doc_md="Add the features of a Feast feature service to each row, as they were at its `event_timestamp`.",

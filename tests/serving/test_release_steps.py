@@ -27,6 +27,7 @@ from turnout.reports.report import Report
 from turnout.serving.release import Release, Served, rolled_back, with_version
 from turnout.serving.rollout.observations import Arm, Window
 from turnout.serving.rollout.shadow import differences
+from turnout.serving.rollout.steps import go_back
 from turnout.serving.state import State
 from turnout.serving.targets import chosen
 from turnout.serving.targets.registry import RegistryTarget
@@ -168,6 +169,21 @@ def test_a_worse_version_goes_back_and_the_run_fails(target, judged) -> None:
             roll_back.python_func(registered_model=MODEL, version="2", target="simulated", why=found.summary, fail=True)
         assert served(target) == {"1": 100.0}
     assert target.state.require().reason == found.summary
+
+
+def test_all_requests_make_a_version_the_champion_and_a_rollback_the_one_before_also_where_no_alias_is_followed(
+    target,
+) -> None:
+    """A cluster knows no registry: its champion would stay, and be what the next training is judged by."""
+    give(5)
+    assert champion(MODEL).version == "1"  # type: ignore[union-attr]
+    give(100)
+    assert champion(MODEL).version == "2"  # type: ignore[union-attr]
+    go_back(target, MODEL, who="ada", why="wrong for ships")
+    assert (served(target), champion(MODEL).version) == ({"1": 100.0}, "1")  # type: ignore[union-attr]
+    give(5)
+    go_back(target, MODEL)  # of a canary: the champion was never another
+    assert champion(MODEL).version == "1"  # type: ignore[union-attr]
 
 
 def test_a_version_that_has_more_keeps_it_when_the_release_is_run_again(target) -> None:

@@ -196,9 +196,11 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Put the version before back into service, for all requests."""
+    from turnout.serving.rollout.steps import go_back
+
     with errors(as_json):
         name, chosen = served_on(model, directory, target)
-        chosen.roll_back(name, who=who, why=why)
+        go_back(chosen, name, who=who, why=why)
         _done(chosen.status(name), as_json)
 
 

@@ -33,8 +33,8 @@ def deploy(
 ) -> Deployed:
     """Try a model version on sample rows, then put it into service: for all requests, or a part of them.
 
-    On the target `registry` that makes it the champion: the alias `champion` is what readers of the registry use; the
-    one before keeps the alias `previous_champion`, the way back. Other targets answer requests.
+    All requests also make it the champion: the alias `champion` is what readers of the registry use; the one before
+    keeps the alias `previous_champion`, the way back. With a part of them, or copies, the champion stays.
 
     Args:
         registered_model: name in the MLflow registry.
@@ -46,7 +46,8 @@ def deploy(
         shadow: whether the version gets copies of requests, and its answers are thrown away.
         rows: how many rows to try.
         wait_seconds: how long the target may take until the version answers.
-        alias: whose readers are told, on Airflow by an asset, when the version has it; empty for nobody.
+        alias: of the registry, which a version that gets all requests has then, and whose readers are told, on Airflow
+            by an asset; empty to leave it alone.
         why: for the target's history.
     """
     import tempfile
@@ -56,7 +57,7 @@ def deploy(
     from turnout.models.promotion import champion
     from turnout.models.registry import ModelVersion
     from turnout.models.scorer import try_out
-    from turnout.serving.rollout.steps import give, served_by, wait_until_ready
+    from turnout.serving.rollout.steps import give, promote, served_by, wait_until_ready
     from turnout.serving.targets.chosen import target_of
 
     candidate, place = ModelVersion(registered_model, str(version), ""), target_of(target)
@@ -67,10 +68,13 @@ def deploy(
         tried = f"; it predicted {count} sample rows"
     before = served_by(place, registered_model)
     shadow = shadow and percent > 0
-    give(place, registered_model, candidate.version, percent, shadow, why)
-    status = wait_until_ready(place, registered_model, wait_seconds)
-    # A step that is tried again finds its version in service already: the one before it is the way back.
-    previous = before if before != candidate.version else status.previous
+    if alias and percent == 100 and not shadow:
+        previous = promote(place, registered_model, candidate.version, why, wait_seconds)
+    else:
+        give(place, registered_model, candidate.version, percent, shadow, why)
+        status = wait_until_ready(place, registered_model, wait_seconds)
+        # A step that is tried again finds its version in service already: the one before it is the way back.
+        previous = before if before != candidate.version else status.previous
     if target == "registry":
         after = f", after version {previous}" if previous else ""
         print(f"{registered_model} version {version} is the champion{after}{tried}")

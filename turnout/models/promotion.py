@@ -35,16 +35,21 @@ def roll_back(name: str, who: str = "", why: str = "") -> ModelVersion:
     Raises:
         ComponentError: there is no champion, or none before it.
     """
-    import mlflow
-
     bad, before = champion(name), find(alias_uri(name, PREVIOUS))
     if bad is None or before is None:
         what = "there is no version before to go back to" if bad else "no version has the alias champion"
         raise ComponentError(what, where=f"models:/{name}", hint="put a version into service: turnout serve promote")
-    mlflow.MlflowClient().set_registered_model_alias(name, CHAMPION, before.version)
-    forget_previous(name)
-    note(bad, "rolled_back", who, why)
+    put_back(bad, before, who, why)
     return before
+
+
+def put_back(bad: ModelVersion, before: ModelVersion, who: str = "", why: str = "") -> None:
+    """Make a version the champion instead of the one that is now, which is noted on that one."""
+    import mlflow
+
+    mlflow.MlflowClient().set_registered_model_alias(bad.name, CHAMPION, before.version)
+    forget_previous(bad.name)
+    note(bad, "rolled_back", who, why)
 
 
 def forget_previous(name: str) -> None:

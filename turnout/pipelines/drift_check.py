@@ -48,6 +48,7 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
             "minimum_rows",
             "experiment",
         ],
+        "Service": ["deploy_target", "deploy_percent", "deploy_shadow"],
     },
 )
 def drift_check(
@@ -94,6 +95,9 @@ def drift_check(
     minimum_rows: Annotated[int, Ge(1), Title("Least rows to judge a new model by")] = 50,
     experiment: fields.Experiment = "flight-delay",
     cool_down_days: Annotated[float, Ge(0), Title("Days between trainings")] = 7.0,
+    deploy_target: fields.DeployTarget = "registry",
+    deploy_percent: fields.DeployPercent = 100.0,
+    deploy_shadow: fields.DeployShadow = False,
 ) -> None:
     """Hold the rows of a data interval against what the champion was trained on; tell, and train, when they drifted.
 
@@ -147,6 +151,9 @@ def drift_check(
         minimum_rows: Rows that neither model has learned, below which the champion stays.
         experiment: MLflow experiment to log to.
         cool_down_days: How long after a training no other is started.
+        deploy_target: Where a better model is put into service; the registry's champion alone when registry.
+        deploy_percent: Percent of the requests that it gets; with less than 100 a release goes on from there.
+        deploy_shadow: Give it copies of requests only, as the first step of a release.
     """
     pinned = pin_model(model=f"models:/{registered_model}@champion")
     # A day without rows is for the monitor to tell.
@@ -233,4 +240,7 @@ def drift_check(
                 minimum_rows=minimum_rows,
                 registered_model=registered_model,
                 experiment=experiment,
+                deploy_target=deploy_target,
+                deploy_percent=deploy_percent,
+                deploy_shadow=deploy_shadow,
             )

@@ -8,6 +8,7 @@ from turnout.components.evaluate import evaluate
 from turnout.components.featurise import featurise
 from turnout.components.ingest import ingest
 from turnout.components.register import register
+from turnout.components.require_target import require_target
 from turnout.components.split import split
 from turnout.components.train import train
 from turnout.components.validate import validate
@@ -116,7 +117,11 @@ def training(
         decimal=decimal,
         encoding=encoding,
     )
-    validated = validate(data=ingested.outputs["data"], suite=suite)
+    # Told now, and not when the model is trained.
+    required = require_target(
+        registered_model=registered_model, target=deploy_target, percent=deploy_percent, shadow=deploy_shadow
+    )
+    validated = validate(data=ingested.outputs["data"], suite=suite).after(required)
     featurised = featurise(
         entities=ingested.outputs["data"],
         feature_service=feature_service,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from turnout.errors import ComponentError
-from turnout.models.promotion import promote as make_champion
+from turnout.models import promotion
 from turnout.models.registry import look_up
 from turnout.serving.targets.target import Status, Target, require
 
@@ -28,18 +28,45 @@ def require_release(target: Target, model: str) -> None:
     """Raise ComponentError when a target cannot take a release step by step; before anything is done."""
     for fact in ("percent", "observed", "roll_back"):
         require(target, fact, model)
-    try:
-        served = target.status(model).versions
-    except ComponentError as error:
-        if target.name != "local" or "KUBERNETES_SERVICE_HOST" not in os.environ:
-            raise
-        hint = "take the target kubernetes:FILE, or mount the serving directory into the pod: local:DIRECTORY"
-        what = "nothing is served on this pod's disk, and the target local is the machine that a step runs on"
-        raise ComponentError(what, where=model, hint=hint) from error
-    if not served:
+    if not _status(target, model).versions:
         hint = "put one into service first: turnout serve promote VERSION --target ..."
         raise ComponentError("no version is in service, beside which another could be tried",
                              where=f"{target.name}: {model}", hint=hint)  # fmt: skip
+
+
+def require_deployable(target: Target, model: str, percent: float, shadow: bool) -> str:
+    """Raise ComponentError when a target could not take a version, or a part of the traffic; else what it serves."""
+    for fact, asked in (("percent", percent < 100 and not shadow), ("shadow", shadow)):
+        if asked:
+            require(target, fact, model)
+    if target.name == "registry":  # also the first version of a model has a place there
+        return f"versions of {model} are put into service in the registry"
+    status = _status(target, model)
+    if target.name == "local" and "port" not in status.details:
+        hint = f"start it: turnout serve {model}"
+        raise ComponentError("no server runs that could take a version", where=f"local: {model}", hint=hint)
+    if not status.versions and (shadow or percent < 100):
+        hint = "put one into service first, with 100 percent"
+        raise ComponentError("no version is in service, beside which another could be tried",
+                             where=f"{target.name}: {model}", hint=hint)  # fmt: skip
+    served = ", ".join(f"version {item.version} {item.percent:g} %" for item in status.versions)
+    return "; ".join([f"{target.name} serves {served or f'nothing of {model} yet'}", *status.problems])
+
+
+def _status(target: Target, model: str) -> Status:
+    """What is served. Raises ComponentError with a hint for whoever wants to release when that cannot be known."""
+    try:
+        return target.status(model)
+    except ComponentError as error:
+        if target.name != "local":
+            raise
+        if "KUBERNETES_SERVICE_HOST" in os.environ:
+            hint = "take the target kubernetes:FILE, or mount the serving directory into the pod: local:DIRECTORY"
+            what = "nothing is served on this pod's disk, and the target local is the machine that a step runs on"
+        else:
+            hint = f"start it: turnout serve {model}; the first version of a model is trained with the target registry"
+            what = str(error.faults[0].what)
+        raise ComponentError(what, where=error.faults[0].where or model, hint=hint) from error
 
 
 def wait_until_ready(target: Target, model: str, seconds: float) -> Status:
@@ -85,7 +112,7 @@ def promote(target: Target, model: str, version: str, why: str, seconds: float) 
     before = served_by(target, model)
     target.deploy(model, version, 100.0, why=why)
     status = wait_until_ready(target, model, seconds)
-    make_champion(look_up(f"models:/{model}/{version}"))
+    promotion.promote(look_up(f"models:/{model}/{version}"))
     return before if before != version else status.previous
 
 
@@ -98,7 +125,21 @@ def roll_back(target: Target, model: str, version: str, why: str) -> str:
     served = [item.version for item in status.versions]
     if version not in served:
         return served_by(target, model)
-    return target.roll_back(model, why=why)
+    return go_back(target, model, why=why)
+
+
+def go_back(target: Target, model: str, *, who: str = "", why: str = "") -> str:
+    """Put the version before back into service, for all requests; which one it is.
+
+    First the traffic. Then, where the version that was in service is the registry's champion still, the one before is
+    again: a cluster knows no registry, and a worse version must not be what others predict with, or are judged by.
+    """
+    gone = served_by(target, model)
+    back = target.roll_back(model, who=who, why=why)
+    champion = promotion.champion(model)
+    if champion is not None and champion.version == gone != back:
+        promotion.put_back(champion, look_up(f"models:/{model}/{back}"), who, why)
+    return back
 
 
 def address_of(target: Target, model: str) -> str:
