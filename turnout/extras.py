@@ -18,7 +18,7 @@ _BROUGHT = {
         "threadpoolctl",
     ),
     "validate": ("great_expectations",),
-    "features": ("feast",),
+    "features": ("feast", "typeguard"),
     "spark": ("pyspark",),
     "monitor": ("apprise", "fairlearn", "grafana_foundation_sdk", "prometheus_client", "river"),
     "serve": (

@@ -17,6 +17,7 @@ import yaml
 from turnout.data.progress import Progress
 from turnout.data.tables import require
 from turnout.errors import ComponentError, did_you_mean
+from turnout.features.loading import load_feast
 
 TIMESTAMP = "event_timestamp"
 _PIECE = 20_000
@@ -72,6 +73,7 @@ def opened(
     Raises:
         ComponentError: no such repository or service.
     """
+    load_feast()
     from feast import FeatureStore
     from feast.repo_config import RepoConfig
     from feast.repo_operations import parse_repo

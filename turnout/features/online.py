@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from turnout.errors import ComponentError, did_you_mean
+from turnout.features.loading import load_feast
 
 _KINDS = {"STRING": "string", "INT32": "integer", "INT64": "long", "FLOAT": "float", "DOUBLE": "double",
           "BOOL": "boolean"}  # fmt: skip
@@ -34,6 +35,7 @@ class OnlineFeatures:
     def __init__(self, repository: Path, service_name: str):
         if not (repository / "feature_store.yaml").is_file():
             raise ComponentError("no Feast repository here", where=str(repository), hint="it has a feature_store.yaml")
+        load_feast()
         from feast import FeatureStore
         from feast.errors import FeastObjectNotFoundException
 
