@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from commands import COLUMNS, Commands
 from paths import PROJECT
 
 if TYPE_CHECKING:
@@ -108,17 +109,23 @@ def copy_mlflow(empty: Path, target: Path, artifacts: Path) -> None:
         database.execute("UPDATE experiments SET artifact_location = ?", [str(artifacts / "mlruns" / "0")])
 
 
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """The process that `turnout` commands are forked from."""
+    made = Commands()
+    yield made
+    made.stop()
+
+
 @pytest.fixture
-def turnout(tmp_path: Path, empty_mlflow: Path) -> Callable[..., Ran]:
+def turnout(tmp_path: Path, empty_mlflow: Path, commands: Commands) -> Callable[..., Ran]:
     """Run the command as a user does, in this project, with records and MLflow in a directory of the test's."""
     copy_mlflow(empty_mlflow, tmp_path / "mlflow.db", PROJECT)
 
     def run(*arguments: str, directory: Path = PROJECT) -> Ran:
         environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
-        environment |= {"TURNOUT_ROOT": str(tmp_path / "runs"), "COLUMNS": "200"}
-        command = [str(Path(sys.executable).parent / "turnout"), *arguments]
-        done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=600)
-        return Ran(done.returncode, done.stdout, done.stderr)
+        environment |= {"TURNOUT_ROOT": str(tmp_path / "runs"), "COLUMNS": COLUMNS}
+        return Ran(*commands.run([*arguments], directory, environment))
 
     return run
 
