@@ -8,10 +8,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import in_process
 import pandas as pd
 import pytest
 from paths import PROJECT
+
+import turnout as turnout_here
 
 TRAINING = "pipelines/training.py"
 FLIGHTS = PROJECT / "data" / "flights" / "flights.parquet"
@@ -117,30 +121,33 @@ def test_a_broken_column_fails_validation_and_leaves_nothing_registered(turnout,
 
 
 @pytest.mark.parametrize(
-    ("parameter", "step", "message"),
+    ("parameter", "value", "step", "message"),
     [
-        ("source=data/none.parquet", "ingest", "no such data @ data/none.parquet"),
-        ("suite=none.json", "validate", "no such expectation suite @ none.json"),
-        ("target=latte", "split", "did you mean late?"),
-        ("estimator=sklearn.nothing", "train", "no estimator"),
-        ("require_champion=true", "evaluate", "no champion of 'flight-delay' to compare with"),
+        ("source", "data/none.parquet", "ingest", "no such data @ data/none.parquet"),
+        ("suite", "none.json", "validate", "no such expectation suite @ none.json"),
+        ("target", "latte", "split", "did you mean late?"),
+        ("estimator", "sklearn.nothing", "train", "no estimator"),
+        ("require_champion", True, "evaluate", "no champion of 'flight-delay' to compare with"),
     ],
 )
 def test_a_wrong_parameter_is_told_where_it_matters(
-    turnout, tmp_path: Path, week: Path, parameter: str, step: str, message: str
+    tracking: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    week: Path,
+    parameter: str,
+    value: Any,
+    step: str,
+    message: str,
 ) -> None:
-    name, _, value = parameter.partition("=")
-    given = {
-        "source": week,
-        "suite": "",
-        "feature_service": "",
-        "hyperparameters": '{"n_estimators": 20}',
-        name: value,
-    }
-    ran = turnout("run", TRAINING, "--json", *words(given))
-    assert ran.status == 1
-    assert ran.step(step)["state"] == "FAILED"
-    assert message in ran.step(step)["error"]
+    given: dict[str, Any] = {"source": str(week), "suite": "", "feature_service": ""}
+    given |= {"hyperparameters": {"n_estimators": 20}, parameter: value}
+    calls = in_process.install(monkeypatch)
+    ran = turnout_here.run(str(PROJECT / TRAINING), given, runtime=calls, root=tmp_path / "runs", cache=False)
+    assert ran.state == "FAILED"
+    failed = next(found.to_dict() for found in ran.steps if found.name == step)
+    assert failed["state"] == "FAILED"
+    assert message in failed["error"]
     assert registered(tmp_path) == []
 
 
