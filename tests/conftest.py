@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Several processes run tests at once: none takes all cores, and the many short-lived JVMs of Spark do not spend more on
 # their optimising compiler than on their work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # LightGBM takes its own number of threads; as for steps, see `PATIENT`
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 

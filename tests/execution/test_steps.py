@@ -161,6 +161,7 @@ def test_another_environments_commands_come_first(tmp_path: Path) -> None:
 def test_openmps_threads_are_patient_unless_somebody_says_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     for own in ("", "5"):
         if own:
             monkeypatch.setenv("GOMP_SPINCOUNT", own)
