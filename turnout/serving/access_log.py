@@ -14,6 +14,13 @@ import orjson
 
 CURRENT = "current.jsonl"
 
+_OF_GRPC = {
+    1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 404, 13: 500, 14: 503,
+    15: 500, 16: 401,
+}  # fmt: skip
+"""What HTTP has for each status of gRPC, whose answers all have 200 (google/rpc/code.proto; of a call that is not
+offered Envoy makes 12 of 404, and back)."""
+
 _LARGEST = 64 * 2**20
 _KEPT = 32
 
@@ -69,7 +76,10 @@ class Reader:
         self._read: dict[int, int] = {}
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """The requests, file by file from the oldest on; a line that is being written is left for the next call."""
+        """The requests, file by file from the oldest on; a line that is being written is left for the next call.
+
+        The `code` of a call by gRPC is what HTTP has for its status, so that a failure is one, however it was asked.
+        """
         # While it reads, the current file may get another name: it is read by the first that it is found under.
         for path in [*sorted(self._directory.glob("until-*.jsonl")), self._directory / CURRENT]:
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
@@ -89,5 +99,7 @@ class Reader:
                     with contextlib.suppress(ValueError, TypeError, LookupError):
                         record = orjson.loads(line)
                         record["time"] = float(record["time"])
+                        if status := record.get("grpc", 0):
+                            record["code"] = _OF_GRPC.get(status, 500)
                         if record["time"] >= self._start:
                             yield record

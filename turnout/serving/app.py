@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from turnout.errors import Fault
+from turnout.serving.envoy.api import GRPC_SERVICE
 from turnout.serving.inputs import BadRequest
 from turnout.serving.line import TimedOut
 from turnout.serving.metrics import Metrics
 from turnout.serving.model import ModelError
 from turnout.serving.predictor import Answer, Predictor
-from turnout.serving.protocols import invocations, openapi, v2
+from turnout.serving.protocols import invocations, openapi, v2, v2_grpc, v2_rest
 from turnout.serving.protocols import rows as rows_protocol
 from turnout.serving.protocols.invocations import Invocations
-from turnout.serving.protocols.protocol import Asked, Dialect, Request, Written
+from turnout.serving.protocols.protocol import Asked, Dialect, Request, Written, error
 from turnout.serving.protocols.rows import Rows
-from turnout.serving.protocols.v2 import V2
+from turnout.serving.protocols.v2_grpc import Grpc
+from turnout.serving.protocols.v2_rest import V2
 from turnout.serving.request_log import RequestLog
 from turnout.serving.settings import WorkerSettings
 
@@ -82,6 +84,7 @@ class App:
             "/ping": self._ready,  # MLflow's
             "/metrics": lambda: (200, Written(metrics.text(), [_TEXT])),
         }
+        self._calls = v2_grpc.health(self._is_alive, self._is_ready)
         self._version = (b"x-turnout-version", settings.version.encode())
         self._prefix, self._number = f"{os.urandom(6).hex()}-", 0
         self._reading = self._held = 0
@@ -98,20 +101,24 @@ class App:
         name, version, limit = self.settings.model, self.settings.version, self.settings.rows_limit
         inputs = lookup.asked if lookup else model.inputs
         rows = Rows(name, inputs, limit)
-        tensors = V2(name, inputs, model.outputs, limit)
+        meaning = v2.Meaning(inputs, model.outputs, limit)
+        tensors = V2(name, meaning)
         self._dialects = {
             rows_protocol.PATH: rows,
             invocations.PATH: Invocations(name, inputs, limit),
-            **{f"{path}/infer": tensors for path in v2.paths(name, version)},
+            **{f"{path}/infer": tensors for path in v2_rest.paths(name, version)},
+            v2_grpc.INFER: Grpc(name, version, meaning),
         }
         if predictor.inline and lookup is None and not self.settings.cache_rows:
             self._immediate = {path.encode(): dialect for path, dialect in self._dialects.items()}
         metadata = v2.model_metadata(name, version, inputs.columns, model.outputs, model.classes)
+        server = v2.server_metadata(version)
+        self._calls |= v2_grpc.calls(name, version, metadata, server, self._is_ready)
         self._pages |= {
             "/openapi.json": _document(openapi.document(name, model, inputs)),
-            "/v2": _document(v2.server_metadata(version)),
-            **{path: _document(metadata) for path in v2.paths(name, version)},
-            **{f"{path}/ready": self._ready for path in v2.paths(name, version)},
+            "/v2": _document(server),
+            **{path: _document(metadata) for path in v2_rest.paths(name, version)},
+            **{f"{path}/ready": self._ready for path in v2_rest.paths(name, version)},
         }
         self.metrics.gauge("cached_rows", "Rows whose predictions are kept.", lambda: predictor.cached_rows)
         for gauge, what, value in (
@@ -134,8 +141,11 @@ class App:
     def _queue(self) -> int:
         return len(self.tasks) - self._reading
 
+    def _is_alive(self) -> bool:
+        return self._predictor is None or self._predictor.alive
+
     def _live(self) -> tuple[int, Written]:
-        alive = self._predictor is None or self._predictor.alive
+        alive = self._is_alive()
         return (200 if alive else 503), Written(orjson.dumps({"live": alive}))
 
     def _ready(self) -> tuple[int, Written]:
@@ -176,8 +186,29 @@ class App:
         dialect = self._dialects.get(path)
         if dialect is not None and scope["method"] == "POST":
             await self._predict(dialect, path, scope, receive, send)
+        elif path.startswith(GRPC_SERVICE) and scope["method"] == "POST":
+            await self._call(path, dict(scope["headers"]), receive, send)
         else:
             await self._page(path, scope["method"], send)
+
+    async def _call(self, path: str, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        """Answer a call of gRPC's that asks for no prediction."""
+        more: Headers = []
+        try:
+            if (call := self._calls.get(path)) is None:
+                if self._predictor is None:
+                    raise BadRequest(503, "the model is not ready yet", hint="ask again in a second")
+                fault = Fault("no such method", path[:200], (v2_grpc.INFER, *self._calls))
+                raise BadRequest(501, f"{path[:200]} is not offered", [fault])
+            body = await self._body(receive, headers)
+            self._held -= len(body)
+            status, written = 200, call(body)
+        except BadRequest as refused:
+            status, written = refused.status, v2_grpc.error(refused.status, refused.what, refused.faults)
+            more.append((b"connection", b"close"))  # the body may not have been read
+        except Disconnected:
+            return
+        await self._send(send, status, written, more)
 
     async def _page(self, path: str, method: str, send: Send) -> None:
         page = self._pages.get(path)
@@ -185,14 +216,14 @@ class App:
             status, written = page()
         elif page is not None or path in self._dialects:
             allowed = "GET" if page else "POST"
-            status, written = 405, _error(f"this address takes {allowed}, and not {method[:20]}")
+            status, written = 405, error(f"this address takes {allowed}, and not {method[:20]}")
             written.headers.append((b"allow", allowed.encode()))
         elif self._predictor is None and method == "POST":
-            status, written = 503, _error("the model is not ready yet")
+            status, written = 503, error("the model is not ready yet")
             written.headers.append((b"retry-after", b"1"))
         else:
             known = [*self._dialects, *self._pages]
-            status, written = 404, _error("nothing here", [Fault("nothing here", path[:200], tuple(known))])
+            status, written = 404, error("nothing here", [Fault("nothing here", path[:200], tuple(known))])
         await self._send(send, status, written, [])
 
     async def _predict(self, dialect: Dialect, path: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -222,22 +253,22 @@ class App:
             if answer.fallback:
                 more.append((b"x-turnout-fallback", f"{answer.fallback}; {answer.reason}".encode()))
                 self.metrics.stood_in(answer.fallback, answer.reason)
-        except BadRequest as error:
-            status, written = error.status, _error(error.what, error.faults)
+        except BadRequest as refused:
+            status, written = refused.status, dialect.error(refused.status, refused.what, refused.faults)
             if status in (429, 503):
                 more.append((b"retry-after", b"1"))
             if unread:  # the rest of the body
                 more.append((b"connection", b"close"))
-        except TimedOut as error:
-            status, written = 504, _error(str(error))
-        except ModelError as error:
-            status, written = 500, _error(str(error))
+        except TimedOut as slow:
+            status, written = 504, dialect.error(504, str(slow), ())
+        except ModelError as failed:
+            status, written = 500, dialect.error(500, str(failed), ())
         except Disconnected:
             self.metrics.answered(dialect.name, 499, time.perf_counter() - started)
             return
-        except Exception as error:
+        except Exception as unknown:
             traceback.print_exc()
-            status, written = 500, _error(f"the server fails: {type(error).__name__}")
+            status, written = 500, dialect.error(500, f"the server fails: {type(unknown).__name__}", ())
         await self._send(send, status, written, more)
         self._note(dialect, status, started, request_id, asked, answer, rows)
 
@@ -335,14 +366,3 @@ def _document(value: dict[str, Any]) -> Callable[[], tuple[int, Written]]:
 def _too_long(limit: int) -> BadRequest:
     hint = "send fewer rows in one request"
     return BadRequest(413, f"the body has more than {limit:,} bytes, which are allowed", hint=hint)
-
-
-def _error(what: str, faults: tuple[Fault, ...] | list[Fault] = ()) -> Written:
-    """An error, in the form that the Open Inference Protocol and people read."""
-    said: dict[str, Any] = {"error": what}
-    if faults:
-        said["faults"] = [
-            {name: value for name, value in (("what", fault.what), ("where", fault.where), ("hint", fault.hint),
-             ("available", fault.available)) if value} for fault in faults
-        ]  # fmt: skip
-    return Written(orjson.dumps(said))

@@ -12,12 +12,19 @@ FALLBACK_HEADER = "x-turnout-fallback"
 USER_HEADER = "x-turnout-user"
 """Of a request, by which its version was chosen, when users keep theirs; the access log keeps it."""
 READY_PATH, LIVE_PATH = "/health/ready", "/health/live"
-HEALTH = ("/health/", "/v2/health/")
+GRPC_SERVICE = "/inference.GRPCInferenceService/"
+GRPC_METHODS = ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer")
+"""Of the Open Inference Protocol by gRPC: addresses are the service's with a method's."""
+HEALTH = ("/health/", "/v2/health/", f"{GRPC_SERVICE}ServerLive", f"{GRPC_SERVICE}ServerReady")
 """Beginnings of addresses that are open to everybody, and not in the access log."""
 ROUTES, GROUPS = "routes.json", "groups.json"
 """The files that are read again when they are replaced."""
 
 TYPE = "type.googleapis.com/"
+FILTERS = f"{TYPE}envoy.extensions.filters.http"
+BUFFER, GRPC_BRIDGE = "envoy.filters.http.buffer", "envoy.filters.http.grpc_http1_reverse_bridge"
+GRPC = "application/grpc"
+"""The content type of its calls."""
 
 
 def discovery(resources: Sequence[dict[str, Any]], mark: str) -> dict[str, Any]:

@@ -6,9 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from turnout.serving.envoy.api import FALLBACK_HEADER, GROUPS, HEALTH, LOOPBACK, ROUTES, TYPE, USER_HEADER, file_source
-
-_FILTERS = f"{TYPE}envoy.extensions.filters.http"
+from turnout.serving.envoy.api import (
+    BUFFER,
+    FALLBACK_HEADER,
+    FILTERS,
+    GROUPS,
+    GRPC,
+    GRPC_BRIDGE,
+    HEALTH,
+    LOOPBACK,
+    ROUTES,
+    TYPE,
+    USER_HEADER,
+    file_source,
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ def _listener(listening: Listening, place: Path, log: Path) -> dict[str, Any]:
         "@type": f"{TYPE}envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "turnout",
         "rds": {"route_config_name": "turnout", "config_source": file_source(place / ROUTES)},
-        "http_filters": [*_permission(listening), _buffer(listening), _router()],
+        "http_filters": [*_permission(listening), _bridge(), _buffer(listening), _router()],
         "access_log": [_access_log(log)],
         "use_remote_address": True,
         "generate_request_id": True,
@@ -121,17 +132,28 @@ def _permission(listening: Listening) -> list[dict[str, Any]]:
         "action": "ALLOW",
         "policies": {"health": health, "tokens": {"permissions": [{"any": True}], "principals": bearers}},
     }
-    return [{"name": "envoy.filters.http.rbac", "typed_config": {"@type": f"{_FILTERS}.rbac.v3.RBAC", "rules": rules}}]
+    return [{"name": "envoy.filters.http.rbac", "typed_config": {"@type": f"{FILTERS}.rbac.v3.RBAC", "rules": rules}}]
 
 
 def _buffer(listening: Listening) -> dict[str, Any]:
     """A worker sees a request when it is there as a whole: slow clients keep none busy."""
-    limit = {"@type": f"{_FILTERS}.buffer.v3.Buffer", "max_request_bytes": listening.body_limit}
-    return {"name": "envoy.filters.http.buffer", "typed_config": limit}
+    limit = {"@type": f"{FILTERS}.buffer.v3.Buffer", "max_request_bytes": listening.body_limit}
+    return {"name": BUFFER, "typed_config": limit}
+
+
+def _bridge() -> dict[str, Any]:
+    """A call of gRPC's goes to a worker as HTTP/1.1; of the answer's status Envoy makes gRPC's trailers.
+
+    The bodies stay as they are, and so does the content type, by which Envoy knows that its own answers to a call, and
+    what it writes down of it, are gRPC's. A worker's error is an answer with no body that has gRPC's status among its
+    headers, which passes unchanged.
+    """
+    same = {"@type": f"{FILTERS}.grpc_http1_reverse_bridge.v3.FilterConfig", "content_type": GRPC}
+    return {"name": GRPC_BRIDGE, "typed_config": same}
 
 
 def _router() -> dict[str, Any]:
-    settings = {"@type": f"{_FILTERS}.router.v3.Router", "suppress_envoy_headers": True}
+    settings = {"@type": f"{FILTERS}.router.v3.Router", "suppress_envoy_headers": True}
     return {"name": "envoy.filters.http.router", "typed_config": settings}
 
 
@@ -146,6 +168,7 @@ def _access_log(log: Path) -> dict[str, Any]:
         "method": "%REQ(:METHOD)%",
         "path": "%PATH(NQ)%",
         "code": "%RESPONSE_CODE%",
+        "grpc": "%GRPC_STATUS_NUMBER%",
         "flags": "%RESPONSE_FLAGS%",
         "details": "%RESPONSE_CODE_DETAILS%",
         "duration_us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
@@ -171,23 +194,24 @@ def _access_log(log: Path) -> dict[str, Any]:
 
 
 def _own_replies(listening: Listening) -> dict[str, Any]:
-    """Answers that Envoy gives itself: an error as JSON; 429 when a version has too much to do, 401 without a token."""
-    mappers = [
-        {
-            "filter": {"response_flag_filter": {"flags": ["UO"]}},
-            "status_code": 429,
-            "headers_to_add": [{"header": {"key": "retry-after", "value": "1"}}],
-        }
+    """Answers that Envoy gives itself: an error as JSON; 429 when a version has too much to do, 401 without a token.
+
+    To a call of gRPC's it is a text, with gRPC's status for HTTP's; RESOURCE_EXHAUSTED is not what Envoy takes for it.
+    """
+    busy = {"response_flag_filter": {"flags": ["UO"]}}
+    again = _header("retry-after", "1")
+    call = {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": GRPC}}}}
+    text = {"body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}}
+    exhausted = _header("grpc-status", "8")
+    mappers: list[dict[str, Any]] = [
+        {"filter": _both(call, busy), "status_code": 429, "headers_to_add": [again, exhausted], **text},
+        {"filter": _both(call, _status(413)), "headers_to_add": [exhausted], **text},
+        {"filter": busy, "status_code": 429, "headers_to_add": [again]},
     ]
     if listening.tokens:
-        denied = {"comparison": {"op": "EQ", "value": {"default_value": 403, "runtime_key": "turnout.denied"}}}
-        mappers.append(
-            {
-                "filter": {"status_code_filter": denied},
-                "status_code": 401,
-                "headers_to_add": [{"header": {"key": "www-authenticate", "value": "Bearer"}}],
-            }
-        )
+        denied = {"status_code": 401, "headers_to_add": [_header("www-authenticate", "Bearer")]}
+        mappers += [{"filter": _both(call, _status(403)), **denied, **text}, {"filter": _status(403), **denied}]
+    mappers.append({"filter": call, **text})
     return {
         "mappers": mappers,
         "body_format": {
@@ -195,6 +219,19 @@ def _own_replies(listening: Listening) -> dict[str, Any]:
             "content_type": "application/json",
         },
     }
+
+
+def _header(name: str, value: str) -> dict[str, Any]:
+    return {"header": {"key": name, "value": value}}
+
+
+def _status(code: int) -> dict[str, Any]:
+    compared = {"op": "EQ", "value": {"default_value": code, "runtime_key": f"turnout.status_{code}"}}
+    return {"status_code_filter": {"comparison": compared}}
+
+
+def _both(*filters: dict[str, Any]) -> dict[str, Any]:
+    return {"and_filter": {"filters": list(filters)}}
 
 
 def _tls(listening: Listening) -> dict[str, Any]:

@@ -7,7 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.serving.envoy.api import HEALTH, LIVE_PATH, READY_PATH, TYPE, USER_HEADER, seconds
+from turnout.serving.envoy.api import (
+    BUFFER,
+    FILTERS,
+    GRPC_BRIDGE,
+    GRPC_METHODS,
+    GRPC_SERVICE,
+    HEALTH,
+    LIVE_PATH,
+    READY_PATH,
+    TYPE,
+    USER_HEADER,
+    seconds,
+)
 from turnout.serving.envoy.listener import Listening
 from turnout.serving.release import Release
 
@@ -75,10 +87,11 @@ def routes(release: Release, listening: Listening, ready: Mapping[str, str]) -> 
     whole = {"match": {"prefix": "/"}, "route": action, "metadata": {"filter_metadata": told}, **told_of_user}
     health = [{"match": {"prefix": prefix}, "route": {**action, "request_mirror_policies": []}} for prefix in HEALTH]
     alive = {"match": {"path": LIVE_PATH}, "direct_response": {"status": 200, "body": {"inline_string": "{}"}}}
+    calls = [{**whole, "match": {"path": f"{GRPC_SERVICE}{method}"}} for method in GRPC_METHODS]
     host = {
         "name": "all",
         "domains": ["*"],
-        "routes": [alive, *health, whole],
+        "routes": [alive, *health, *calls, _no_call(), whole],
         "include_request_attempt_count": True,
         "request_headers_to_remove": hidden,
         "request_body_buffer_limit": listening.body_limit,
@@ -92,6 +105,21 @@ def no_routes() -> dict[str, Any]:
     alive = {"match": {"path": LIVE_PATH}, "direct_response": {"status": 200, "body": {"inline_string": "{}"}}}
     none = {"match": {"prefix": "/"}, "direct_response": nothing}
     return _configuration({"name": "all", "domains": ["*"], "routes": [alive, none]})
+
+
+def _no_call() -> dict[str, Any]:
+    """Any other call of gRPC's: refused at once, for it may be a stream that sends nothing more and does not end."""
+    return {
+        "match": {"prefix": "/", "grpc": {}},
+        "direct_response": {
+            "status": 404,
+            "body": {"inline_string": f"only {GRPC_SERVICE} is offered, with the methods {', '.join(GRPC_METHODS)}"},
+        },
+        "typed_per_filter_config": {
+            BUFFER: {"@type": f"{FILTERS}.buffer.v3.BufferPerRoute", "disabled": True},
+            GRPC_BRIDGE: {"@type": f"{FILTERS}.grpc_http1_reverse_bridge.v3.FilterConfigPerRoute", "disabled": True},
+        },
+    }
 
 
 def groups(found: Sequence[Group], listening: Listening) -> list[dict[str, Any]]:

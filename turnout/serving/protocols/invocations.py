@@ -10,14 +10,14 @@ from typing import Any
 
 from turnout.serving.inputs import BadRequest, Inputs
 from turnout.serving.predictor import Answer
-from turnout.serving.protocols.protocol import Asked, Request, Written, dumps, parse, require_rows
+from turnout.serving.protocols.protocol import Asked, JsonErrors, Request, Written, dumps, parse, require_rows
 
 PATH = "/invocations"
 
 _MAIN = "prediction"
 
 
-class Invocations:
+class Invocations(JsonErrors):
     """MLflow's four ways to give rows.
 
     `dataframe_split` and `dataframe_records` are pandas' orients; `instances` and `inputs` are TensorFlow Serving's, by

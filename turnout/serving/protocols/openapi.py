@@ -11,7 +11,7 @@ import pyarrow as pa
 from turnout.models.signature import Column
 from turnout.serving.inputs import Inputs
 from turnout.serving.model import ServedModel, plain
-from turnout.serving.protocols import invocations, rows, v2
+from turnout.serving.protocols import invocations, rows, v2, v2_rest
 
 _OF_COLUMN: dict[str, dict[str, Any]] = {
     "double": {"type": ["number", "null"], "format": "double"},
@@ -38,7 +38,7 @@ def document(name: str, model: ServedModel, inputs: Inputs) -> dict[str, Any]:
     }
     row = {"$ref": "#/components/schemas/Row"}
     several = {"type": "object", "properties": {"rows": {"type": "array", "items": row}}, "required": ["rows"]}
-    infer, ready = f"{v2.paths(name, model.version)[0]}/infer", f"{v2.paths(name, model.version)[0]}/ready"
+    infer, ready = f"{v2_rest.paths(name, model.version)[0]}/infer", f"{v2_rest.paths(name, model.version)[0]}/ready"
     return {
         "openapi": "3.1.0",
         "info": {"title": name, "version": model.version},

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import orjson
 import pyarrow as pa
 
+from turnout.errors import Fault
 from turnout.serving.inputs import BadRequest
 from turnout.serving.predictor import Answer
 
@@ -60,6 +61,27 @@ class Dialect(Protocol):
 
     def write(self, asked: Asked, answer: Answer, request: Request) -> Written:
         """The answer in the protocol's form."""
+
+    def error(self, status: int, what: str, faults: Sequence[Fault]) -> Written:
+        """An error in the protocol's form; `status` is HTTP's."""
+
+
+class JsonErrors:
+    """What protocols of JSON share: the form of their errors."""
+
+    def error(self, status: int, what: str, faults: Sequence[Fault]) -> Written:
+        return error(what, faults)
+
+
+def error(what: str, faults: Sequence[Fault] = ()) -> Written:
+    """An error as JSON, in the form that the Open Inference Protocol and people read."""
+    said: dict[str, Any] = {"error": what}
+    if faults:
+        said["faults"] = [
+            {name: value for name, value in (("what", fault.what), ("where", fault.where), ("hint", fault.hint),
+             ("available", fault.available)) if value} for fault in faults
+        ]  # fmt: skip
+    return Written(orjson.dumps(said))
 
 
 def parse(body: bytes | memoryview) -> Any:

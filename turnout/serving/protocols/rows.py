@@ -6,12 +6,12 @@ from typing import Any
 
 from turnout.serving.inputs import BadRequest, Inputs
 from turnout.serving.predictor import Answer
-from turnout.serving.protocols.protocol import Asked, Request, Written, dumps, parse, require_rows
+from turnout.serving.protocols.protocol import Asked, JsonErrors, Request, Written, dumps, parse, require_rows
 
 PATH = "/predict"
 
 
-class Rows:
+class Rows(JsonErrors):
     """The plain form. One row's answer is an object, that of several has a list of them under `predictions`."""
 
     name = "rows"

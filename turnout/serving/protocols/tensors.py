@@ -17,6 +17,9 @@ _NUMBERS: dict[str, str] = {
 }  # fmt: skip
 DATATYPES = (*_NUMBERS, "BYTES")
 
+_NARROW = {kind: np.iinfo(np.dtype(_NUMBERS[kind])) for kind in ("INT8", "INT16", "UINT8", "UINT16")}
+"""What gRPC sends in wider types."""
+
 
 def datatype_of(kind: pa.DataType) -> str:
     """The protocol's name for the type of a prediction; of a map, for that of its values."""
@@ -43,6 +46,22 @@ def from_bytes(data: memoryview, kind: str, name: str) -> Any:
     return pa.array(values.astype(np.float32) if kind == "FP16" else values)
 
 
+def from_numbers(values: list[Any], kind: str, name: str) -> Any:
+    """Numbers that came as such: one as it is, several as an Arrow array of their type; raises BadRequest."""
+    if kind in _NARROW and values and not (_NARROW[kind].min <= min(values) and max(values) <= _NARROW[kind].max):
+        what = f"the input '{name:.100}' has values that are not {kind}"
+        raise BadRequest(422, what, hint=f"{kind} goes from {_NARROW[kind].min} to {_NARROW[kind].max}")
+    return values if len(values) < 2 else pa.array(np.array(values, _NUMBERS[kind]))
+
+
+def from_texts(values: list[bytes], name: str) -> list[str]:
+    """Texts that came one by one; raises BadRequest."""
+    try:
+        return [str(value, "utf-8") for value in values]
+    except ValueError as error:
+        raise _no_texts(name, error) from error
+
+
 def _texts(data: memoryview, name: str) -> list[str]:
     found, place = [], 0
     try:
@@ -54,14 +73,27 @@ def _texts(data: memoryview, name: str) -> list[str]:
             found.append(str(data[place : place + length], "utf-8"))
             place += length
     except (struct.error, ValueError) as error:
-        hint = "send each text as its length, in four bytes, and its bytes in UTF-8"
-        raise BadRequest(400, f"the bytes of the input '{name:.100}' are no texts: {error}", hint=hint) from error
+        raise _no_texts(name, error) from error
     return found
+
+
+def _no_texts(name: str, error: Exception) -> BadRequest:
+    hint = "send each text as its length, in four bytes, and its bytes in UTF-8"
+    if isinstance(error, UnicodeDecodeError):
+        hint = "send texts in UTF-8"
+    return BadRequest(400, f"the bytes of the input '{name:.100}' are no texts: {error}", hint=hint)
 
 
 def to_bytes(values: Sequence[Any], kind: str) -> bytes:
     """Values of a prediction as bytes."""
     if kind == "BYTES":
-        texts = [str(value).encode() for value in values]
-        return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+        return b"".join(struct.pack("<I", len(text)) + text for text in to_typed(values, kind))
     return np.asarray(values, np.dtype(_NUMBERS[kind])).tobytes()
+
+
+def to_typed(values: Sequence[Any], kind: str) -> list[Any]:
+    """Values of a prediction as gRPC's messages take them: texts are bytes there."""
+    if kind == "BYTES":
+        return [str(value).encode() for value in values]
+    found: list[Any] = np.asarray(values, np.dtype(_NUMBERS[kind])).tolist()
+    return found

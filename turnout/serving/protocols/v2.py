@@ -1,17 +1,16 @@
-"""The Open Inference Protocol, version 2, over REST: what KServe, Triton and their clients speak.
+"""The Open Inference Protocol, version 2, whatever it travels by: what KServe, Triton and their clients speak.
 
 Each column of the model is an input of shape [rows] or [rows, 1]. A model whose columns are all numbers also takes one
-input of shape [rows, columns]. Tensors may be JSON, or bytes behind it.
+input of shape [rows, columns]. `v2_rest` reads and writes it as JSON by HTTP, `v2_grpc` as messages of gRPC.
 
-Sources: https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md; Triton's extension
-for binary tensor data.
+Source: https://github.com/kserve/open-inference-protocol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -19,14 +18,15 @@ from turnout.errors import Fault
 from turnout.models.signature import Column
 from turnout.serving.inputs import BadRequest, Inputs
 from turnout.serving.predictor import Answer
-from turnout.serving.protocols.protocol import Asked, Request, Written, dumps, parse, require_rows
-from turnout.serving.protocols.tensors import DATATYPES, datatype_of, from_bytes, to_bytes
+from turnout.serving.protocols.protocol import Asked, require_rows
+from turnout.serving.protocols.tensors import DATATYPES, datatype_of
 
 SERVER = "turnout"
-HEADER_LENGTH = b"inference-header-content-length"
 
 _OF_COLUMN = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL",
               "string": "BYTES", "datetime": "BYTES"}  # fmt: skip
+
+_LONGEST_ID = 256
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,28 @@ class Wanted:
     outputs: Mapping[str, bool] | None
     binary: bool
 
+    def __post_init__(self) -> None:
+        if len(self.id) > _LONGEST_ID:
+            object.__setattr__(self, "id", self.id[:_LONGEST_ID])
 
-def paths(model: str, version: str) -> list[str]:
-    """The addresses of a model, without and with its version."""
-    return [f"/v2/models/{model}", f"/v2/models/{model}/versions/{version}"]
+
+class Tensor(NamedTuple):
+    """An input: its values one after the other, a list or an Arrow array."""
+
+    name: str
+    shape: Sequence[int]
+    values: Any
+
+
+class Output(NamedTuple):
+    """An output: its values one after the other; of probabilities by class, which the classes are."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    values: Sequence[Any]
+    classes: list[Any]
+    binary: bool
 
 
 def server_metadata(version: str) -> dict[str, Any]:
@@ -71,38 +89,50 @@ def model_metadata(
     }
 
 
-class V2:
-    """`POST /v2/models/MODEL/infer`."""
+class Meaning:
+    """What requests and answers mean for a model.
 
-    name = "v2"
+    Args:
+        inputs: the columns that requests give.
+        outputs: types of the predictions, by name.
+        rows_limit: rows in one request.
+    """
 
-    def __init__(self, model: str, inputs: Inputs, outputs: Mapping[str, pa.DataType], rows_limit: int):
-        self._model, self._inputs, self._outputs, self._limit = model, inputs, outputs, rows_limit
+    def __init__(self, inputs: Inputs, outputs: Mapping[str, pa.DataType], rows_limit: int):
+        self._inputs, self._outputs, self._limit = inputs, outputs, rows_limit
 
-    def read(self, request: Request) -> Asked:
-        document, data = _parts(request)
-        tensors = document.get("inputs")
-        if type(tensors) is not list or not tensors or not all(type(item) is dict for item in tensors):
-            hint = 'write {"inputs": [{"name": COLUMN, "shape": [ROWS], "datatype": "FP64", "data": [...]}, ...]}'
-            raise BadRequest(400, "the request has no list of inputs", hint=hint)
-        if len(tensors) > 2 * len(self._inputs.columns) + 16:
+    @property
+    def most_tensors(self) -> int:
+        """Inputs above which most of them can be nobody's."""
+        return 2 * len(self._inputs.columns) + 16
+
+    def require_few(self, tensors: int) -> None:
+        """Raises BadRequest when there are more inputs than `most_tensors`."""
+        if tensors > self.most_tensors:
             hint = f"the model takes {len(self._inputs.columns)} columns"
-            raise BadRequest(422, f"the request has {len(tensors):,} inputs", hint=hint)
-        wanted = self._wanted(document)
+            raise BadRequest(422, f"the request has {tensors:,} inputs", hint=hint)
+
+    def require_output(self, name: Any) -> None:
+        """Raises BadRequest for an output that the model does not have."""
+        if type(name) is not str or name not in self._outputs:
+            fault = Fault("the model has no such output", f"outputs.{name!s:.100}", tuple(self._outputs))
+            raise BadRequest(422, f"the model has no output '{name!s:.100}'", [fault])
+
+    def asked(self, tensors: Iterable[Tensor], number: int, wanted: Wanted) -> Asked:
+        """What is asked with inputs, which are so many; raises BadRequest."""
         columns: dict[str, Any] = {}
         counts: dict[str, int] = {}
-        for tensor in tensors:
-            name, shape, values = _tensor(tensor, data)
-            if len(tensors) == 1 and len(shape) == 2 and shape[1] == len(self._inputs.names) != 1:
+        for name, shape, values in tensors:
+            if number == 1 and len(shape) == 2 and shape[1] == len(self._inputs.names) != 1:
                 width = shape[1]
                 for index, column in enumerate(self._inputs.names):
                     columns[column], counts[column] = values[index::width], shape[0]
                 continue
-            if any(size != 1 for size in shape[1:]):
+            if len(shape) > 1 and any(size != 1 for size in shape[1:]):
                 hint = (
                     f"give each column an input of shape [ROWS], or all {len(self._inputs.names)} one of two dimensions"
                 )
-                raise BadRequest(422, f"the input '{name:.100}' has the shape {shape[:8]}", hint=hint)
+                raise BadRequest(422, f"the input '{name:.100}' has the shape {list(shape[:8])}", hint=hint)
             columns[name], counts[name] = values, len(values)
         used = {counts[name] for name in self._inputs.names if name in counts}
         if len(used) > 1:
@@ -115,83 +145,22 @@ class V2:
             return Asked(values=self._inputs.row(given), context=wanted)
         return Asked(batch=self._inputs.table(columns, rows), context=wanted)
 
-    def _wanted(self, document: Mapping[str, Any]) -> Wanted:
-        binary = _parameters(document).get("binary_data_output") is True
-        outputs = document.get("outputs")
-        named: dict[str, bool] | None = None
-        if outputs:
-            if type(outputs) is not list or not all(type(item) is dict for item in outputs):
-                raise BadRequest(400, "outputs is no list of objects", hint='write [{"name": "prediction"}]')
-            named = {}
-            for item in outputs[: len(self._outputs) + 1]:
-                name = item.get("name")
-                if type(name) is not str or name not in self._outputs:
-                    fault = Fault("the model has no such output", f"outputs.{name!s:.100}", tuple(self._outputs))
-                    raise BadRequest(422, f"the model has no output '{name!s:.100}'", [fault])
-                named[name] = _parameters(item).get("binary_data", binary) is True
-        return Wanted(_text(document.get("id", "")), named, binary)
-
-    def write(self, asked: Asked, answer: Answer, request: Request) -> Written:
-        wanted: Wanted = asked.context
-        outputs, pieces = [], []
+    def outputs(self, answer: Answer, wanted: Wanted) -> Iterator[Output]:
+        """What is answered."""
         for name, values in answer.predictions.items():
             if wanted.outputs is not None and name not in wanted.outputs:
                 continue
-            kind = datatype_of(self._outputs[name])
-            said: dict[str, Any] = {"name": name, "datatype": kind, "shape": [len(values)]}
+            binary = wanted.outputs[name] if wanted.outputs is not None else wanted.binary
+            shape, classes = [len(values)], []
             if values and type(values[0]) is dict:
                 classes = list(values[0])
-                said |= {"shape": [len(values), len(classes)], "parameters": {"classes": classes}}
+                shape = [len(values), len(classes)]
                 values = [value[key] for value in values for key in classes]
-            if wanted.outputs[name] if wanted.outputs is not None else wanted.binary:
-                piece = to_bytes(values, kind)
-                said["parameters"] = {**said.get("parameters", {}), "binary_data_size": len(piece)}
-                pieces.append(piece)
-            else:
-                said["data"] = values
-            outputs.append(said)
-        document: dict[str, Any] = {"model_name": self._model, "model_version": answer.version, "outputs": outputs}
-        document["id"] = wanted.id or request.request_id
-        if answer.fallback:
-            document["parameters"] = {"fallback": answer.fallback, "fallback_reason": answer.reason}
-        header = dumps(document)
-        if not pieces:
-            return Written(header)
-        length = (HEADER_LENGTH, b"%d" % len(header))
-        return Written(b"".join([header, *pieces]), [(b"content-type", b"application/octet-stream"), length])
+            yield Output(name, datatype_of(self._outputs[name]), shape, values, classes, binary)
 
 
-def _parts(request: Request) -> tuple[dict[str, Any], _Bytes]:
-    """The JSON of a request, and the bytes behind it."""
-    body = memoryview(request.body)
-    length = len(body)
-    if (given := request.headers.get(HEADER_LENGTH)) is not None:
-        if not (given.isdigit() and len(given) < 12 and int(given) <= length):
-            what = f"the header {HEADER_LENGTH.decode()} is not a length within the body"
-            raise BadRequest(400, what, hint=f"the body has {length} bytes")
-        length = int(given)
-    document = parse(body[:length])
-    if type(document) is not dict:
-        raise BadRequest(400, "the request is not an object", hint='write {"inputs": [...]}')
-    return document, _Bytes(body[length:])
-
-
-class _Bytes:
-    """Bytes behind a request's JSON, which its inputs take one after the other."""
-
-    def __init__(self, left: memoryview):
-        self._left = left
-
-    def take(self, size: int) -> memoryview:
-        if size > len(self._left):
-            raise BadRequest(400, f"the body ends before the {size} bytes of an input", hint="send all of them")
-        taken, self._left = self._left[:size], self._left[size:]
-        return taken
-
-
-def _tensor(tensor: Mapping[str, Any], data: _Bytes) -> tuple[str, list[int], Any]:
-    """A tensor's name, shape and values, one after the other: a list, or an Arrow array."""
-    name, shape, kind = tensor.get("name"), tensor.get("shape"), tensor.get("datatype")
+def checked(name: Any, shape: Any, kind: Any) -> tuple[str, list[int], str]:
+    """An input's name, shape and datatype; raises BadRequest when it lacks one, or there is no such datatype."""
     if type(name) is not str:
         raise BadRequest(400, "an input has no name", hint="write its column's")
     if type(shape) is not list or not shape or not all(type(size) is int and 0 <= size < 2**31 for size in shape):
@@ -199,33 +168,14 @@ def _tensor(tensor: Mapping[str, Any], data: _Bytes) -> tuple[str, list[int], An
     if kind not in DATATYPES:
         fault = Fault("no such datatype", f"{name:.100}.datatype", tuple(DATATYPES), "write one of these")
         raise BadRequest(400, f"the input '{name:.100}' has the datatype {kind!s:.20}", [fault])
-    size = _parameters(tensor).get("binary_data_size")
-    values: Any
-    if size is not None:
-        if type(size) is not int or size < 0:
-            raise BadRequest(400, f"the binary_data_size of '{name:.100}' is no size", hint="write the bytes' number")
-        values = from_bytes(data.take(size), kind, name)
-    else:
-        values = tensor.get("data")
-        if type(values) is not list:
-            raise BadRequest(400, f"the input '{name:.100}' has no data", hint="write a list of values")
-        while values and type(values[0]) is list:  # nested by dimension
-            if not all(type(item) is list for item in values):
-                raise BadRequest(400, f"the data of '{name:.100}' is nested unevenly", hint="write one list of values")
-            values = [value for item in values for value in item]
+    return name, shape, kind
+
+
+def require_values(name: str, shape: Sequence[int], values: int) -> None:
+    """Raises BadRequest when an input has another number of values than its shape says."""
     expected = 1
     for length in shape:
         expected = min(expected * length, 2**62)
-    if len(values) != expected:
-        what = f"the input '{name:.100}' has {len(values):,} values, and its shape says {expected:,}"
+    if values != expected:
+        what = f"the input '{name:.100}' has {values:,} values, and its shape says {expected:,}"
         raise BadRequest(422, what, hint="make them agree")
-    return name, shape, values
-
-
-def _parameters(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = given.get("parameters")
-    return found if type(found) is dict else {}
-
-
-def _text(value: Any) -> str:
-    return value[:256] if type(value) is str else ""
