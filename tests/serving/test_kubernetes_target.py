@@ -57,8 +57,19 @@ def target(server: ApiServer) -> KubernetesTarget:
 
 
 def weights(server: ApiServer) -> dict[str, int]:
-    (rule,) = server.objects["HTTPRoute", "flights"]["spec"]["rules"]
-    return {item["name"]: item["weight"] for item in rule["backendRefs"]}
+    """Of the versions; the same for calls by gRPC, which go to a port of their own."""
+    calls, others = server.objects["HTTPRoute", "flights"]["spec"]["rules"]
+    assert calls["matches"] == [{"path": {"type": "PathPrefix", "value": "/inference.GRPCInferenceService"}}]
+    assert "matches" not in others
+    found = []
+    for rule, name in ((calls, "grpc"), (others, "http")):
+        for item in rule["backendRefs"]:
+            ports = server.objects["Service", item["name"]]["spec"]["ports"]
+            (port,) = (port for port in ports if port["port"] == item["port"])
+            assert (port["name"], port.get("appProtocol", "")) == (name, "kubernetes.io/h2c" if rule is calls else "")
+        found.append({item["name"]: item["weight"] for item in rule["backendRefs"]})
+    assert found[0] == found[1]
+    return found[0]
 
 
 def test_a_release_goes_from_a_part_of_the_traffic_to_all_of_it(server: ApiServer, target: KubernetesTarget) -> None:
@@ -116,12 +127,12 @@ def test_a_shadow_gets_copies_and_no_traffic(server: ApiServer, target: Kubernet
     target.deploy("flights", "1")
     target.deploy("flights", "2", 50, shadow=True)
     assert weights(server) == {"flights-v1": 10_000}
-    (rule,) = server.objects["HTTPRoute", "flights"]["spec"]["rules"]
-    backend = {"name": "flights-v2", "port": 80}
-    mirror = {"backendRef": backend, "fraction": {"numerator": 5_000, "denominator": 10_000}}
-    assert rule["filters"] == [{"type": "RequestMirror", "requestMirror": mirror}]
+    for rule, port in zip(server.objects["HTTPRoute", "flights"]["spec"]["rules"], (9000, 80), strict=True):
+        backend = {"name": "flights-v2", "port": port}
+        mirror = {"backendRef": backend, "fraction": {"numerator": 5_000, "denominator": 10_000}}
+        assert rule["filters"] == [{"type": "RequestMirror", "requestMirror": mirror}]
     target.remove("flights", "2")
-    assert "filters" not in server.objects["HTTPRoute", "flights"]["spec"]["rules"][0]
+    assert not any("filters" in rule for rule in server.objects["HTTPRoute", "flights"]["spec"]["rules"])
     assert server.names("Deployment") == ["flights-v1"]
 
 

@@ -10,6 +10,7 @@ import hashlib
 import re
 from typing import Any
 
+from turnout.serving.envoy.api import GRPC_SERVICE
 from turnout.serving.release import Release, Served
 from turnout.serving.targets.cluster_settings import ClusterSettings
 
@@ -20,6 +21,9 @@ PORT, METRICS_PORT = 8080, 9090
 _SERVING, _TOKENS = "/var/run/turnout/serving", "/var/run/turnout-tokens"
 _MOST_IN_A_NAME = 45
 """Kubernetes takes 63 characters, and appends to the name of a Deployment for its pods."""
+
+_HTTP_PORT, _GRPC_PORT = 80, 9000
+"""Of the Services."""
 
 _WEIGHT = 100
 """Weights are whole numbers; with these, hundredths of a percent can be said."""
@@ -62,23 +66,27 @@ def routes(release: Release, settings: ClusterSettings) -> list[Manifest]:
     route = _object("gateway.networking.k8s.io/v1", "HTTPRoute", name, settings, labels(release.model))
     namespace, _, gateway = settings.gateway.rpartition("/")
     parent = {"name": gateway, **({"namespace": namespace} if namespace else {})}
-    rule: Manifest = {
-        "backendRefs": [
-            {**_backend(release, served), "weight": round(served.percent * _WEIGHT)} for served in release.routed
-        ]
-    }
-    if release.shadows:
-        rule["filters"] = [
-            {
-                "type": "RequestMirror",
-                "requestMirror": {"backendRef": _backend(release, shadow), **_part(shadow.percent)},
-            }
-            for shadow in release.shadows
-        ]
-    route["spec"] = {"parentRefs": [parent], "rules": [rule]}
+    calls = {"matches": [{"path": {"type": "PathPrefix", "value": GRPC_SERVICE.rstrip("/")}}]}
+    rules = [{**calls, **_rule(release, _GRPC_PORT)}, _rule(release, _HTTP_PORT)]
+    route["spec"] = {"parentRefs": [parent], "rules": rules}
     if settings.hostnames:
         route["spec"]["hostnames"] = list(settings.hostnames)
     return [service, route]
+
+
+def _rule(release: Release, port: int) -> Manifest:
+    """How requests are divided among the versions, to a port of their Services."""
+    backends = [
+        {**_backend(release, served, port), "weight": round(served.percent * _WEIGHT)} for served in release.routed
+    ]
+    copies = [
+        {
+            "type": "RequestMirror",
+            "requestMirror": {"backendRef": _backend(release, shadow, port), **_part(shadow.percent)},
+        }
+        for shadow in release.shadows
+    ]
+    return {"backendRefs": backends, **({"filters": copies} if copies else {})}
 
 
 def container(release: Release, served: Served, settings: ClusterSettings) -> Manifest:
@@ -207,11 +215,17 @@ def _by_requests(name: str, settings: ClusterSettings) -> Manifest:
 
 
 def _service_spec(selector: dict[str, str]) -> Manifest:
-    return {"selector": selector, "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]}
+    """Two ports for one: the second is said to be HTTP/2, without which a gateway does not send it."""
+    ports = [
+        {"name": "http", "port": _HTTP_PORT, "targetPort": "http", "protocol": "TCP"},
+        {"name": "grpc", "port": _GRPC_PORT, "targetPort": "http", "protocol": "TCP",
+         "appProtocol": "kubernetes.io/h2c"},
+    ]  # fmt: skip
+    return {"selector": selector, "ports": ports}
 
 
-def _backend(release: Release, served: Served) -> Manifest:
-    return {"name": workload_name(release.model, served.version), "port": 80}
+def _backend(release: Release, served: Served, port: int) -> Manifest:
+    return {"name": workload_name(release.model, served.version), "port": port}
 
 
 def _part(percent: float) -> Manifest:
