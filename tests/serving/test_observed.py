@@ -14,6 +14,7 @@ import pytest
 
 from turnout.errors import ComponentError
 from turnout.serving import access_log
+from turnout.serving import observed as observed_module
 from turnout.serving.directory import Directory
 from turnout.serving.observed import Observer, logged, observed
 from turnout.serving.release import Release, Served
@@ -244,3 +245,25 @@ def test_a_shadow_whose_probabilities_give_another_class_differs_and_one_that_is
     found = differences(*(logged(directory, version, START) for version in ("7", "8")))
     assert (found.pairs, found.different, found.labels) == (2, 1, True)
     assert found.rows == (("b", 0.6, 0.4, pytest.approx(0.2)),)
+
+
+def test_a_file_of_labels_is_read_again_when_it_has_changed_and_not_before(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(directory, {"request_id": ["0", "1"], "version": ["7", "8"], "latency_ms": [1.0] * 2,
+                     "prediction": ["late", "in time"], "probability": [0.75, 0.25]})  # fmt: skip
+    directory.access_log.write_text("\n".join(line(s, "78"[s], request_id=str(s)) for s in range(2)) + "\n")
+    read: list[LabelSource] = []
+    once = observed_module.read_labels
+    monkeypatch.setattr(observed_module, "read_labels", lambda source: read.append(source) or once(source))
+    file = directory.path / "labels.csv"
+    file.write_text("request_id,truth\n0,late\n")
+    observer = Observer(directory, START, LabelSource(str(file), "truth"))
+    for _ in range(3):
+        (window,) = observer.windows(RELEASE)
+        assert (list(window.champion.losses), list(window.canary.losses)) == ([0.0625], [])
+    assert len(read) == 1
+    with file.open("a") as more:
+        more.write("1,late\n")
+    (window,) = observer.windows(RELEASE)
+    assert (list(window.champion.losses), list(window.canary.losses)) == ([0.0625], [0.5625])

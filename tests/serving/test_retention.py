@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 import subprocess
@@ -12,14 +13,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from waiting import wait
 
-from turnout.serving import access_log
+from turnout.models.registry import ModelVersion
+from turnout.serving import access_log, files
 from turnout.serving.directory import Directory
 from turnout.serving.predictor import Answer
 from turnout.serving.protocols.protocol import Asked
 from turnout.serving.release import Release, Served, only, with_version
 from turnout.serving.request_log import RequestLog
-from turnout.serving.retention import Retention, bound_logs, kept_since, remove_days
+from turnout.serving.retention import Retention, bound_logs, kept_since, needed, remove_days
 from turnout.serving.state import State
 
 NOW = datetime.datetime(2026, 3, 10, 12, tzinfo=datetime.UTC)
@@ -100,6 +103,42 @@ def test_a_serving_directory_keeps_what_it_is_told_to(directory: Directory, pool
     Retention(directory, 5, pool).look()
     pool.submit(int).result()
     assert (days(directory.requests), ended.exists()) == ([today], False)
+
+
+def test_the_files_of_versions_stay_while_they_are_served_or_the_way_back_or_were_served_lately() -> None:
+    def at(day: int, release: Release) -> Release:
+        return dataclasses.replace(release, generation=day, changed_at=NOW.replace(day=day).isoformat())
+
+    first = at(1, Release("flights", (Served("1", 100.0),), fallback="0"))
+    second = at(2, only(first, "2"))
+    third = at(3, dataclasses.replace(only(second, "3"), fallback='{"prediction": 0}'))
+    assert needed([first, second, third], NOW.replace(day=9)) == {"3", "2"}
+    assert needed([first, second, third], NOW.replace(day=2)) == {"3", "2", "0"}
+    tried = at(4, with_version(third, "4", 5.0))
+    assert needed([first, second, third, tried], NOW.replace(day=9)) == {"3", "4"}
+    assert needed([first, second, third, tried, at(5, only(tried, "4"))], NOW.replace(day=9)) == {"4", "3"}
+
+
+def test_files_of_versions_that_nobody_needs_are_removed_and_brought_again_when_asked_for(
+    directory: Directory, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(version: ModelVersion, place: str) -> Path:
+        made = Path(place) / version.version
+        made.mkdir()
+        (made / "MLmodel").touch()
+        return made
+
+    monkeypatch.setattr(files, "fetch", fetch)
+    left = directory.models / ".removed-0-1"
+    left.mkdir()
+    kept = files.Files(directory.models, pool)
+    for version in ("1", "2"):
+        wait(lambda: kept.of("flights", version), version, 5)  # noqa: B023
+    assert kept.keep_only({"2"}) == ["1"]
+    pool.submit(int).result()
+    assert [place.name for place in directory.models.iterdir() if place.name != ".unfinished"] == ["2"]
+    wait(lambda: kept.of("flights", "1"), "version 1", 5)
+    assert (directory.models / "1" / "MLmodel").exists()
 
 
 def test_a_file_of_the_access_log_ends_with_its_day(directory: Directory, monkeypatch: pytest.MonkeyPatch,

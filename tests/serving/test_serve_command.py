@@ -79,6 +79,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Ite
     directory = tmp_path_factory.mktemp("project")
     copy_mlflow(empty_mlflow, directory / "mlflow.db", directory)
     made = Project(directory)
+    (made.serving.models / "9").mkdir(parents=True)
     mlflow.set_tracking_uri(made.environment["MLFLOW_TRACKING_URI"])
     mlflow.set_experiment("Default")
     rows = pd.DataFrame({"size": np.linspace(0, 1, 20), "weight": np.linspace(1, 2, 20)})
@@ -124,6 +125,12 @@ def adds_up(project: Project, load: Load) -> None:
     )  # fmt: skip
     for name, status in load.statuses.items():
         assert (lines[name]["code"], lines[name]["version"]) == (status, load.versions[name])
+
+
+def test_files_of_a_version_that_nobody_serves_are_removed(served: Project) -> None:
+    wait(lambda: not (served.serving.models / "9").exists(), "the removal", 20)
+    assert "the files of version 9 are removed" in served.said
+    assert (served.serving.models / "1").exists()
 
 
 def test_the_command_that_it_prints_predicts(served: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import shutil
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from turnout.errors import ComponentError, TurnoutError
@@ -12,6 +13,7 @@ from turnout.models.compiled.keeping import fetch
 from turnout.models.registry import ModelVersion
 
 _AGAIN_S = 30.0
+_REMOVED = ".removed-"
 
 
 class Files:
@@ -29,6 +31,8 @@ class Files:
         self.problems: dict[str, str] = {}
         """Why a version cannot be had."""
         shutil.rmtree(place / ".unfinished", ignore_errors=True)
+        for left in place.glob(f"{_REMOVED}*"):
+            pool.submit(shutil.rmtree, left, True)
 
     def of(self, model: str, version: str) -> Path | None:
         """The directory of a version's files; None while they are on their way, or cannot be had."""
@@ -48,6 +52,23 @@ class Files:
             return None
         self.problems.pop(version, None)
         return place
+
+    def keep_only(self, versions: Collection[str]) -> list[str]:
+        """Remove the files of all other versions; their names. One that is asked for again is brought again."""
+        removed = []
+        for place in sorted(self._place.iterdir()):
+            coming = self._coming.get(place.name)
+            if place.name.startswith(".") or place.name in versions or (coming is not None and not coming.done()):
+                continue
+            gone = self._place / f"{_REMOVED}{place.name}-{time.time_ns()}"
+            try:
+                place.rename(gone)  # nobody finds a half of it
+            except OSError:
+                continue
+            self._coming.pop(place.name, None)
+            self._pool.submit(shutil.rmtree, gone, True)
+            removed.append(place.name)
+        return removed
 
     def _bring(self, model: str, version: str) -> Path:
         target = self._place / version

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from turnout.serving import access_log
 from turnout.serving.directory import Directory
 from turnout.serving.release import Release
-from turnout.serving.rollout.labels import LabelSource, judged, key_columns, read_labels
+from turnout.serving.rollout.labels import LabelSource, judged, key_columns, read_labels, stamp
 from turnout.serving.rollout.observations import Window, by_user, windows_of
 
 _LOGGED_AFTER_S = 130.0
@@ -58,6 +58,7 @@ class Observer:
         self._kept: list[pa.Table] = []
         self._failed = _FAILED.empty_table()
         self._files: set[str] = set()
+        self._labels: tuple[object, pa.Table] | None = None
 
     def windows(self, release: Release) -> list[Window]:
         """The requests of the version in service and of the one that is tried out.
@@ -114,6 +115,13 @@ class Observer:
         canaries = pc.equal(rows["version"], canary)
         return rows.append_column("share", shares).append_column("canary", canaries)
 
+    def _come(self, source: LabelSource) -> pa.Table:
+        """The labels that have come: a file is read again when it is another, or has grown."""
+        before = stamp(source)
+        if before is None or self._labels is None or self._labels[0] != before:
+            self._labels = (before, read_labels(source))
+        return self._labels[1]
+
     def _said(self, stable: str, canary: str) -> pa.Table:
         """What both versions said, once for each request: `prediction`, `taken_ms`, and what labels say of it."""
         wanted = pa.array([stable, canary])
@@ -126,7 +134,7 @@ class Observer:
         if not pc.any(pc.is_valid(said)).as_py():
             said = kept["predicted"]
         if self.labels is not None and len(kept):
-            kept = judged(kept, read_labels(self.labels), self.labels)
+            kept = judged(kept, self._come(self.labels), self.labels)
         else:
             for name in ("loss", "bias", "business"):
                 kept = kept.append_column(name, pa.nulls(len(kept), pa.float64()))

@@ -1,4 +1,4 @@
-"""What a serving directory keeps, and for how long: days of requests, the access log, and what processes say."""
+"""What a serving directory keeps, and for how long: days of requests, the access log, versions, what processes say."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from pathlib import Path
 
 from turnout.serving import access_log
 from turnout.serving.directory import Directory
-from turnout.serving.release import Release
+from turnout.serving.release import Release, fallback_of, previous
 from turnout.serving.state import State
 
 _EVERY_S = 300.0
 _QUIET_S = 3600.0
 """Since the last file of a day, after which nobody writes into it any more: rows wait for a full disk."""
+
+_FILES = datetime.timedelta(days=1)
+"""After a version was served last, until its files are removed: who goes to and fro by hand waits for no registry."""
 
 LOG_BYTES, LOG_END_BYTES = 16 * 2**20, 2**20
 """Of what a process says: the size at which its log begins anew, and how much of its end stays, beside it."""
@@ -33,15 +36,19 @@ class Retention:
     Args:
         days: for which requests, predictions and the access log are kept; 0: all of them.
         pool: where files are removed.
+        standby_s: for which a version stays loaded that is served no more.
     """
 
-    def __init__(self, directory: Directory, days: int, pool: concurrent.futures.Executor):
+    def __init__(self, directory: Directory, days: int, pool: concurrent.futures.Executor, standby_s: float = 0.0):
         self._directory, self._days, self._pool = directory, days, pool
+        self._standby = datetime.timedelta(seconds=standby_s)
         self._at = 0.0
         self._day = _today()
         self._running: concurrent.futures.Future[None] | None = None
         self.problem = ""
         """Why nothing could be removed."""
+        self.versions: frozenset[str] | None = None
+        """Whose files are needed, as found by the last look; None while nothing is known."""
 
     def look(self) -> None:
         """Begin to remove, when it is time."""
@@ -70,8 +77,10 @@ class Retention:
         for log in removable(list(self._directory.logs.glob("*.log")), MOST_LOGS, time.time()):
             for file in (log, log.with_suffix(".log.1"), log.with_suffix(".json")):
                 file.unlink(missing_ok=True)
+        history = [release for _, release in State(self._directory.path).history()]
+        self.versions = needed(history, now - max(_FILES, self._standby)) if history else None
         if self._days:
-            before = kept_since(self._days, [release for _, release in State(self._directory.path).history()], now)
+            before = kept_since(self._days, history, now)
             remove_days(self._directory.requests, before)
             remove_days(self._directory.failures, before)
             access_log.remove_before(self._directory.access, before)
@@ -94,6 +103,23 @@ def kept_since(days: int, history: Sequence[Release], now: datetime.datetime) ->
         began = datetime.datetime.fromisoformat(release.changed_at)
         since = min(since, began.replace(hour=0, minute=0, second=0, microsecond=0))
     return since
+
+
+def needed(history: Sequence[Release], since: datetime.datetime) -> frozenset[str]:
+    """The versions whose files a server needs, or soon may: those served now, the way back, and what was served lately.
+
+    Of each release also the version that answers when another fails.
+
+    Args:
+        history: the releases, the last one in force; not empty.
+        since: what was served after that is kept.
+    """
+    last = history[-1]
+    found = {previous(last, history)}
+    ended = [datetime.datetime.fromisoformat(release.changed_at) for release in history[1:]]
+    for release in [last, *(release for release, end in zip(history, ended, strict=False) if end > since)]:
+        found |= {served.version for served in release.versions} | {fallback_of(release)[0]}
+    return frozenset(found - {""})
 
 
 def remove_days(requests: Path, before: datetime.datetime) -> list[str]:

@@ -82,7 +82,7 @@ class Supervisor:
             end_leftovers(lock)
             self._variables = {**os.environ, **mark(lock)}
             self._files = Files(self.directory.models, self._registry)
-            self._retention = Retention(self.directory, self.serving.log_days, self._registry)
+            self._retention = Retention(self.directory, self.serving.log_days, self._registry, self.serving.standby_s)
             for left in self.directory.sockets.iterdir():
                 left.unlink()
             threads = max(1, len(os.sched_getaffinity(0)) // self.serving.envoys)
@@ -131,11 +131,22 @@ class Supervisor:
             self._say(line)
         access_log.rotate(self.directory.access, self._envoys.reopen_log, new_day=self._retention.new_day())
         self._retention.look()
+        self._remove_files()
         self._problem("retention", self._retention.problem)
         wanted = {served.version for served in self._release.versions} if self._release else set()
         missing = [text for version, text in self._files.problems.items() if version in wanted]
         self._problem("files", "; ".join(missing))
         self._problem("alias", self._alias.problem if self._alias else "")
+
+    def _remove_files(self) -> None:
+        """Remove the files of versions that nobody needs any more."""
+        needed, self._retention.versions = self._retention.versions, None
+        if needed is None or self._release is None:
+            return
+        # The state may have changed since the look: what it asks for now was perhaps brought a moment ago.
+        asked = {served.version for served in self._release.versions} | {fallback_of(self._release)[0]}
+        for version in self._files.keep_only(needed | asked | {group.version for group in self._groups.values()}):
+            self._say(f"the files of version {version} are removed: it is not served any more")
 
     def _read(self) -> Release | None:
         try:

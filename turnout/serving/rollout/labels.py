@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ class LabelSource:
     """Where labels come to, as `ingest` reads tables.
 
     Attributes:
-        source: path or URI of a table; it is read again at each look.
+        source: path or URI of a table; it is read again at each look, a file on this machine when it has changed.
         label: its column with the truth; empty for none.
         keys: its columns that tell requests apart: `request_id`, or columns that the model takes.
         business: its column with what a request brought, between 0 and 1, more is better; empty for none.
@@ -32,6 +33,15 @@ class LabelSource:
     keys: tuple[str, ...] = ("request_id",)
     business: str = ""
     largest_error: float = 0.0
+
+
+def stamp(source: LabelSource) -> tuple[int, int, int] | None:
+    """What changes with the file of the labels; None where nobody knows without reading them."""
+    try:
+        found = Path(source.source).stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
 
 def read_labels(source: LabelSource) -> pa.Table:

@@ -38,6 +38,7 @@ class ClusterSettings:
         prometheus: address of the Prometheus that scrapes the pods: KEDA asks it, and the judge of releases.
         workers: processes in a pod that answer.
         cpu, memory: what a pod asks for, as Kubernetes' quantities; of memory it gets no more.
+        disk: what a pod may write, as Kubernetes' quantity: the version's files, and at most 4 GB of logs.
         accelerator: the resource of a device, such as `nvidia.com/gpu`; each pod gets one.
         secrets: names of Secrets whose keys become environment variables: credentials of MLflow and of its store.
         token_secret: name of a Secret with the key `token`, which requests must bear; without one the network decides
@@ -61,6 +62,7 @@ class ClusterSettings:
     workers: int = 1
     cpu: str = "1"
     memory: str = "1Gi"
+    disk: str = "10Gi"
     accelerator: str = ""
     secrets: tuple[str, ...] = ()
     token_secret: str = ""
@@ -106,7 +108,7 @@ def _faults(settings: ClusterSettings) -> list[str]:
         found.append(f"namespace: not the name of a namespace: {settings.namespace!r}")
     if settings.gateway and not all(map(_LABEL.fullmatch, settings.gateway.split("/", 1))):
         found.append(f"gateway: neither NAME nor NAMESPACE/NAME: {settings.gateway!r}")
-    for name in ("cpu", "memory"):
+    for name in ("cpu", "memory", "disk"):
         if not _QUANTITY.fullmatch(getattr(settings, name)):
             found.append(f"{name}: not a quantity such as 500m or 1Gi: {getattr(settings, name)!r}")
     if not 0 <= settings.replicas <= settings.most_replicas:

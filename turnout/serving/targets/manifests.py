@@ -93,6 +93,8 @@ def container(release: Release, served: Served, settings: ClusterSettings) -> Ma
     """The container that serves one version: Envoy and its workers, as `turnout serve` starts them."""
     arguments = ["serve", f"{release.model}/{served.version}", "--address", "0.0.0.0", "--port", str(PORT)]
     arguments += ["--metrics-port", str(METRICS_PORT), "--workers", str(settings.workers), "--directory", _SERVING]
+    # Nobody reads a log of requests in a pod, which ends with it; the access log has a bound of its own.
+    arguments += ["--log-sample", "0"]
     if release.fallback:
         arguments += ["--fallback", release.fallback]
     arguments += ["--tokens", f"{_TOKENS}/token"] if settings.token_secret else ["--open"]
@@ -141,7 +143,7 @@ def container(release: Release, served: Served, settings: ClusterSettings) -> Ma
 def volumes(settings: ClusterSettings) -> list[Manifest]:
     """What `container` mounts."""
     tokens = {"name": "tokens", "secret": {"secretName": settings.token_secret}}
-    return [{"name": "scratch", "emptyDir": {}}, *([tokens] if settings.token_secret else [])]
+    return [{"name": "scratch", "emptyDir": {"sizeLimit": settings.disk}}, *([tokens] if settings.token_secret else [])]
 
 
 def _version(release: Release, served: Served, settings: ClusterSettings) -> list[Manifest]:
