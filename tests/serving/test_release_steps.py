@@ -24,7 +24,7 @@ from turnout.components.smoke_test import smoke_test
 from turnout.errors import ComponentError
 from turnout.models.promotion import champion
 from turnout.reports.report import Report
-from turnout.serving.release import Release, Served, rolled_back, with_version
+from turnout.serving.release import Release, Served, rolled_back, with_version, without
 from turnout.serving.rollout.observations import Arm, Window
 from turnout.serving.rollout.shadow import differences
 from turnout.serving.rollout.steps import go_back
@@ -62,6 +62,9 @@ class Simulated(RegistryTarget):
         history = [item for _, item in self.state.history()]
         made = self.state.change(lambda before: rolled_back(before, history), why, who, "rollback")  # type: ignore[arg-type]
         return made.stable.version
+
+    def remove(self, model: str, version: str, *, who: str = "", why: str = "") -> None:
+        self.state.change(lambda before: without(before, version), why, who, "remove")  # type: ignore[arg-type]
 
     def status(self, model: str) -> Status:
         release = self.state.require()
@@ -184,6 +187,52 @@ def test_all_requests_make_a_version_the_champion_and_a_rollback_the_one_before_
     give(5)
     go_back(target, MODEL)  # of a canary: the champion was never another
     assert champion(MODEL).version == "1"  # type: ignore[union-attr]
+
+
+def take_out(version: str) -> None:
+    roll_back.python_func(registered_model=MODEL, version=version, target="simulated", why="errors")
+
+
+def test_a_rollback_takes_out_its_own_version_and_not_another_that_is_tried_out_meanwhile(target) -> None:
+    """A training that ends during a release puts its version beside the one that is judged."""
+    import mlflow
+
+    mlflow.MlflowClient().create_model_version(MODEL, "/nowhere")
+    target.batches = 0
+    give(5)
+    target.deploy(MODEL, "3", 5.0)
+    for _ in range(2):
+        take_out("2")
+        assert served(target) == {"1": 95.0, "3": 5.0}
+    target.deploy(MODEL, "3", 100.0, shadow=True)
+    give(5)
+    take_out("3")
+    assert served(target) == {"1": 95.0, "2": 5.0}
+    take_out("2")
+    assert served(target) == {"1": 100.0}
+
+
+@pytest.mark.parametrize("shadow", [True, False])
+def test_the_version_in_service_can_be_taken_out_while_another_is_tried_out_beside_it(target, shadow: bool) -> None:
+    """`rollback` alone would end what is tried out, and leave the version that was to go."""
+    import mlflow
+
+    mlflow.MlflowClient().create_model_version(MODEL, "/nowhere")
+    target.batches = 0
+    give(100)
+    target.deploy(MODEL, "3", 5.0, shadow)
+    take_out("2")
+    assert (served(target), champion(MODEL).version) == ({"1": 100.0}, "1")  # type: ignore[union-attr]
+
+
+def test_a_rollback_needs_no_version_that_the_registry_has_deleted(target) -> None:
+    import mlflow
+
+    target.batches = 0
+    give(100)
+    mlflow.MlflowClient().delete_model_version(MODEL, "1")
+    take_out("2")
+    assert (served(target), champion(MODEL).version) == ({"1": 100.0}, "2")  # type: ignore[union-attr]
 
 
 def test_a_version_that_has_more_keeps_it_when_the_release_is_run_again(target) -> None:

@@ -113,11 +113,13 @@ def with_version(release: Release, version: str, percent: float, shadow: bool = 
     """
     others = tuple(served for served in release.versions if served.version != version)
     if shadow:
-        if not any(not served.shadow for served in others):
+        if version == release.stable.version:
             raise ComponentError(
                 f"version {version} is the one in service, and cannot be a shadow of itself", where=release.model,
                 hint="put another version into service first: turnout serve promote",
             )  # fmt: skip
+        stable = dataclasses.replace(release.stable, percent=release.stable.percent + release.percent_of(version))
+        others = tuple(stable if other == release.stable else other for other in others)
         return dataclasses.replace(release, versions=(*others, Served(version, percent, True)))
     if percent == 100:
         return dataclasses.replace(release, versions=(Served(version, 100.0), *(o for o in others if o.shadow)))

@@ -9,7 +9,7 @@ from typing import Literal
 
 from turnout.errors import ComponentError
 from turnout.models import promotion
-from turnout.models.registry import look_up
+from turnout.models.registry import find, look_up
 from turnout.serving.targets.target import Status, Target, require
 
 _LOOK_SECONDS = 0.25
@@ -117,14 +117,20 @@ def promote(target: Target, model: str, version: str, why: str, seconds: float) 
 
 
 def roll_back(target: Target, model: str, version: str, why: str) -> str:
-    """Take a version out: the one before answers all requests. Which one it is.
+    """Take a version out: the one before answers its requests. Which one it is.
 
-    Where the version is not served (any more) nothing is done: a rollback that is done again is no second one.
+    Where the version is not served (any more) nothing is done: a rollback that is done again is no second one. What
+    else is tried out stays; when the version in service is taken out, it goes too, since it was held against that one.
     """
-    status = target.status(model)
-    served = [item.version for item in status.versions]
+    served = [item.version for item in target.status(model).versions]
+    stable = served_by(target, model)
     if version not in served:
-        return served_by(target, model)
+        return stable
+    if version != stable and len(served) > 2:
+        target.remove(model, version, why=why)
+        return stable
+    if version == stable and len(served) > 1:
+        target.roll_back(model, why=why)
     return go_back(target, model, why=why)
 
 
@@ -138,7 +144,9 @@ def go_back(target: Target, model: str, *, who: str = "", why: str = "") -> str:
     back = target.roll_back(model, who=who, why=why)
     champion = promotion.champion(model)
     if champion is not None and champion.version == gone != back:
-        promotion.put_back(champion, look_up(f"models:/{model}/{back}"), who, why)
+        before = find(f"models:/{model}/{back}")
+        if before is not None:  # else it is served, though the registry has it no more
+            promotion.put_back(champion, before, who, why)
     return back
 
 
