@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Metrics, Model
+from river import drift
 from river.datasets import synth
 from scipy import stats
 
@@ -252,6 +253,20 @@ def test_adwin_detects_where_it_is_published_to() -> None:
     stream[1000:] = rng.integers(6, 12, 1000)
     assert [row + 1 for row in detections(stream, "adwin")] == [1024]
     assert changes(stream.astype(float), "adwin")[0].row == 1000
+
+
+@pytest.mark.parametrize("kind", ["numbers", "right or wrong", "few values"])
+def test_kswin_tells_what_rivers_tells(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    stream = rng.normal(np.repeat([0.0, 1.0, 0.5], 300))
+    stream = {"numbers": stream, "right or wrong": (stream > 0.5).astype(float), "few values": stream.round()}[kind]
+    rivers, expected = drift.KSWIN(seed=0), []
+    for index, value in enumerate(stream.tolist()):
+        rivers.update(value)
+        if rivers.drift_detected:
+            expected.append(index)
+    assert expected
+    assert detections(stream, "kswin") == expected
 
 
 @pytest.mark.slow

@@ -41,10 +41,12 @@ def make_detector(name: Detector) -> Any:
     from river import drift
     from river.drift import binary
 
+    from turnout.monitoring.checks.kswin import Kswin
+
     makers: dict[str, Callable[[], Any]] = {
         "adwin": drift.ADWIN,
         "page_hinkley": drift.PageHinkley,
-        "kswin": lambda: drift.KSWIN(seed=0),
+        "kswin": Kswin,
         "ddm": binary.DDM,
         "eddm": binary.EDDM,
         "hddm_a": binary.HDDMA,
