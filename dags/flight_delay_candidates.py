@@ -364,7 +364,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:24058165c33a4d3a95be1b8f8291b8b60e77e26ebfddce53dd3bb7c76614297c",
+        "spec_digest": "sha256:c5c6707724ad80bccfc6a001cebb1d2bab984fc469cdcfdab80b00690b4fdee6",
     },
 ) as dag:
     ingest = Step(

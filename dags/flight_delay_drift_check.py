@@ -420,7 +420,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:d29b70312bd2a0e741706fa767036ee47c292b2ddb78bf180909d821fe235785",
+        "spec_digest": "sha256:89ffb6ad100eb0997e05c112a5f55749f5e2c2244a3f2706f45f12c5fb7beeaa",
     },
 ) as dag:
     ingest = Step(

@@ -325,7 +325,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:1466c7e6e0ea82d6548736dec593444b0f1ed4421e751f7f5f072912f41f4521",
+        "spec_digest": "sha256:993ef4abbc5425c5e85f2d9fc9b2d9061180e4e8592fef2cbb990b4c0285e0fe",
     },
 ) as dag:
     ingest = Step(

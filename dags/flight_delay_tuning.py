@@ -375,7 +375,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:f7481147ac25553067218f847229d0ba3b9b2418a1699bb15eee944832179a8f",
+        "spec_digest": "sha256:f796dedb6a77f3627b09a8f0c7b99e1a648a5e9d913f8b0110414dca866ff18f",
     },
 ) as dag:
     ingest = Step(

@@ -30,6 +30,7 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 
 
 TOGETHER = {
+    "tests/models/test_reduced.py": "a trained network",
     "tests/inference/test_spark.py": "a Spark cluster",
     "tests/inference/test_stream.py": "a Spark session",
     "tests/features/test_feast_spark.py": "a Spark session",

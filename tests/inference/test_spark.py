@@ -19,7 +19,8 @@ from predictions import INPUTS, ROWS, Ran, make_table, register, rows_of, slow_m
 from spark_cluster import SparkServers
 from waiting import wait
 
-from turnout.models.compiled.keeping import keep_compiled, keep_rows
+from turnout.models.compiled.judged import keep_rows
+from turnout.models.compiled.keeping import keep_compiled
 from turnout.models.estimators import make_estimator, make_model
 from turnout.models.files import download
 from turnout.models.inputs import plain_types

@@ -73,7 +73,7 @@ def evaluate(
 
     from turnout import ComponentError
     from turnout.data.tables import require
-    from turnout.models.compiled.keeping import keep_rows
+    from turnout.models.compiled.judged import keep_rows
     from turnout.models.contract import check_estimator, contract_of
     from turnout.models.evaluation import log_classification
     from turnout.models.evaluation_report.document import evaluation_report
@@ -138,7 +138,7 @@ def evaluate(
     client.log_text(run_id, told, "evaluation/report.html")
     times = table[trained.timestamp] if trained.timestamp else None
     keep_scores(run_id, metric, found, labels, times)
-    keep_rows(run_id, inputs)
+    keep_rows(run_id, inputs, labels, metric)
     mirror(run_id)
     print("\n".join([f"promote: {verdict.promote}", *verdict.reasons]))
     return Verdict(verdict.promote, verdict.reasons, float(verdict.scores[metric]))

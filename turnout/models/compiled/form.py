@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cattrs
 from cattrs.strategies import configure_tagged_union
@@ -19,6 +19,9 @@ DIRECTORY = "compiled"
 """Beside the model's own files, and among the artifacts of the MLflow run."""
 
 FORM, GRAPH, PROOF = "form.json", "estimator.onnx", "proof.json"
+
+Precision = Literal["exact", "float16", "int8"]
+"""Of the numbers in a network's graph; `exact` is the model's own."""
 
 VERSION = 1
 """Of these files; those of another version are not read."""
@@ -78,6 +81,44 @@ class Form:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a form takes: the graph's bytes, and milliseconds for one row and for a batch, on one core."""
+
+    bytes: int
+    row_ms: float
+    batch_ms: float
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """How a form of lower precision was held against the exact one, by the metric of the evaluation.
+
+    Attributes:
+        score, exact_score: of the two forms on the same rows; higher is better.
+        loss: of the score, in the metric's own unit, with the ends of its 95 % interval.
+        unanswered: odd rows that only the exact form has a prediction for.
+        calibrated_on: what the ranges of numbers come from; empty where none are needed.
+        batch_rows: rows of the batch that was timed.
+    """
+
+    precision: str
+    metric: str
+    score: float
+    exact_score: float
+    loss: float
+    low: float
+    high: float
+    unanswered: int
+    calibrated_on: str
+    batch_rows: int
+    cost: Cost
+    exact_cost: Cost
+
+    def said_loss(self) -> str:
+        return f"a loss of {self.loss:+.4f} (95 % interval {self.low:+.4f} to {self.high:+.4f})"
+
+
+@dataclass(frozen=True)
 class Proof:
     """How a compiled form was held against its model.
 
@@ -88,6 +129,7 @@ class Proof:
         largest_difference: between probabilities; between numbers in shares of the number's size.
         libraries: versions by name.
         digests: SHA-256 of the files, by name.
+        reduced: of a form of lower precision, whose differences are those to the exact form.
     """
 
     rows: int
@@ -97,8 +139,21 @@ class Proof:
     largest_difference: float
     libraries: dict[str, str]
     digests: dict[str, str]
+    reduced: Reduced | None = None
 
     def sentence(self) -> str:
+        if (reduced := self.reduced) is not None:
+            cost, exact = reduced.cost, reduced.exact_cost
+            left = (
+                f"; no prediction for {reduced.unanswered} of {self.odd_rows:,} odd rows" if reduced.unanswered else ""
+            )
+            slower = "; no faster for one row" if cost.row_ms >= exact.row_ms else ""
+            return (
+                f"{reduced.precision}, {reduced.metric} {reduced.score:.4f} instead of {reduced.exact_score:.4f} on"
+                f" {self.rows:,} rows of {self.rows_of}, {reduced.said_loss()}; {cost.bytes:,} bytes instead of"
+                f" {exact.bytes:,}; one row {cost.row_ms:.3f} ms instead of {exact.row_ms:.3f}, {reduced.batch_rows:,}"
+                f" rows {cost.batch_ms:.2f} ms instead of {exact.batch_ms:.2f}{slower}{left}"
+            )
         return (
             f"the same as the model on {self.rows:,} rows of {self.rows_of} and {self.odd_rows:,} odd ones,"
             f" largest difference {self.largest_difference:.1e}"

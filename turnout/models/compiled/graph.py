@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from turnout.models.compiled.form import NotCompiled
-from turnout.models.frameworks.network import Network
+from turnout.models.compiled.quiet import without_logs
+
+TOLERANCE = 1e-6
+"""Of probabilities; of numbers, times their size (or the median size of all, where that is more)."""
 
 _OPSETS = {"": 21, "ai.onnx.ml": 3}
 
@@ -20,6 +22,7 @@ class Graph:
 
     Attributes:
         precision: of its input: `double` or `float`.
+        tolerance, odd_tolerance: how far its predictions may be from the model's, and on odd rows.
     """
 
     onnx: bytes
@@ -27,6 +30,8 @@ class Graph:
     output: str
     precision: str
     made_by: str
+    tolerance: float = TOLERANCE
+    odd_tolerance: float = TOLERANCE
 
 
 def graphs_of(estimator: Any, inputs: int) -> Iterator[Graph]:
@@ -38,8 +43,11 @@ def graphs_of(estimator: Any, inputs: int) -> Iterator[Graph]:
     Raises:
         NotCompiled: none can be made.
     """
-    if isinstance(estimator, Network):
-        raise NotCompiled(f"there is no converter for a {type(estimator).__name__}")
+    from turnout.models.compiled.networks import framework_of, network_graph
+
+    if framework_of(estimator):
+        yield network_graph(estimator, inputs)
+        return
     from turnout.models.compiled.trees import read_trees, tree_graph
 
     reasons: list[str] = []
@@ -86,7 +94,7 @@ def _by_skl2onnx(estimator: Any, inputs: int, precision: str) -> Graph:
 
     kind = DoubleTensorType if precision == "double" else FloatTensorType
     options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None
-    with warnings.catch_warnings(), _quiet():
+    with warnings.catch_warnings(), without_logs():
         warnings.simplefilter("ignore")
         made = skl2onnx.convert_sklearn(
             estimator, initial_types=[("inputs", kind([None, inputs]))], options=options, target_opset=_OPSETS
@@ -94,18 +102,22 @@ def _by_skl2onnx(estimator: Any, inputs: int, precision: str) -> Graph:
     return Graph(made.SerializeToString(), "inputs", made.graph.output[-1].name, precision, "skl2onnx")
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without skl2onnx's lines about each operator."""
-    import logging
+def float_graph(estimator: Any, inputs: int) -> Graph:
+    """A network's graph in single precision, with no other output than its predictions.
 
-    logger = logging.getLogger("skl2onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+    Raises:
+        NotCompiled: there is no converter for it.
+    """
+    import onnx
+    from onnx.utils import Extractor
+
+    from turnout.models.compiled.networks import framework_of, network_graph
+
+    if framework_of(estimator):
+        return network_graph(estimator, inputs)
+    made = _by_skl2onnx(estimator, inputs, "float")
+    alone = Extractor(onnx.load_from_string(made.onnx)).extract_model([made.input], [made.output])
+    return replace(made, onnx=alone.SerializeToString())
 
 
 def _first_line(error: Exception) -> str:

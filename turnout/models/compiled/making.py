@@ -55,8 +55,7 @@ def _compiled(model_directory: str | Path, rows: pd.DataFrame, rows_of: str, tar
     if flavor != "sklearn":
         raise NotCompiled(f"it is a model of MLflow's flavour {flavor}, and only scikit-learn's API can be read")
     scorer = Scorer(model_directory)
-    table = pa.Table.from_pandas(columns_of(rows, scorer.columns), preserve_index=False)
-    batch = _batch(pa.table([column.cast(table[column.name]) for column in scorer.columns], names=scorer.names))
+    batch = batch_of(rows, scorer.columns)
     if not batch.num_rows:
         raise NotCompiled("there are no rows to prove it on")
     good, found = answers(scorer, batch)
@@ -97,13 +96,26 @@ def _proved(form: Form, graph: Graph, scorer: Scorer, batch: pa.RecordBatch, row
         except Exception as error:  # onnxruntime has its own
             what = str(error).strip().partition("\n")[0][:300]
             raise NotCompiled(f"onnxruntime does not load what {form.made_by} made: {what}") from error
-        largest, _ = compare(scorer, compiled, batch, rows_of)
-        odd = _batch(odd_rows(pa.Table.from_batches([batch]), scorer.columns))
-        odd_largest, refused = compare(scorer, compiled, odd, "the odd rows")
+        largest, _ = compare(scorer, compiled, batch, rows_of, graph.tolerance)
+        odd = odd_batch(batch, scorer.columns)
+        odd_largest, refused = compare(scorer, compiled, odd, "the odd rows", graph.odd_tolerance)
         proof = facts(batch.num_rows, rows_of, odd.num_rows, refused, max(largest, odd_largest), digests(place))
         write_proof(proof, place)
         shutil.copytree(place, target, dirs_exist_ok=True)
     return proof
+
+
+def batch_of(rows: pd.DataFrame, columns: Sequence[Column]) -> pa.RecordBatch:
+    """The columns that a model takes, in the types of its signature."""
+    table = pa.Table.from_pandas(columns_of(rows, columns), preserve_index=False)
+    return _batch(
+        pa.table([column.cast(table[column.name]) for column in columns], [column.name for column in columns])
+    )
+
+
+def odd_batch(batch: pa.RecordBatch, columns: Sequence[Column]) -> pa.RecordBatch:
+    """Odd rows made from rows; see `odd_rows`."""
+    return _batch(odd_rows(pa.Table.from_batches([batch]), columns))
 
 
 def _batch(table: pa.Table) -> pa.RecordBatch:

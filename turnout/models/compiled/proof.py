@@ -11,12 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from turnout.models.compiled.form import NotCompiled, Proof
+from turnout.models.compiled.graph import TOLERANCE
 from turnout.models.predicted import lacking
 
-TOLERANCE = 1e-6
-"""Of probabilities; of numbers, times their size (or the mean size of all, where that is more)."""
-
-_LIBRARIES = ("onnxruntime", "onnx", "skl2onnx", "treelite", "numpy", "pyarrow", "scikit-learn", "lightgbm", "xgboost")
+_LIBRARIES = ("onnxruntime", "onnx", "skl2onnx", "treelite", "numpy", "pyarrow", "scikit-learn", "lightgbm", "xgboost",
+              "torch")  # fmt: skip
 
 _SINGLE_ROWS = 300
 """Rows of each kind that are also compared one by one."""
@@ -49,13 +48,16 @@ def answers(predict: Predict, rows: pa.RecordBatch) -> tuple[np.ndarray, dict[st
     return good, {name: pa.concat_arrays([part[name] for part in found]) for name in names}
 
 
-def compare(model: Predict, compiled: Any, rows: pa.RecordBatch, kind: str) -> tuple[float, int]:
+def compare(
+    model: Predict, compiled: Any, rows: pa.RecordBatch, kind: str, tolerance: float = TOLERANCE
+) -> tuple[float, int]:
     """Hold a compiled form against its model on some rows.
 
     Args:
         model: the model's predictions.
         compiled: a `CompiledScorer`.
         kind: of the rows, for the reason.
+        tolerance: of probabilities; of numbers, times their size (or the median size of all, where that is more).
 
     Returns:
         The largest difference, and how many rows both refuse.
@@ -69,7 +71,7 @@ def compare(model: Predict, compiled: Any, rows: pa.RecordBatch, kind: str) -> t
         index = int((good != ours).argmax())
         who = "the model refuses, and the compiled form does not" if ours[index] else "only the compiled form refuses"
         raise NotCompiled(f"{kind} has a row that {who}: {_shown(rows, index)}")
-    largest = _difference(expected, found, rows.filter(pa.array(good)), kind)
+    largest = _difference(expected, found, rows.filter(pa.array(good)), kind, tolerance)
     chosen = np.flatnonzero(good)[:: max(1, int(good.sum()) // _SINGLE_ROWS)]
     singles = rows.take(pa.array(chosen))
     values = zip(*(column.cast(singles[column.name]).to_pylist() for column in compiled.columns), strict=True)
@@ -77,7 +79,7 @@ def compare(model: Predict, compiled: Any, rows: pa.RecordBatch, kind: str) -> t
     alone = {name: pa.array([_as_map(one[name]) for one in one_by_one], array.type) for name, array in found.items()}
     places = pa.array(np.searchsorted(np.flatnonzero(good), chosen))
     largest = max(largest, _difference({name: array.take(places) for name, array in expected.items()}, alone, singles,
-                                       f"{kind}, one by one,"))  # fmt: skip
+                                       f"{kind}, one by one,", tolerance))  # fmt: skip
     return largest, int((~good).sum())
 
 
@@ -85,7 +87,9 @@ def _as_map(value: Any) -> Any:
     return list(value.items()) if isinstance(value, dict) else value
 
 
-def _difference(expected: dict[str, pa.Array], found: dict[str, pa.Array], rows: pa.RecordBatch, kind: str) -> float:
+def _difference(
+    expected: dict[str, pa.Array], found: dict[str, pa.Array], rows: pa.RecordBatch, kind: str, tolerance: float
+) -> float:
     """The largest difference. Raises NotCompiled when it is too large, or names, types or labels differ."""
     types = [{name: str(array.type) for name, array in side.items()} for side in (expected, found)]
     if types[0] != types[1]:
@@ -116,7 +120,7 @@ def _difference(expected: dict[str, pa.Array], found: dict[str, pa.Array], rows:
             apart = np.where(theirs == ours, 0.0, np.abs(theirs - ours) / size)
         apart = np.where(np.isnan(apart), np.inf, apart)
         worst = float(apart.max())
-        if worst > TOLERANCE:
+        if worst > tolerance:
             index = int(apart.argmax())
             row = index // (len(theirs) // len(array)) if is_map else index
             what = f"{ours[index]!r} instead of {theirs[index]!r}"
