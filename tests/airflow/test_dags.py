@@ -106,7 +106,7 @@ def test_values_that_do_not_go_together_are_refused_before_any_work(
 ) -> None:
     state, tasks, run = ended(bag, "flight-delay-training", {"task": "regression"})
     assert state == "failed"
-    assert tasks.pop("ingest") == "failed"
+    assert [tasks.pop(first) for first in ("ingest", "require-target")] == ["failed", "failed"]
     assert set(tasks.values()) == {"upstream_failed"}
     assert not (HOME / "root" / "flight-delay-training" / run.run_id).exists()
     assert "metric 'roc_auc' does not go with task 'regression'" in "".join(capsys.readouterr())

@@ -80,6 +80,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Ite
     copy_mlflow(empty_mlflow, directory / "mlflow.db", directory)
     made = Project(directory)
     (made.serving.models / "9").mkdir(parents=True)
+    os.utime(made.serving.models / "9", (0, 0))
     mlflow.set_tracking_uri(made.environment["MLFLOW_TRACKING_URI"])
     mlflow.set_experiment("Default")
     rows = pd.DataFrame({"size": np.linspace(0, 1, 20), "weight": np.linspace(1, 2, 20)})

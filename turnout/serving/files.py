@@ -53,12 +53,18 @@ class Files:
         self.problems.pop(version, None)
         return place
 
-    def keep_only(self, versions: Collection[str]) -> list[str]:
-        """Remove the files of all other versions; their names. One that is asked for again is brought again."""
+    def keep_only(self, versions: Collection[str], since: float) -> list[str]:
+        """Remove the files of all other versions; their names. One that is asked for again is brought again.
+
+        Args:
+            since: what was brought after this time, in seconds of the epoch, stays: somebody may be about to serve it.
+        """
         removed = []
         for place in sorted(self._place.iterdir()):
             coming = self._coming.get(place.name)
             if place.name.startswith(".") or place.name in versions or (coming is not None and not coming.done()):
+                continue
+            if place.stat().st_mtime > since:
                 continue
             gone = self._place / f"{_REMOVED}{place.name}-{time.time_ns()}"
             try:

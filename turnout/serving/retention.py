@@ -20,7 +20,7 @@ _EVERY_S = 300.0
 _QUIET_S = 3600.0
 """Since the last file of a day, after which nobody writes into it any more: rows wait for a full disk."""
 
-_FILES = datetime.timedelta(days=1)
+FILES_STAY = datetime.timedelta(days=1)
 """After a version was served last, until its files are removed: who goes to and fro by hand waits for no registry."""
 
 LOG_BYTES, LOG_END_BYTES = 16 * 2**20, 2**20
@@ -78,7 +78,7 @@ class Retention:
             for file in (log, log.with_suffix(".log.1"), log.with_suffix(".json")):
                 file.unlink(missing_ok=True)
         history = [release for _, release in State(self._directory.path).history()]
-        self.versions = needed(history, now - max(_FILES, self._standby)) if history else None
+        self.versions = needed(history, now - max(FILES_STAY, self._standby)) if history else None
         if self._days:
             before = kept_since(self._days, history, now)
             remove_days(self._directory.requests, before)
