@@ -113,7 +113,8 @@ def test_the_first_champion_must_beat_the_mean(artifact, table, tracking) -> Non
     assert page.count("<svg") == 4
     run_id = model.metadata["mlflow_run_id"]
     kept = mlflow.MlflowClient().list_artifacts(run_id, "evaluation")
-    assert [item.path for item in kept] == ["evaluation/report.html", "evaluation/rows.parquet"]
+    names = ["labels.parquet", "metric.json", "report.html", "rows.parquet"]
+    assert [item.path for item in kept] == [f"evaluation/{name}" for name in names]
     assert mlflow.artifacts.load_text(f"runs:/{run_id}/evaluation/report.html") == page
     assert "kind" in page
     shuffled = table.assign(target=table["target"].sample(frac=1, random_state=0).to_numpy())
