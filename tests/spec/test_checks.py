@@ -104,6 +104,18 @@ def set_in(*path: str, value: Any) -> Callable[[Spec, Spec], None]:
     return edit
 
 
+def refers(kind: str, value: Any) -> Callable[[Spec, Spec], None]:
+    """A secret of a step whose name comes from elsewhere."""
+
+    def edit(spec: Spec, platform: Spec) -> None:
+        label = next(name for name, item in spec["deploymentSpec"]["executors"].items() if "container" in item)
+        secret = {"secretNameParameter": {kind: value}, "mountPath": "/secret"}
+        executors = {label: {"secretAsVolume": [secret]}}
+        platform["platforms"]["kubernetes"].update(deploymentSpec={"executors": executors})
+
+    return edit
+
+
 FAULTS: dict[str, tuple[Callable[[Spec, Spec], Any], str, str]] = {
     "no pipelineInfo": (lambda spec, _: spec.pop("pipelineInfo"), "the pipeline has no name", "pipelineInfo.name"),
     "an empty name": (set_in("pipelineInfo", "name", value=" "), "the pipeline has no name", "pipelineInfo.name"),
@@ -142,6 +154,18 @@ FAULTS: dict[str, tuple[Callable[[Spec, Spec], Any], str, str]] = {
         "settings for an executor 'exec-prnt', which does not exist",
         "platforms.kubernetes.deploymentSpec.executors",
     ),
+    **{
+        f"settings with a reference that is none, {kind}": (
+            refers(kind, value),
+            "neither a constant, an input nor an output",
+            "",
+        )
+        for kind, value in (
+            ("runtimeValue", "fixed"),
+            ("componentInputParameter", ["rows"]),
+            ("taskOutputParameter", {"producerTask": {}}),
+        )
+    },
     "an input that is not there": (
         lambda spec, _: leaf(spec)["inputs"]["parameters"].update(textt={"runtimeValue": {"constant": "a"}}),
         "has no input 'textt'",

@@ -132,6 +132,9 @@ class Scope:
         if not isinstance(value, dict):
             return value
         if len(value) == 1 and value.keys() <= {"runtimeValue", "componentInputParameter", "taskOutputParameter"}:
+            if not _is_reference(value):
+                self.fault("a value that is neither a constant, an input nor an output", where)
+                return Constant(None)
             if "runtimeValue" in value:
                 return Constant((value["runtimeValue"] or {}).get("constant"))
             output = value.get("taskOutputParameter")
@@ -300,6 +303,17 @@ class Scope:
                       did_you_mean(name, known))
             )  # fmt: skip
         return found
+
+
+def _is_reference(value: Mapping[str, Any]) -> bool:
+    """Whether a settings' reference is one: a constant, the name of an input, or a step and its output."""
+    ((kind, item),) = value.items()
+    if item is None:
+        return True
+    if kind == "componentInputParameter":
+        return isinstance(item, str)
+    texts = item.values() if kind == "taskOutputParameter" and isinstance(item, dict) else ()
+    return isinstance(item, dict) and all(isinstance(text, str) for text in texts)
 
 
 def _texts(value: Any) -> Iterator[str]:
