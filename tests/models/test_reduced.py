@@ -139,6 +139,7 @@ def test_a_network_of_lower_precision_is_proved_kept_and_used(
         assert f"{sizes[precision]:,} bytes instead of {sizes['exact']:,}; one row " in said
         assert ServedModel("1", str(place)).row(table.iloc[0, :-1].tolist()).keys() == {"prediction", "probabilities"}
     assert sizes["int8"] < sizes["float16"] / 1.7 < sizes["exact"] / 3
+    assert not [place for place in sys.path if "onnxruntime" in place]  # where other people's modules would be found
 
     table["row"] = range(len(table))
     predict.python_func(

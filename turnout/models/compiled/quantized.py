@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,23 @@ def lower(graph: Graph, precision: str, calibration: np.ndarray) -> bytes:
         precision: `float16` or `int8`.
         calibration: what the estimator takes, shape (rows, inputs); only `int8` needs it.
     """
-    with warnings.catch_warnings(), without_logs():
+    with warnings.catch_warnings(), without_logs(), _tools():
         warnings.simplefilter("ignore")
         return _float16(graph) if precision == "float16" else _int8(graph, calibration)
+
+
+@contextlib.contextmanager
+def _tools() -> Iterator[None]:
+    """onnxruntime's tools find each other by a directory in `sys.path`, but others must not find them: their names are
+    common ones, such as `benchmark`."""
+    places = [*sys.path]
+    import onnxruntime.transformers  # adds it, the first time
+
+    sys.path[:] = [*places, str(Path(onnxruntime.transformers.__file__).parent)]
+    try:
+        yield
+    finally:
+        sys.path[:] = places
 
 
 def _float16(graph: Graph) -> bytes:
