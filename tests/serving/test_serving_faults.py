@@ -19,6 +19,7 @@ from waiting import free_ports, wait
 
 from turnout.serving import access_log
 from turnout.serving.directory import Directory
+from turnout.serving.envoy.processes import ask as ask_socket
 from turnout.serving.release import Release, Served, only, with_split, with_version, without
 from turnout.serving.state import State
 
@@ -56,6 +57,13 @@ class Server:
         """The processes of the workers that answer."""
         return [worker["pid"] for group in self.status["workers"].values() for worker in group if worker["ready"]]
 
+    def left_out(self) -> int:
+        """How many workers Envoys send nothing for a while, since they failed or did not answer."""
+        path = "/stats?filter=membership_(healthy|total)$&format=json"
+        told = [json.loads(ask_socket(place, "GET", path)[1]) for place in self.directory.sockets.glob("admin-*")]
+        counts = [item for page in told for item in page["stats"] if "value" in item]
+        return sum(int(item["value"]) * (1 if item["name"].endswith("total") else -1) for item in counts)
+
     def change(self, make: Callable[[Release], Release]) -> None:
         """Change what is served, and wait until it is so."""
         made = self.state.change(lambda before: make(before or self.state.require()), "a test")
@@ -91,6 +99,7 @@ def as_before(request: pytest.FixtureRequest) -> None:
         server = request.getfixturevalue("server")
         server.change(lambda release: only(release, "7"))
         wait(lambda: len(server.workers) == 2 and len(server.status["envoys"]) == 2, "all processes", 10)
+        wait(lambda: server.left_out() == 0, "the return of workers that an Envoy has left out", 10)
 
 
 def adds_up(server: Server, load: Load, may_lack: Collection[str] = ()) -> dict[str, dict[str, Any]]:

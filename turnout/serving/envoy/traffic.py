@@ -174,7 +174,8 @@ def _cluster(group: Group, listening: Listening) -> dict[str, Any]:
             ]
         },
         "health_checks": [probe],
-        "common_lb_config": {"healthy_panic_threshold": {"value": 1.0}},
+        # Threads hear at once of a worker that comes back or goes, and not a second later: there are few.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 1.0}, "update_merge_window": "0s"},
         "outlier_detection": {
             "split_external_local_origin_errors": True,
             "consecutive_local_origin_failure": 3,
