@@ -166,6 +166,18 @@ def test_a_killed_envoy_loses_what_it_had_at_work_only(server: Server) -> None:
     assert all(map(lives, envoys))
 
 
+def test_each_envoy_has_a_log_of_its_own_with_whole_lines(server: Server) -> None:
+    with under_load(server.port) as load:
+        some(load)
+    adds_up(server, load)
+    logs = sorted(server.directory.access.glob("current*.jsonl"))
+    assert len(logs) == len(server.status["envoys"]) == 2
+    for log in logs:
+        lines = log.read_bytes().splitlines(keepends=True)
+        assert lines
+        assert all(json.loads(line) for line in lines if line.endswith(b"\n"))
+
+
 def test_a_model_that_raises_is_counted_and_its_worker_stays(server: Server) -> None:
     before = server.workers
     with under_load(server.port, headers={"x-do": "raise"}) as load:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 CURRENT = "current.jsonl"
+"""The file of the first Envoy. Others have their own: each line is written in parts, and in one file two would mix."""
 
 _OF_GRPC = {
     1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 404, 13: 500, 14: 503,
@@ -23,6 +24,17 @@ offered Envoy makes 12 of 404, and back)."""
 
 _LARGEST = 64 * 2**20
 _KEPT = 32
+
+
+def of_envoy(log: Path, index: int) -> Path:
+    """The file that an Envoy writes, when that of the first is `log`."""
+    return log.with_stem(f"{log.stem}-{index}") if index else log
+
+
+def _current(directory: Path) -> list[Path]:
+    """The files that are written now."""
+    first = directory / CURRENT
+    return sorted(directory.glob(f"{first.stem}*{first.suffix}"))
 
 
 def rotate(
@@ -37,12 +49,13 @@ def rotate(
         kept: how many files of this size; older ones are deleted.
         new_day: whether the current file is one of yesterday's.
     """
-    current = directory / CURRENT
-    try:
-        if current.stat().st_size < (1 if new_day else largest):
-            return False
-        current.rename(directory / f"until-{time.time_ns()}.jsonl")
-    except OSError:
+    renamed = False
+    for current in _current(directory):
+        with contextlib.suppress(OSError):
+            if current.stat().st_size >= (1 if new_day else largest):
+                current.rename(directory / f"until-{time.time_ns()}.jsonl")
+                renamed = True
+    if not renamed:
         return False
     reopen()
     total = 0
@@ -81,10 +94,10 @@ class Reader:
         The `code` of a call by gRPC is what HTTP has for its status, so that a failure is one, however it was asked.
         """
         # While it reads, the current file may get another name: it is read by the first that it is found under.
-        for path in [*sorted(self._directory.glob("until-*.jsonl")), self._directory / CURRENT]:
+        for path in [*sorted(self._directory.glob("until-*.jsonl")), *_current(self._directory)]:
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                 known = os.fstat(file.fileno()).st_ino
-                over = path.name != CURRENT and int(path.stem.removeprefix("until-")) / 1e9 < self._start
+                over = path.name.startswith("until-") and int(path.stem.removeprefix("until-")) / 1e9 < self._start
                 if over:
                     continue
                 place = self._read.get(known, 0)

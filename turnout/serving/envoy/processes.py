@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from turnout.errors import ServerError
 from turnout.runtimes.process import supervised
+from turnout.serving.access_log import of_envoy
 from turnout.serving.envoy.api import GROUPS, ROUTES, discovery
 from turnout.serving.envoy.listener import Listening, bootstrap
 from turnout.serving.state import write_whole
@@ -206,7 +207,7 @@ class Envoys:
     def _start(self, index: int) -> None:
         file = self.place / f"bootstrap-{index}.json"
         self._admin(index).unlink(missing_ok=True)
-        settings = bootstrap(self.listening, self.place, self._log, self._admin(index), index)
+        settings = bootstrap(self.listening, self.place, of_envoy(self._log, index), self._admin(index), index)
         write_whole(file, json.dumps(settings, indent=1), 0o600)  # it may hold tokens
         command = [str(program()), "-c", str(file), "--concurrency", str(self._threads)]
         command += ["--disable-hot-restart", "--log-level", "warning"]
