@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from kube_config import kube_config
 
 CORE = {"v1": ("ConfigMap", "Service"), "apps/v1": ("Deployment",), "policy/v1": ("PodDisruptionBudget",),
         "autoscaling/v2": ("HorizontalPodAutoscaler",)}  # fmt: skip
@@ -159,16 +160,7 @@ def serving(server: ApiServer, path: Any) -> Iterator[None]:
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=http.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{http.server_port}"
-    path.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1", "kind": "Config", "current-context": "test",
-                "clusters": [{"name": "test", "cluster": {"server": address}}],
-                "users": [{"name": "test", "user": {"token": "none"}}],
-                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-            }
-        )
-    )  # fmt: skip
+    path.write_text(yaml.safe_dump(kube_config(address, "none")))
     try:
         yield
     finally:

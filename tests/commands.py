@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
+from turnout.runtimes.forkserver import _LIBC, _SET_DEATH_SIGNAL, HEAD, receive_body, run_to_end
+
 TURNOUT = Path(sys.executable).parent / "turnout"
 COLUMNS = "200"
 TIMEOUT_S = 600
@@ -45,7 +47,7 @@ class Commands:
             else:
                 request = {"arguments": arguments, "directory": str(directory), "environment": environment}
                 body = json.dumps(request).encode()
-                head = len(body).to_bytes(8, "big")
+                head = len(body).to_bytes(HEAD, "big")
                 socket.send_fds(self.control, [head], [out.fileno(), err.fileno()])
                 self.control.sendall(body)
                 try:
@@ -77,10 +79,10 @@ def _text(file: IO[bytes]) -> str:
 def serve(control: socket.socket) -> None:
     """Fork a process for each request, until there are no more."""
     while True:
-        head, descriptors, _, _ = socket.recv_fds(control, 8, 2)
-        if not head:
+        head, descriptors, _, _ = socket.recv_fds(control, HEAD, 2)
+        request = receive_body(control, head)
+        if request is None:
             return
-        request = json.loads(_received(control, int.from_bytes(head, "big")))
         pid = os.fork()
         if pid == 0:
             control.close()
@@ -91,17 +93,9 @@ def serve(control: socket.socket) -> None:
         control.sendall(str(status).encode())
 
 
-def _received(control: socket.socket, length: int) -> bytes:
-    found = b""
-    while len(found) < length:
-        found += control.recv(length - len(found))
-    return found
-
-
 def become(request: dict[str, Any], descriptors: list[int]) -> None:
     """Be the command; never returns."""
     from turnout.cli import main
-    from turnout.runtimes.forkserver import _LIBC, _SET_DEATH_SIGNAL, run_to_end
 
     _LIBC.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     for target, descriptor in enumerate(descriptors, start=1):

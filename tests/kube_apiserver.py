@@ -12,11 +12,12 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from kube_config import kube_config
 from waiting import free_ports, wait
 
 ASSETS = os.environ.get("KUBEBUILDER_ASSETS", "")
@@ -34,22 +35,11 @@ class Server:
 
     address: str
     directory: Path
-    _stop: threading.Event = field(default_factory=threading.Event)
 
     def config(self, user: str) -> Path:
         """What KUBECONFIG names for a user."""
         path = self.directory / f"{user}.yaml"
-        cluster = {"server": self.address, "insecure-skip-tls-verify": True}
-        path.write_text(
-            yaml.safe_dump(
-                {
-                    "apiVersion": "v1", "kind": "Config", "current-context": "test",
-                    "clusters": [{"name": "test", "cluster": cluster}],
-                    "users": [{"name": "test", "user": {"token": f"token-of-{user}"}}],
-                    "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-                }
-            )
-        )  # fmt: skip
+        path.write_text(yaml.safe_dump(kube_config(self.address, f"token-of-{user}")))
         return path
 
     def client(self, user: str = ADMIN) -> Any:

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from kube_config import kube_config
+
 _POD = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/pods(?:/(?P<name>[^/]+))?(?P<log>/log)?")
 _CLAIM = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/persistentvolumeclaims(?:/(?P<name>[^/]+))?")
 _NOW = "2026-01-01T00:00:00Z"
@@ -111,15 +113,7 @@ class Cluster:
 
     @property
     def kube_config(self) -> dict[str, Any]:
-        address = f"http://127.0.0.1:{self.server.server_address[1]}"
-        return {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "test",
-            "clusters": [{"name": "test", "cluster": {"server": address}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-            "users": [{"name": "test", "user": {}}],
-        }
+        return kube_config(f"http://127.0.0.1:{self.server.server_address[1]}")
 
     def create(self, pod: dict[str, Any], namespace: str) -> dict[str, Any]:
         name = pod["metadata"]["name"]

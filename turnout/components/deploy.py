@@ -57,7 +57,7 @@ def deploy(
     from turnout.models.promotion import champion
     from turnout.models.registry import ModelVersion
     from turnout.models.scorer import try_out
-    from turnout.serving.rollout.steps import give, promote, served_by, wait_until_ready
+    from turnout.serving.rollout.steps import promote, put
     from turnout.serving.targets.chosen import target_of
 
     candidate, place = ModelVersion(registered_model, str(version), ""), target_of(target)
@@ -66,15 +66,11 @@ def deploy(
         with tempfile.TemporaryDirectory() as directory:
             count = try_out(open_scorer(fetch(candidate, directory)), sample.path, rows, candidate.uri)
         tried = f"; it predicted {count} sample rows"
-    before = served_by(place, registered_model)
     shadow = shadow and percent > 0
     if alias and percent == 100 and not shadow:
         previous = promote(place, registered_model, candidate.version, why, wait_seconds)
     else:
-        give(place, registered_model, candidate.version, percent, shadow, why)
-        status = wait_until_ready(place, registered_model, wait_seconds)
-        # A step that is tried again finds its version in service already: the one before it is the way back.
-        previous = before if before != candidate.version else status.previous
+        previous = put(place, registered_model, candidate.version, percent, shadow, why, wait_seconds)
     if target == "registry":
         after = f", after version {previous}" if previous else ""
         print(f"{registered_model} version {version} is the champion{after}{tried}")

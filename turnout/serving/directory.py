@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from turnout.errors import ServerError
+from turnout.serving import access_log
 
 _LONGEST = 80
 """Of a directory of sockets, in bytes: the kernel takes 107 for a socket's path."""
@@ -49,7 +50,7 @@ class Directory:
 
     @property
     def access_log(self) -> Path:
-        return self.access / "current.jsonl"
+        return self.access / access_log.CURRENT
 
     @property
     def requests(self) -> Path:

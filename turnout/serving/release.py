@@ -231,6 +231,11 @@ def check(release: Release) -> None:
         refuse(f"not the name of a header: {release.sticky!r}", "lower-case letters, digits and -; such as x-user-id")
 
 
+def needed_by(release: Release) -> set[str]:
+    """The versions whose files a release needs: those that it has, and the one that answers when another fails."""
+    return {served.version for served in release.versions} | {fallback_of(release)[0]} - {""}
+
+
 def fallback_of(release: Release) -> tuple[str, dict[str, Any]]:
     """The version to fall back to, and the constant; one of them is empty. Raises ComponentError when it is neither."""
     if not release.fallback.startswith("{"):

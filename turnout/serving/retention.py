@@ -13,7 +13,7 @@ from pathlib import Path
 
 from turnout.serving import access_log
 from turnout.serving.directory import Directory
-from turnout.serving.release import Release, fallback_of, previous
+from turnout.serving.release import Release, needed_by, previous
 from turnout.serving.state import State
 
 _EVERY_S = 300.0
@@ -118,7 +118,7 @@ def needed(history: Sequence[Release], since: datetime.datetime) -> frozenset[st
     found = {previous(last, history)}
     ended = [datetime.datetime.fromisoformat(release.changed_at) for release in history[1:]]
     for release in [last, *(release for release, end in zip(history, ended, strict=False) if end > since)]:
-        found |= {served.version for served in release.versions} | {fallback_of(release)[0]}
+        found |= needed_by(release)
     return frozenset(found - {""})
 
 

@@ -31,7 +31,7 @@ from turnout.serving.envoy.processes import Envoys
 from turnout.serving.files import Files
 from turnout.serving.gpu import Gpus
 from turnout.serving.machine import Command, Serving, check_free, group_name, worker_command
-from turnout.serving.release import Release, fallback_of, only
+from turnout.serving.release import Release, fallback_of, needed_by, only
 from turnout.serving.retention import FILES_STAY, Retention
 from turnout.serving.state import State, write_whole
 from turnout.serving.workers import Workers
@@ -144,8 +144,7 @@ class Supervisor:
         if needed is None or self._release is None:
             return
         # The state may have changed since the look: what it asks for now was perhaps brought a moment ago.
-        asked = {served.version for served in self._release.versions} | {fallback_of(self._release)[0]}
-        kept = needed | asked | {group.version for group in self._groups.values()}
+        kept = needed | needed_by(self._release) | {group.version for group in self._groups.values()}
         for version in self._files.keep_only(kept, time.time() - FILES_STAY.total_seconds()):
             self._say(f"the files of version {version} are removed: it is not served any more")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -94,8 +93,7 @@ def _by_skl2onnx(estimator: Any, inputs: int, precision: str) -> Graph:
 
     kind = DoubleTensorType if precision == "double" else FloatTensorType
     options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None
-    with warnings.catch_warnings(), without_logs():
-        warnings.simplefilter("ignore")
+    with without_logs():
         made = skl2onnx.convert_sklearn(
             estimator, initial_types=[("inputs", kind([None, inputs]))], options=options, target_opset=_OPSETS
         )

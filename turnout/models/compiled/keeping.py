@@ -69,11 +69,9 @@ def keep_compiled(
 
 
 def _why(error: Exception) -> str:
-    return (
-        str(error)
-        if isinstance(error, NotCompiled)
-        else f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    )
+    if isinstance(error, NotCompiled):
+        return str(error)
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def _place(precision: str) -> str:

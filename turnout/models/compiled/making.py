@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from turnout.models.compiled.form import Form, NotCompiled, Output, Proof, Refus
 from turnout.models.compiled.graph import Graph, graphs_of
 from turnout.models.compiled.odd import odd_rows
 from turnout.models.compiled.proof import answers, compare, facts
+from turnout.models.compiled.quiet import without_warnings
 from turnout.models.compiled.reading import Read, read
 from turnout.models.compiled.scorer import CompiledScorer
 from turnout.models.files import load
@@ -45,8 +45,7 @@ def compile_model(model_directory: str | Path, rows: pd.DataFrame, rows_of: str,
         import treelite  # noqa: F401
     except ImportError as error:
         raise NotCompiled(f"{error.name} is not installed: {hint_for(error)}") from error
-    with warnings.catch_warnings(), np.errstate(all="ignore"):  # of what odd rows do to numbers
-        warnings.simplefilter("ignore")
+    with without_warnings():  # of what odd rows do to numbers
         return _compiled(model_directory, rows, rows_of, target)
 
 
@@ -90,12 +89,7 @@ def _form(
 def _proved(form: Form, graph: Graph, scorer: Scorer, batch: pa.RecordBatch, rows_of: str, target: Path) -> Proof:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
-        write_form(form, graph.onnx, place)
-        try:
-            compiled = CompiledScorer(place)
-        except Exception as error:  # onnxruntime has its own
-            what = str(error).strip().partition("\n")[0][:300]
-            raise NotCompiled(f"onnxruntime does not load what {form.made_by} made: {what}") from error
+        compiled = written(form, graph.onnx, place)
         largest, _ = compare(scorer, compiled, batch, rows_of, graph.tolerance)
         odd = odd_batch(batch, scorer.columns)
         odd_largest, refused = compare(scorer, compiled, odd, "the odd rows", graph.odd_tolerance)
@@ -103,6 +97,16 @@ def _proved(form: Form, graph: Graph, scorer: Scorer, batch: pa.RecordBatch, row
         write_proof(proof, place)
         shutil.copytree(place, target, dirs_exist_ok=True)
     return proof
+
+
+def written(form: Form, onnx: bytes, place: Path) -> CompiledScorer:
+    """A form's files in a directory, opened. Raises NotCompiled when that fails."""
+    write_form(form, onnx, place)
+    try:
+        return CompiledScorer(place)
+    except Exception as error:  # onnxruntime has its own
+        what = str(error).strip().partition("\n")[0][:300]
+        raise NotCompiled(f"onnxruntime does not load what {form.made_by} made: {what}") from error
 
 
 def batch_of(rows: pd.DataFrame, columns: Sequence[Column]) -> pa.RecordBatch:

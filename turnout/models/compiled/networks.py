@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from turnout.models.compiled.form import NotCompiled
@@ -84,8 +83,7 @@ def _exported(network: Any, inputs: int) -> Any:
     from turnout.models.compiled.quiet import without_logs
 
     kept, rows = io.BytesIO(), {0: "rows"}
-    with warnings.catch_warnings(), without_logs():
-        warnings.simplefilter("ignore")
+    with without_logs():
         torch.onnx.export(
             network.cpu().eval(), (torch.zeros(2, inputs),), kept, dynamo=False, opset_version=_OPSET,
             input_names=["inputs"], output_names=["network"], dynamic_axes={"inputs": rows, "network": rows},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,7 @@ def lower(graph: Graph, precision: str, calibration: np.ndarray) -> bytes:
         precision: `float16` or `int8`.
         calibration: what the estimator takes, shape (rows, inputs); only `int8` needs it.
     """
-    with warnings.catch_warnings(), without_logs(), _tools():
-        warnings.simplefilter("ignore")
+    with without_logs(), _tools():
         return _float16(graph) if precision == "float16" else _int8(graph, calibration)
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import shutil
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,15 @@ from turnout.models.compiled.form import (
     Reduced,
     digests,
     read_form,
-    write_form,
     write_proof,
 )
 from turnout.models.compiled.graph import float_graph
 from turnout.models.compiled.judged import Judged
-from turnout.models.compiled.making import batch_of, odd_batch
+from turnout.models.compiled.making import batch_of, odd_batch, written
 from turnout.models.compiled.networks import is_network
 from turnout.models.compiled.proof import answers, facts
 from turnout.models.compiled.quantized import lower
+from turnout.models.compiled.quiet import without_warnings
 from turnout.models.compiled.reading import read
 from turnout.models.compiled.scorer import CompiledScorer
 from turnout.models.files import load
@@ -68,6 +67,7 @@ def require_network(directory: str | Path, precision: str) -> None:
     raise ComponentError(what, where="precision", available=["exact"], hint=hint)
 
 
+@without_warnings()  # of what odd rows do to numbers
 def reduce_model(
     model_directory: str | Path,
     exact_directory: Path,
@@ -90,19 +90,6 @@ def reduce_model(
     Raises:
         NotCompiled: there is none that answers as the exact one does.
     """
-    with warnings.catch_warnings(), np.errstate(all="ignore"):  # of what odd rows do to numbers
-        warnings.simplefilter("ignore")
-        return _reduced(model_directory, exact_directory, precision, judged, training, target)
-
-
-def _reduced(
-    model_directory: str | Path,
-    exact_directory: Path,
-    precision: str,
-    judged: Judged,
-    training: pd.DataFrame | None,
-    target: Path,
-) -> Proof:
     if judged.labels is None:
         raise NotCompiled("no labels were kept to judge it by: evaluate the model before it is registered")
     exact, form = CompiledScorer(exact_directory), read_form(exact_directory)
@@ -124,12 +111,7 @@ def _reduced(
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
-        write_form(form, made, place)
-        try:
-            ours = CompiledScorer(place)
-        except Exception as error:  # onnxruntime has its own
-            what = str(error).strip().partition("\n")[0][:300]
-            raise NotCompiled(f"onnxruntime does not load what {form.made_by} made: {what}") from error
+        ours = written(form, made, place)
         found, expected = _values(ours, batch), _values(exact, batch)
         _same_alone(ours, batch, found, _ALONE[precision])
         odd = odd_batch(batch, exact.columns)

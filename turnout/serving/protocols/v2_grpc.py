@@ -19,6 +19,7 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from turnout.errors import Fault
+from turnout.serving.envoy.api import GRPC as CONTENT_TYPE
 from turnout.serving.envoy.api import GRPC_SERVICE
 from turnout.serving.inputs import BadRequest
 from turnout.serving.predictor import Answer
@@ -28,7 +29,7 @@ from turnout.serving.protocols.v2 import Meaning, Tensor, Wanted, checked, requi
 from turnout.serving.protocols.v2_messages import message
 
 INFER = f"{GRPC_SERVICE}ModelInfer"
-GRPC = (b"content-type", b"application/grpc")
+GRPC = (b"content-type", CONTENT_TYPE.encode())
 
 _STATUS = {400: 3, 404: 5, 413: 8, 415: 12, 422: 3, 429: 8, 500: 13, 501: 12, 503: 14, 504: 4}
 """gRPC's status for each of HTTP's that the server gives: INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED,

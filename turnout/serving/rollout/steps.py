@@ -18,9 +18,12 @@ _LOOK_SECONDS = 0.25
 def served_by(target: Target, model: str) -> str:
     """The version in service; empty when there is none yet."""
     try:
-        status = target.status(model)
+        return _in_service(target.status(model))
     except ComponentError:
         return ""
+
+
+def _in_service(status: Status) -> str:
     return next((served.version for served in status.versions if not served.shadow), "")
 
 
@@ -104,16 +107,23 @@ def give(target: Target, model: str, version: str, percent: float, shadow: bool,
     target.deploy(model, version, percent, shadow, why=why)
 
 
+def put(target: Target, model: str, version: str, percent: float, shadow: bool, why: str, seconds: float) -> str:
+    """Give a version its part, and wait until it has it; the version in service before, which is the way back."""
+    before = served_by(target, model)
+    give(target, model, version, percent, shadow, why)
+    status = wait_until_ready(target, model, seconds)
+    # A step that is tried again finds its version in service already.
+    return before if before != version else status.previous
+
+
 def promote(target: Target, model: str, version: str, why: str, seconds: float) -> str:
     """Put a version into service for all requests, and make it the champion of the registry; the one before.
 
     First the traffic, then the alias: a step that is cut off between the two and done again ends with both.
     """
-    before = served_by(target, model)
-    target.deploy(model, version, 100.0, why=why)
-    status = wait_until_ready(target, model, seconds)
+    before = put(target, model, version, 100.0, False, why, seconds)
     promotion.promote(look_up(f"models:/{model}/{version}"))
-    return before if before != version else status.previous
+    return before
 
 
 def roll_back(target: Target, model: str, version: str, why: str) -> str:
@@ -122,8 +132,8 @@ def roll_back(target: Target, model: str, version: str, why: str) -> str:
     Where the version is not served (any more) nothing is done: a rollback that is done again is no second one. What
     else is tried out stays; when the version in service is taken out, it goes too, since it was held against that one.
     """
-    served = [item.version for item in target.status(model).versions]
-    stable = served_by(target, model)
+    status = target.status(model)
+    served, stable = [item.version for item in status.versions], _in_service(status)
     if version not in served:
         return stable
     if version != stable and len(served) > 2:
