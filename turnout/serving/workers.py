@@ -33,9 +33,21 @@ _STEADY_S = 60.0
 _LONGEST_WAIT_S = 60.0
 
 
+@dataclass(frozen=True)
+class _Health:
+    """What a worker says of itself: whether it answers requests, and whether its model's calls come back."""
+
+    ready: bool
+    live: bool
+
+
 @dataclass
 class _Worker:
-    """One process; what is known of it now."""
+    """One process; what is known of it now.
+
+    Attributes:
+        stuck: it answers requests, but its model does not: with what stands in for the model, or with 504.
+    """
 
     index: int
     socket: Path
@@ -47,10 +59,11 @@ class _Worker:
     aborted: bool = False
     asked: float = 0.0
     ready: bool = False
+    stuck: bool = False
     failures: int = 0
     restarts: int = 0
     why: str = ""
-    answer: concurrent.futures.Future[bool] | None = field(default=None, repr=False)
+    answer: concurrent.futures.Future[_Health] | None = field(default=None, repr=False)
 
     @property
     def lives(self) -> bool:
@@ -177,7 +190,7 @@ class Workers:
         if worker.ready and now - worker.started > _STEADY_S:
             worker.failures = 0
         allowed = _HANGS_S if worker.ready or worker.answered else _LOADS_S
-        if worker.silent <= allowed or worker.process is None:
+        if worker.silent <= allowed or worker.process is None or (worker.stuck and self._lacks_another(worker)):
             return ""
         if not worker.aborted and (pid := child(worker.process.pid)):
             worker.aborted = True
@@ -188,6 +201,11 @@ class Workers:
         if worker.silent > allowed + _ABORTS_S:
             worker.process.send_signal(signal.SIGQUIT)
         return ""
+
+    def _lacks_another(self, worker: _Worker) -> bool:
+        """Whether another worker is about to be there: who still answers waits for it, so that one always does."""
+        others = [other for other in self._workers if other is not worker]
+        return any(other.aborted or not other.ready or not other.lives for other in others)
 
     def _ended(self, worker: _Worker, now: float) -> str:
         """Start a worker that does not run, when it is time."""
@@ -216,18 +234,20 @@ class Workers:
                 stderr=subprocess.STDOUT,
             )
         worker.started, worker.answered, worker.asked = now, 0.0, 0.0
-        worker.silent, worker.aborted = 0.0, False
+        worker.silent, worker.aborted, worker.stuck = 0.0, False, False
 
     def _probe(self, worker: _Worker, now: float) -> None:
         """Ask again whether a worker is ready, and note what it said before."""
         if worker.answer is not None and worker.answer.done():
-            if worker.answer.result():
+            health = worker.answer.result()
+            worker.stuck = health.ready and not health.live
+            if health.ready and health.live:
                 worker.answered, worker.ready, worker.why, worker.silent = now, True, "", 0.0
             worker.answer = None
             worker.asked = now
         pause = 1.0 if worker.ready else _PROBE_S
         if worker.answer is None and now - worker.asked >= pause:
-            worker.answer = self._probes.submit(_is_well, worker.socket)
+            worker.answer = self._probes.submit(_health, worker.socket)
 
     def _why(self, worker: _Worker, status: int) -> str:
         how = f"killed by signal {-status}" if status < 0 else f"status {status}"
@@ -238,9 +258,8 @@ class Workers:
         return f"{how}: {told[-1][:300]}" if lines and status > 0 else how
 
 
-def _is_well(path: Path) -> bool:
-    """Whether a worker is ready, and calls of its model come back."""
+def _health(path: Path) -> _Health:
     try:
-        return all(ask(path, "GET", page, _PROBE_TIME_OUT_S)[0] == 200 for page in (READY_PATH, LIVE_PATH))
+        return _Health(*(ask(path, "GET", page, _PROBE_TIME_OUT_S)[0] == 200 for page in (READY_PATH, LIVE_PATH)))
     except (OSError, http.client.HTTPException):
-        return False
+        return _Health(ready=False, live=False)
