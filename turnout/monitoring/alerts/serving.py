@@ -24,7 +24,10 @@ BUCKETS_MS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 SLOW_PART = 0.01
 """Of the answers may be slower."""
 
-_USERS = "envoy_http_downstream"
+_USERS, CALLS = "envoy_http_downstream", "envoy_cluster_grpc_total"
+
+FAILED_CALLS = (2, 4, 13, 14, 15)
+"""gRPC's statuses for which HTTP has a 5xx: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
 
 
 def serving_rules(models: Sequence[str], availability: float = 99.9, latency_ms: float = 250) -> str:
@@ -32,7 +35,7 @@ def serving_rules(models: Sequence[str], availability: float = 99.9, latency_ms:
 
     Args:
         models: names of registered models.
-        availability: percent of requests that must not fail (5xx), of a month.
+        availability: percent of requests that must not fail (5xx; of gRPC's calls `FAILED_CALLS`), of a month.
         latency_ms: what 99 % of answers must be faster than; one of `BUCKETS_MS`.
 
     Raises:
@@ -63,7 +66,10 @@ def failed_part(model: str, change: str) -> str:
         change: of a counter, a format: `rate({}[5m])`.
     """
     failed = f'{_USERS}_rq_xx_total{{{_envoy(model)},envoy_response_code_class="5"}}'
-    return f"sum({change.format(failed)}) / sum({change.format(f'{_USERS}_rq_xx_total{{{_envoy(model)}}}')})"
+    # All calls of gRPC's have HTTP's 200, so that none is counted twice. Without any there is no series.
+    calls = f'{CALLS}{{model={quoted(model)},grpc_status=~"{"|".join(map(str, FAILED_CALLS))}"}}'
+    every = f"{_USERS}_rq_xx_total{{{_envoy(model)}}}"
+    return f"(sum({change.format(failed)}) + (sum({change.format(calls)}) or vector(0))) / sum({change.format(every)})"
 
 
 def slow_part(model: str, latency_ms: float, change: str) -> str:

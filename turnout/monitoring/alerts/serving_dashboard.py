@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from turnout.monitoring.alerts.board import Board
 from turnout.monitoring.alerts.monitors import quoted
-from turnout.monitoring.alerts.serving import SLOW_PART, check_bounds, failed_part, slow_part
+from turnout.monitoring.alerts.serving import CALLS, FAILED_CALLS, SLOW_PART, check_bounds, failed_part, slow_part
 
 _QUANTILES = (0.5, 0.95, 0.99)
 _EVER = "$__rate_interval"
@@ -40,6 +40,9 @@ def _users(board: Board, model: str, failing: float, latency_ms: float) -> None:
     board.series("Answers a second to users, also Envoy's own",
                  [(_sum("envoy_http_downstream_rq_xx_total", users, "envoy_response_code_class"),
                    "{{envoy_response_code_class}}xx")], "reqps")  # fmt: skip
+    board.series("Calls by gRPC a second, also Envoy's own answers",
+                 [(_sum(CALLS, chosen, "grpc_status"), "status {{grpc_status}}")], "reqps",
+                 text=f"Nothing without calls. Those that fail: {', '.join(map(str, FAILED_CALLS))}.")  # fmt: skip
     board.series("Latency by version", _quantiles("turnout_serving_request_seconds", chosen, "version"), "s",
                  text="From a request's headers to its answer, in the worker.")  # fmt: skip
     board.series("Latency as users see it", _quantiles("envoy_http_downstream_rq_time", users, ""), "ms", latency_ms)

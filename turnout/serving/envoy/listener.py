@@ -66,6 +66,8 @@ def bootstrap(listening: Listening, place: Path, log: Path, admin: Path, index: 
         "dynamic_resources": {"cds_config": file_source(place / GROUPS)},
         "static_resources": {"listeners": [_listener(listening, place, log)]},
         "overload_manager": _overload(listening),
+        # gRPC's status is a part of a statistic's name: of that a label is made, by which they can be added up.
+        "stats_config": {"stats_tags": [{"tag_name": "grpc_status", "regex": r"^cluster\..+\.grpc(\.(\d+))$"}]},
     }
 
 
@@ -74,7 +76,7 @@ def _listener(listening: Listening, place: Path, log: Path) -> dict[str, Any]:
         "@type": f"{TYPE}envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "turnout",
         "rds": {"route_config_name": "turnout", "config_source": file_source(place / ROUTES)},
-        "http_filters": [*_permission(listening), _bridge(), _buffer(listening), _router()],
+        "http_filters": [_calls(), *_permission(listening), _bridge(), _buffer(listening), _router()],
         "access_log": [_access_log(log)],
         "use_remote_address": True,
         "generate_request_id": True,
@@ -114,6 +116,15 @@ def _listener(listening: Listening, place: Path, log: Path) -> dict[str, Any]:
         "per_connection_buffer_limit_bytes": 64 * 2**10,
         "filter_chains": [chain],
     }
+
+
+def _calls() -> dict[str, Any]:
+    """Counts calls of gRPC's by their status: all have HTTP's 200. It comes first, and so sees Envoy's own answers.
+
+    Not by method, whose names clients make up.
+    """
+    counted = {"@type": f"{FILTERS}.grpc_stats.v3.FilterConfig", "stats_for_all_methods": False}
+    return {"name": "envoy.filters.http.grpc_stats", "typed_config": counted}
 
 
 def _permission(listening: Listening) -> list[dict[str, Any]]:

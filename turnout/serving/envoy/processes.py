@@ -35,6 +35,7 @@ _STATISTICS = (
     rf"|cluster\..+\.upstream_rq_({_REQUESTS}|pending_(active|overflow)|rx_reset)"
     r"|cluster\..+\.(upstream_cx_(active|total|connect_fail|overflow)|membership_(healthy|total)|lb_healthy_panic)"
     r"|cluster\..+\.(outlier_detection\.ejections_(active|enforced_total)|circuit_breakers\.default\..+_open)"
+    r"|cluster\..+\.grpc\.\d+"
     r"|cluster\..+\.(circuit_breakers\.default\.remaining_rq|health_check\.(attempt|failure))"
     r"|server\.(memory_allocated|memory_heap_size|uptime|live|concurrency))$"
 )
