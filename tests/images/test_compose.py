@@ -169,7 +169,7 @@ def ask(path: str, token: str = "", body: Any = None) -> Any:
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, data, timeout=30) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, data, timeout=120) as answer:
         return json.load(answer)
 
 

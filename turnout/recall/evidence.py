@@ -63,7 +63,7 @@ class World:
         self.sets = sets
         self.content = functools.cache(content)
         self.listing = functools.cache(listing)
-        self.names = functools.cache(_names)
+        self.modules = functools.cache(_modules)
         self.library = functools.cache(sets.unchanged)
         self.distributions = functools.cache(distributions)
 
@@ -75,7 +75,7 @@ class World:
             and all(_link(path) == value for path, value in evidence["links"].items())
             and all(self.listing(path) == value for path, value in evidence["listings"].items())
             and all(
-                _found(self.names(path), {*names, *self.sets.texts(evidence["loaded"])}) == there
+                _found(self.modules(path), {*names, *self.sets.texts(evidence["loaded"])}) == there
                 for path, (names, there) in evidence["searched"].items()
             )
             and all(self.distributions(path) == value for path, value in evidence["distributions"].items())
@@ -177,7 +177,7 @@ def evidence_of(trace: Trace, modules: Mapping[str, Any], base: Base, sets: Sets
         {path: content(path) for path in own},
         {path: _link(path) for path in trace.links if not is_library(path)},
         {path: _digest("\0".join(names)) for path, names in trace.listings.items()},
-        {place: (sorted(names), _found(_names(place), {*names, *base.tops})) for place, names in searched.items()},
+        {place: (sorted(names), _found(_modules(place), {*names, *base.tops})) for place, names in searched.items()},
         base.names,
         {path: distributions(path) for path in trace.distributions},
         {name: None if value is None else _digest(value) for name, value in trace.variables.items()},
@@ -221,9 +221,17 @@ def _names(path: str) -> list[str]:
         return []
 
 
-def _found(there: Iterable[str], names: set[str]) -> str:
+def _modules(path: str) -> dict[str, list[str]]:
+    """The names in a directory that could be found for a module, by the module's name."""
+    found: dict[str, list[str]] = {}
+    for name in filter(_is_module, _names(path)):
+        found.setdefault(name.partition(".")[0], []).append(name)
+    return found
+
+
+def _found(there: Mapping[str, list[str]], names: set[str]) -> str:
     """The digest of the names in a directory that would be found for modules of these names."""
-    return _digest("\0".join(name for name in there if name.partition(".")[0] in names and _is_module(name)))
+    return _digest("\0".join(sorted(name for module in there.keys() & names for name in there[module])))
 
 
 def _is_module(name: str) -> bool:
