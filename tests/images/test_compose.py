@@ -196,6 +196,9 @@ def test_all_services_start_and_a_dag_runs_with_the_store_and_mlflow(podman: Pod
         assert state == "success"
         value = ask(f"/api/v2/dags/whole/dagRuns/{run}/taskInstances/store/xcomEntries/return_value", token)["value"]
         assert value == json.dumps(["hello", 200]) or value == ["hello", 200]
+    except OSError:
+        print(compose(podman, directory, "logs", "--tail", "60").stdout[-20_000:])
+        raise
     finally:
         ended.set()
         checking.join()
