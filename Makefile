@@ -22,6 +22,7 @@ YESTERDAY := $(shell $(PYTHON) -c "import datetime as d; print(d.datetime.now(d.
 MONITORED := pipelines/batch_inference.py pipelines/drift_check.py
 # Half of a test's time is waiting: for servers, for Spark, for the end of processes.
 PYTEST := python -m pytest --durations 40 --durations-min 10 --numprocesses 2 --dist loadscope --no-loadscope-reorder
+QUICK := not slow and not containers and not nightly
 SYNC := pip install --quiet
 LOCK := $(UV) pip compile --quiet --no-emit-index-url --no-emit-find-links
 export UV_NO_CONFIG := 1
@@ -29,7 +30,7 @@ export UV_NO_CONFIG := 1
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo help ready data test test-quick test-components test-airflow test-containers test-frameworks test-lowest test-python licences audit fresh lint airflow compile docs lock clean
+.PHONY: demo help ready data test test-quick test-components test-airflow test-nightly test-containers test-frameworks test-lowest test-python licences audit fresh lint airflow compile docs lock clean
 
 demo: $(COMPONENTS)/.ready data  ## train on the flights, promote and deploy if better than the champion
 	turnout run pipelines/training.py
@@ -57,7 +58,7 @@ test:  ## lint, strict types and all tests, at once; what CI runs
 	$(MAKE) --jobs=5 --keep-going --output-sync=target lint fresh test-components test-airflow
 
 test-quick: $(COMPONENTS)/.ready data  ## the components' tests without those that take long
-	$(PYTEST) tests --ignore tests/airflow -m "not slow and not containers"
+	$(PYTEST) tests --ignore tests/airflow -m "$(QUICK)"
 
 fresh: $(COMPONENTS)/.ready  ## whether dags/ and monitoring/ are what the pipelines compile to
 	turnout compile --check
@@ -69,15 +70,21 @@ test-components: $(COMPONENTS)/.ready data  ## the tests of all but Airflow
 test-airflow: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## the tests in a real Airflow
 	$(AIRFLOW_BIN)/$(PYTEST) tests/airflow
 
+test-nightly: $(AIRFLOW)/.ready $(COMPONENTS)/.ready data  ## longer variants of what `make test` proves: whole tables, more kills, further tracks
+	failed=0; \
+	$(PYTEST) tests --ignore tests/airflow -m nightly || failed=1; \
+	$(AIRFLOW_BIN)/$(PYTEST) tests/airflow -m nightly || failed=1; \
+	exit $$failed
+
 test-containers: $(AIRFLOW)/.ready $(COMPONENTS)/.ready  ## images, and steps in real containers; needs root, podman, runc, debootstrap, docker-registry
 	$(AIRFLOW_BIN)/python -m pytest -s tests/airflow/test_containers.py -m containers
 	python -m pytest -s tests/images/test_compose.py -m containers
 
 test-lowest: $(LOWEST)/.ready data  ## authoring and components with the lowest versions that pyproject.toml allows
-	$(LOWEST)/bin/python -m pytest $(SELECTED) -m "not slow and not containers"
+	$(LOWEST)/bin/python -m pytest $(SELECTED) -m "$(QUICK)"
 
 test-python: $(OTHER)/.ready data  ## the same with another Python, at the newest versions: make test-python WITH=3.12
-	$(OTHER)/bin/python -m pytest $(SELECTED) -m "not slow and not containers"
+	$(OTHER)/bin/python -m pytest $(SELECTED) -m "$(QUICK)"
 
 licences: $(COMPONENTS)/.ready $(AIRFLOW)/.ready  ## the licences of all packages, and below them those with GPL in their names
 	for place in $(COMPONENTS) $(AIRFLOW); do \

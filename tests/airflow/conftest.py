@@ -144,7 +144,7 @@ def default(file: Path, parameter: str, value: str) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The one standalone Airflow, with MLflow and a Spark cluster beside it.
+    """The one standalone Airflow, with MLflow, and a connection to the Spark cluster that `spark` starts.
 
     On SQLite, whose one lock the scheduler can hold for a minute, the API refuses calls under load.
     """
@@ -161,15 +161,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "AIRFLOW__TURNOUT__SPARK_CONN_ID": "cluster",
         "AIRFLOW_CONN_CLUSTER": json.dumps({"conn_type": "spark", "host": "spark://127.0.0.1", "port": master}),
     }
-    server, spark = Server(home, environment), SparkServers(home / "spark", COMPONENTS / "python")
+    server = Server(home, environment, spark_port=master)
     try:
-        spark.start_cluster(port=master)
         server.start()
         assert "database  PostgreSQL" in server.told(), server.told()
         yield server
     finally:
         server.stop()
-        spark.stop()
+
+
+@pytest.fixture(scope="session")
+def spark(server: Server) -> Iterator[None]:
+    """The Spark cluster of the server's connection `cluster`."""
+    servers = SparkServers(server.home / "spark", COMPONENTS / "python")
+    try:
+        servers.start_cluster(port=server.spark_port)
+        yield
+    finally:
+        servers.stop()
 
 
 @pytest.fixture(scope="session")

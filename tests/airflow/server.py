@@ -30,10 +30,18 @@ class Server:
         environment: further variables.
         turnout: the command that starts it, of the environment whose steps it runs.
         directory: of the project whose steps it runs.
+        spark_port: of the Spark master that its connection `cluster` leads to.
     """
 
-    def __init__(self, home: Path, environment: dict[str, str], turnout: Path = TURNOUT, directory: Path = PROJECT):
-        self.home, self.turnout, self.directory = home, turnout, directory
+    def __init__(
+        self,
+        home: Path,
+        environment: dict[str, str],
+        turnout: Path = TURNOUT,
+        directory: Path = PROJECT,
+        spark_port: int = 0,
+    ):
+        self.home, self.turnout, self.directory, self.spark_port = home, turnout, directory, spark_port
         # Where the tests are root's, the database is another user's, whom pytest lets into none of its directories.
         self.place = Path(tempfile.mkdtemp(prefix="turnout-airflow-home-"))
         self.place.chmod(0o755)
@@ -43,7 +51,8 @@ class Server:
             **os.environ,
             **environment,
             "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            # It waits for half an hour beside other tests: to look ten times a second took a quarter of a core.
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # no file changes
             "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",  # which is served

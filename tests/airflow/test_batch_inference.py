@@ -15,7 +15,7 @@ from conftest import COMPONENTS, PROJECT, run_program
 from server import Server
 from waiting import wait
 
-DAYS = int(os.environ.get("TURNOUT_BACKFILL_DAYS", "4"))
+DAYS = int(os.environ.get("TURNOUT_BACKFILL_DAYS", "3"))
 """How many days of January 2013 to run; 30 take five minutes."""
 
 DAG = "flight-delay-batch-inference"
@@ -117,7 +117,13 @@ def events(server: Server) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(server: Server, tmp_path: Path) -> None:
+# In `make test`: `test_a_step_that_is_killed_is_tried_again` on Airflow, a job that is killed and run again
+# (`tests/inference/test_batch.py`), a worker that is lost (`tests/inference/test_spark.py`), and the variables of a
+# connection (`tests/airflow/test_runtimes.py`).
+@pytest.mark.nightly
+def test_a_driver_that_is_killed_is_tried_again_and_no_row_is_lost_or_doubled(
+    server: Server, spark: None, tmp_path: Path
+) -> None:
     run_program(MAKE, tmp_path / "in.parquet")
     models(server, "slow")
     conf = {

@@ -222,7 +222,10 @@ def test_training_reaches_the_metrics_of_the_local_run(bag: Any) -> None:
     assert Path(pulled(run, "evaluate", "report")["uri"]).is_file()
 
 
+# In `make test`: `test_candidates_are_tuned_side_by_side_and_the_best_is_trained` on the local track, and the loops of
+# the contract on Airflow.
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_candidates_are_tuned_in_mapped_tasks_and_the_best_is_trained(bag: Any) -> None:
     rng = random.Random(0)
     lines = ["number,target"]

@@ -1,9 +1,13 @@
-"""The loop on a real Airflow: data drifts, people are told, a training starts by itself, the next check is quiet."""
+"""The loop on a real Airflow: data drifts, people are told, a training starts by itself, the next check is quiet.
+
+On the local track: `tests/pipelines/test_drift_loop.py`.
+"""
 
 from __future__ import annotations
 
 import json
 import urllib.parse
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -29,7 +33,10 @@ make("2024-01-11", 2, -1, 1).to_parquet(f"{directory}/new.parquet")
 make("2024-01-21", 2, -1, 2).assign(kind=None).to_parquet(f"{directory}/broken.parquet")
 """
 
-CHAMPION = "import mlflow; print(mlflow.MlflowClient().get_model_version_by_alias('m', 'champion').version)"
+CHAMPION = """
+import mlflow, sys
+print(mlflow.MlflowClient().get_model_version_by_alias(sys.argv[1], "champion").version)
+"""
 
 
 pytestmark = pytest.mark.slow
@@ -37,7 +44,7 @@ pytestmark = pytest.mark.slow
 
 def run(server: Server, dag: str, expected: str = "success", **conf: Any) -> dict[str, str]:
     """The states of a run's tasks, when it has ended as expected."""
-    plain = {"suite": None, "feature_service": None, "registered_model": "m"}
+    plain = {"suite": None, "feature_service": None, "slices": None}
     server.call("PATCH", f"/dags/{dag}", {"is_paused": False})
     started = server.trigger(dag, **plain | conf)
     state = server.ended(dag, started, 240)
@@ -46,36 +53,67 @@ def run(server: Server, dag: str, expected: str = "success", **conf: Any) -> dic
     return found
 
 
-def check(server: Server, day: str, until: str, name: str, expected: str = "success") -> dict[str, str]:
-    data = str(server.home / f"{name}.parquet")
-    channel, state = f"file:{server.home}/notices.jsonl", str(server.home / "notices.json")
-    return run(
-        server, CHECK, expected, since=f"{day}T00:00:00Z", until=f"{until}T00:00:00Z", source=data,
-        training_source=data, channels=[channel], notices=state, slices=None,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Watched:
+    """A model of the tables of `MAKE`, and who is told of it."""
+
+    server: Server
+    name: str
+
+    @classmethod
+    def train(cls, server: Server, name: str) -> Watched:
+        """Train its first version, on the old table."""
+        run_program(MAKE, server.home)
+        known(server)
+        made = cls(server, name)
+        run(server, TRAINING, source=str(server.home / "old.parquet"), registered_model=name)
+        assert made.champion == "1"
+        return made
+
+    def check(self, day: str, until: str, table: str, expected: str = "success") -> dict[str, str]:
+        data, place = str(self.server.home / f"{table}.parquet"), self.server.home / self.name
+        return run(
+            self.server, CHECK, expected, since=f"{day}T00:00:00Z", until=f"{until}T00:00:00Z", source=data,
+            training_source=data, channels=[f"file:{place}.told"], notices=f"{place}.json", registered_model=self.name,
+        )  # fmt: skip
+
+    def check_new(self) -> None:
+        """Check the new table, which has drifted: people are told, and version 2 is trained."""
+        states = self.check("2024-01-11", "2024-01-21", "new")
+        assert states["tell.notify"] == "success"
+        assert self.champion == "2"
+        (notice,) = self.notices
+        assert notice["severity"] == "warning"
+        assert notice["title"] == f"{self.name}/1: the data is drifted, the model is worse"
+        assert "number: the median went from" in notice["text"]
+        assert "roc_auc went from 0.8" in notice["text"]
+
+    @property
+    def champion(self) -> str:
+        return run_program(CHAMPION, self.name, env=self.server.environment).strip()
+
+    @property
+    def notices(self) -> list[dict[str, str]]:
+        file = self.server.home / f"{self.name}.told"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def champion(server: Server) -> str:
-    return run_program(CHAMPION, env=server.environment).strip()
-
-
-def notices(server: Server) -> list[dict[str, str]]:
-    file = server.home / "notices.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+def known(server: Server) -> None:
+    for dag in (CHECK, TRAINING):
+        wait(lambda dag=dag: server.known(dag), f"the DAG {dag}", 120)
 
 
 SAMPLE = """
 import pandas, sys
-pandas.read_parquet("data/flights/flights.parquet").sample(20_000, random_state=0).to_parquet(sys.argv[1])
+pandas.read_parquet("data/flights/flights.parquet").sample(6_000, random_state=0).to_parquet(sys.argv[1])
 """
 
 
 def test_unpaused_it_checks_yesterday(server: Server) -> None:
-    for dag in (CHECK, TRAINING):
-        wait(lambda dag=dag: server.known(dag), f"the DAG {dag}", 120)
+    known(server)
     sample = server.home / "sample.parquet"
     run_program(SAMPLE, sample)
-    run(server, TRAINING, source=str(sample), registered_model="of-yesterday", slices=None,
+    run(server, TRAINING, source=str(sample), registered_model="of-yesterday",
         hyperparameters={"n_estimators": 20})  # fmt: skip
     server.unpause(CHECK)
     scheduled = wait(lambda: [run for run in server.runs(CHECK) if run["run_type"] == "scheduled"], "a run", 60)[0]
@@ -85,39 +123,32 @@ def test_unpaused_it_checks_yesterday(server: Server) -> None:
     assert "broken" not in title
 
 
-def test_drifted_data_starts_a_training_and_broken_data_does_not(server: Server) -> None:
-    run_program(MAKE, server.home)
-    for dag in (CHECK, TRAINING):
-        wait(lambda dag=dag: server.known(dag), f"the DAG {dag}", 120)
-    run(server, TRAINING, source=str(server.home / "old.parquet"), slices=None)
-    assert champion(server) == "1"
+def test_drifted_data_starts_a_training(server: Server) -> None:
+    Watched.train(server, "drifting").check_new()
 
-    states = check(server, "2024-01-01", "2024-01-11", "old")
+
+# In `make test`: the test above, and all of this on the local track.
+@pytest.mark.nightly
+def test_drifted_data_starts_one_training_and_broken_data_none(server: Server) -> None:
+    watched = Watched.train(server, "watched")
+    states = watched.check("2024-01-01", "2024-01-11", "old")
     assert states["monitor"] == "success"
     assert states["tell.notify"] == "skipped"
-    assert notices(server) == []
+    assert watched.notices == []
 
-    states = check(server, "2024-01-11", "2024-01-21", "new")
-    assert states["tell.notify"] == "success"
-    assert champion(server) == "2"
-    (notice,) = notices(server)
-    assert notice["severity"] == "warning"
-    assert notice["title"] == "m/1: the data is drifted, the model is worse"
-    assert "number: the median went from" in notice["text"]
-    assert "roc_auc went from 0.8" in notice["text"]
-
-    states = check(server, "2024-01-11", "2024-01-21", "new")
+    watched.check_new()
+    states = watched.check("2024-01-11", "2024-01-21", "new")
     assert states["tell.notify"] == "skipped"
-    assert champion(server) == "2"
+    assert watched.champion == "2"
 
-    states = check(server, "2024-01-21", "2024-01-31", "broken")
+    states = watched.check("2024-01-21", "2024-01-31", "broken")
     assert states["tell.notify"] == "success"
     assert {state for name, state in states.items() if name.startswith("train_again.")} == {"skipped"}
-    assert [notice["severity"] for notice in notices(server)] == ["warning", "critical"]
-    assert champion(server) == "2"
+    assert [notice["severity"] for notice in watched.notices] == ["warning", "critical"]
+    assert watched.champion == "2"
 
     # A table that ends before the interval is told of, and the run is no success: nothing was checked.
-    states = check(server, "2024-02-01", "2024-02-02", "broken", "failed")
+    states = watched.check("2024-02-01", "2024-02-02", "broken", "failed")
     assert states["tell.notify"] == "success"
     assert states["tell.require-rows"] == "failed"
-    assert len(notices(server)) == 2  # silent, since these people have just been told that something is broken
+    assert len(watched.notices) == 2  # silent, since these people have just been told that something is broken

@@ -12,7 +12,9 @@ from installed import OUTSIDE, build, environment, uv
 from server import Server
 from waiting import wait
 
-pytestmark = pytest.mark.slow
+# In `make test`, part by part: `tests/test_packages.py` installs, `tests/project/test_new.py` makes a project and tests
+# it, `test_a_run_is_submitted_and_watched` submits.
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 def test_from_an_empty_environment_to_a_run_on_airflow(tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def test_a_slow_version_comes_back_and_the_page_says_why(served: Served, visitor
     assert f"{MODEL} version 3 was taken out" in (served.home / "told").read_text()
 
 
+# In `make test`: the release that comes back, on Airflow, and on the local track one that goes to all requests.
+@pytest.mark.nightly
 def test_a_good_version_goes_to_all_requests_and_the_page_tells_it_step_by_step(
     served: Served, visitor: Visitor
 ) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import kubernetes_validate
@@ -19,6 +20,8 @@ from contract.cases import CLAIMS
 from kubelet import Cluster as FakeCluster
 from test_dags import ended, pulled
 
+from turnout.airflow.runtimes import Process
+from turnout.errors import TurnoutError
 from turnout.execution.store import ArtifactStore
 from turnout.plan.link import link
 from turnout.plan.task import make_task
@@ -286,3 +289,27 @@ def test_what_a_runtime_cannot_do_is_refused_by_name(
     said = caplog.text + "".join(capsys.readouterr())
     assert "kubernetes.secretAsVolume" in said
     assert "kubernetes.fieldPathAsEnv" in said
+
+
+@pytest.mark.parametrize(
+    ("connection", "variables"),
+    [
+        ({"host": "spark://127.0.0.1", "port": 7077}, {"SPARK_MASTER": "spark://127.0.0.1:7077"}),
+        ({"host": "sc://spark:15002"}, {"SPARK_REMOTE": "sc://spark:15002"}),
+        ({"host": "local[2]", "extra": {"deploy-mode": "client"}}, {"SPARK_MASTER": "local[2]"}),
+        ({"host": "yarn", "extra": {"deploy-mode": "cluster"}}, None),
+    ],
+)
+def test_a_step_has_the_address_of_the_connection_to_spark(
+    connection: dict[str, Any], variables: dict[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TURNOUT__SPARK_CONN_ID", "cluster")
+    monkeypatch.setenv("AIRFLOW_CONN_CLUSTER", json.dumps({"conn_type": "spark", **connection}))
+    view: Any = None  # not needed for variables
+    step: Any = SimpleNamespace(path="a")
+    process = Process(view, step, {})
+    if variables is not None:
+        assert process.environment() == variables
+        return
+    with pytest.raises(TurnoutError, match=r"a step is its own driver(?s:.)*leave deploy-mode out"):
+        process.environment()

@@ -88,7 +88,9 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_been(tmp_path: Pa
         assert sum(pool.map(kill, (7, 8))) >= KILLS
 
 
+# In `make test`: the run of small steps above, and `test_the_same_run_registered_twice_is_one_version`.
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_training_killed_at_random_moments_registers_one_version(tmp_path: Path, tracking: str) -> None:
     import mlflow
     import numpy as np

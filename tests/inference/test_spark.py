@@ -112,6 +112,8 @@ def test_spark_connect_writes_the_same_table_by_the_compiled_form_alone(
     check(tmp_path)
 
 
+# In `make test`: a stream on Spark, `test_rows_that_cannot_be_predicted`.
+@pytest.mark.nightly
 def test_a_row_that_fails_on_a_cluster_is_named(cluster: str, tracking: str, tmp_path: Path) -> None:
     from sklearn.linear_model import LogisticRegression
 

@@ -76,7 +76,8 @@ WIDE = 1_200
         ("parquet", True, "regression", 3),
         ("parquet", False, "several", 3),
         ("csv", True, "several", 3),
-        pytest.param("csv", False, "binary", WIDE, marks=pytest.mark.slow),
+        ("csv", False, "binary", 60),
+        pytest.param("csv", False, "binary", WIDE, marks=[pytest.mark.slow, pytest.mark.nightly]),
     ],
 )
 def test_a_table_is_trained_on_predicted_and_watched(

@@ -89,7 +89,13 @@ def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Itera
 
 @pytest.mark.parametrize(
     ("version", "why"),
-    [("3", "median latency: worse"), ("4", "predictions: worse"), ("5", "requests get another class")],
+    [
+        ("3", "median latency: worse"),
+        # In `make test`, `test_a_shadow_that_says_the_opposite_is_worse_although_the_totals_are_alike` and the tests of
+        # judgement have one by each metric.
+        pytest.param("4", "predictions: worse", marks=pytest.mark.nightly),
+        pytest.param("5", "requests get another class", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_worse_version_comes_back_and_people_are_told(place: Place, version: str, why: str) -> None:
     with Users(place.port) as users:
