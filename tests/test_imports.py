@@ -44,3 +44,17 @@ def test_the_core_imports_neither_kfp_nor_airflow_nor_science(module: str) -> No
 
 def test_import_turnout_loads_nothing_but_itself_and_the_standard_library() -> None:
     assert loaded_by("turnout") - set(sys.stdlib_module_names) == {"turnout"}
+
+
+def test_expectations_load_no_clients_of_stores_and_engines_and_leave_them_to_be_loaded() -> None:
+    code = (
+        "import sys, pandas\n"
+        "from turnout.data.expectations import check\n"
+        "kwargs = {'column': 'a', 'min_value': 0}\n"
+        "suite = {'name': 's', 'expectations': [{'type': 'expect_column_values_to_be_between', 'kwargs': kwargs}]}\n"
+        "(found,) = check(pandas.DataFrame({'a': [1, -1]}), suite, 's')\n"
+        "print(found.unexpected, *({'pyspark', 'azure', 'boto3', 'great_expectations'} & set(sys.modules)))\n"
+        "import boto3\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "great_expectations"]
