@@ -48,9 +48,8 @@ def run(server: Server, dag: str, expected: str = "success", **conf: Any) -> dic
     server.call("PATCH", f"/dags/{dag}", {"is_paused": False})
     started = server.trigger(dag, **plain | conf)
     state = server.ended(dag, started, 240)
-    found = {name: item["state"] for name, item in server.tasks(dag, started).items()}
-    assert state == expected, found
-    return found
+    assert state == expected, server.why(dag, started)
+    return {name: item["state"] for name, item in server.tasks(dag, started).items()}
 
 
 @dataclass(frozen=True)
