@@ -2,62 +2,80 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import in_process
 import pytest
+
+import turnout
 
 pytestmark = pytest.mark.slow
 
 RATE = {"learning_rate": {"type": "float", "low": 0.01, "high": 0.3, "log": True}}
 
 
-def words(table, tmp_path: Path, **more: object) -> list[str]:
-    """Parameters for a small table, as the command line takes them."""
+@pytest.fixture
+def run(table: Any, tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Runs a pipeline on a small table to its end; its steps."""
     table.to_parquet(tmp_path / "table.parquet", index=False)
-    parameters = {
-        "source": tmp_path / "table.parquet", "suite": "", "feature_service": "", "target": "target",
-        "ignore": '["when"]', "timestamp": "when", "gap_hours": 6, "slices": "[]", "trials": 3, "folds": 2,
+    given: dict[str, Any] = {
+        "source": str(tmp_path / "table.parquet"), "suite": "", "feature_service": "", "target": "target",
+        "ignore": ["when"], "timestamp": "when", "gap_hours": 6, "slices": [], "trials": 3, "folds": 2,
         "registered_model": "m",
-    } | {name: json.dumps(value) for name, value in more.items()}  # fmt: skip
-    return [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
+    }  # fmt: skip
+    runtime = in_process.install(monkeypatch)
+
+    def run(pipeline: str, **more: Any) -> list[Any]:
+        lines: list[str] = []
+        ended = turnout.run(
+            f"turnout.pipelines.{pipeline}:{pipeline}", given | more, runtime=runtime, root=tmp_path / "runs",
+            cache=False, watch=lambda step, line: lines.append(line or ""),
+        )  # fmt: skip
+        assert ended.state == "SUCCEEDED", "\n".join(lines)
+        return [step.to_dict() for step in ended.steps]
+
+    return run
 
 
-def test_what_the_search_found_is_trained_judged_and_deployed(turnout, table, tmp_path: Path) -> None:
-    given = words(table, tmp_path, hyperparameters={"n_estimators": 10}, space=RATE)
-    ran = turnout("run", "pipelines/tuning.py", "--json", *given)
-    assert ran.status == 0, ran.err + ran.out[-3000:]
-    best = ran.step("tune")["outputs"]["best"]
+def outputs_of(steps: list[Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(step["outputs"] for step in steps if step["name"] == name)
+    return found
+
+
+def test_what_the_search_found_is_trained_judged_and_deployed(run) -> None:
+    steps = run("tuning", hyperparameters={"n_estimators": 10}, space=RATE)
+    best = outputs_of(steps, "tune")["best"]
     assert best["n_estimators"] == 10
     assert 0.01 <= best["learning_rate"] <= 0.3
-    assert ran.step("evaluate")["outputs"]["promote"] is True
-    assert ran.step("promote.deploy")["outputs"]["version"] == "1"
+    assert outputs_of(steps, "evaluate")["promote"] is True
+    assert outputs_of(steps, "promote.deploy")["version"] == "1"
     import mlflow
 
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    run = client.get_run(client.get_model_version("m", "1").run_id)
-    assert float(run.data.params["learning_rate"]) == best["learning_rate"]
+    client = mlflow.MlflowClient()
+    trained = client.get_run(client.get_model_version("m", "1").run_id)
+    assert float(trained.data.params["learning_rate"]) == best["learning_rate"]
 
 
-def test_candidates_are_tuned_side_by_side_and_the_best_is_trained(turnout, table, tmp_path: Path) -> None:
+def test_candidates_are_tuned_side_by_side_and_the_best_is_trained(run) -> None:
     candidates = [
         {"estimator": "sklearn.dummy.DummyClassifier", "hyperparameters": {}, "space": {}},
         {"estimator": "sklearn.linear_model.LogisticRegression", "hyperparameters": {},
          "space": {"C": {"type": "float", "low": 0.01, "high": 1, "log": True}}},
         {"estimator": "lightgbm.LGBMClassifier", "hyperparameters": {"n_estimators": 2}, "space": RATE},
     ]  # fmt: skip
-    ran = turnout("run", "pipelines/candidates.py", "--json", *words(table, tmp_path, candidates=candidates))
-    assert ran.status == 0, ran.err + ran.out[-3000:]
-    tuned = [step for step in ran.json["steps"] if step["name"] == "each-candidate.tune"]
+    steps = run("candidates", candidates=candidates)
+    tuned = [step for step in steps if step["name"] == "each-candidate.tune"]
     scores = [step["outputs"]["score"] for step in tuned]
-    chosen = ran.step("choose")["outputs"]
+    chosen = outputs_of(steps, "choose")
     assert chosen["estimator"] == "sklearn.linear_model.LogisticRegression"
     assert chosen["score"] == max(scores)
     assert scores[0] == 0.5
     page = Path(chosen["report"]["uri"]).read_text()
     order = [page.index(f"{name}</td>") for name in ("LogisticRegression", "LGBMClassifier", "DummyClassifier")]
     assert order == sorted(order)
-    assert ran.step("train")["outputs"]["model"]["metadata"]["estimator"] == chosen["estimator"]
+    assert outputs_of(steps, "train")["model"]["metadata"]["estimator"] == chosen["estimator"]
 
 
 @pytest.mark.parametrize("name", ["tuning", "candidates"])
