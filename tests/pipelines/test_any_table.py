@@ -76,7 +76,7 @@ WIDE = 1_200
         ("parquet", True, "regression", 3),
         ("parquet", False, "several", 3),
         ("csv", True, "several", 3),
-        ("csv", False, "binary", 60),
+        pytest.param("csv", False, "binary", 60, marks=pytest.mark.slow),
         pytest.param("csv", False, "binary", WIDE, marks=[pytest.mark.slow, pytest.mark.nightly]),
     ],
 )

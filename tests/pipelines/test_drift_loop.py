@@ -54,6 +54,7 @@ def run(tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
     return run
 
 
+@pytest.mark.slow
 def test_drifted_data_is_told_and_trained_on_and_broken_data_is_told(run: Any, tmp_path: Path) -> None:
     tables = {
         "old": rows("2024-01-01", 0, 1, 0),
