@@ -6,6 +6,7 @@ import json
 import os
 import ssl
 import subprocess
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -96,5 +97,31 @@ def test_with_a_certificate_envoy_answers_by_tls_alone(tmp_path: Path, certifica
             assert answer.status == 200
         with pytest.raises(OSError, match=r"refused|reset|closed"):
             urllib.request.urlopen(f"http://localhost:{port}/health/live")
+    finally:
+        envoys.end()
+
+
+def test_what_envoy_refuses_itself_is_told_as_a_worker_tells_it_with_what_to_do(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    listening = Listening(port, tokens=("secret",), body_limit=1000, drain_s=1.0)
+    release = Release("flights", (Served("7", 100.0),))
+    envoys = Envoys(listening, tmp_path, tmp_path / "log", tmp_path, 1, 1, dict(os.environ))
+    envoys.write(GROUPS, groups([Group("7", "7", (str(tmp_path / "nobody"),))], listening))
+    envoys.write(ROUTES, [routes(release, listening, {"7": "7"})])
+    envoys.start()
+    token = {"authorization": "Bearer secret"}
+    asked: dict[int, tuple[dict[str, str], bytes]] = {
+        401: ({}, b"{}"), 413: (token, b" " * 2000), 503: (token, b"{}"),
+        431: ({**token, "x-long": "x" * 40_000}, b"{}"),
+    }  # fmt: skip
+    try:
+        for status, (headers, body) in asked.items():
+            request = urllib.request.Request(f"http://localhost:{port}/predict", body, headers)
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(request)
+            said = json.loads(caught.value.read())
+            assert caught.value.status == status
+            assert said["faults"] == [{"what": said["error"], "hint": said["faults"][0]["hint"]}]
+            assert None not in said.values()
     finally:
         envoys.end()

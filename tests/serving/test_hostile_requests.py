@@ -84,6 +84,7 @@ def test_a_body_that_makes_no_sense_is_an_error_that_says_so(served: Running, pa
             answer = workers.Answered(response.status, {}, response.read())
     assert answer.status in statuses
     assert answer.json["error"]
+    assert all(fault["hint"] for fault in answer.json["faults"])
     assert len(answer.body) < 20_000
     assert time.monotonic() - started < 5
 

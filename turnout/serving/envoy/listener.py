@@ -21,6 +21,11 @@ from turnout.serving.envoy.api import (
     file_source,
 )
 
+HEADERS_KB, HEADERS = 32, 64
+"""How large the headers of a request may be together, and how many."""
+HEADERS_S, REQUEST_S = 10, 30
+"""Seconds in which a client must have sent the headers, and all of a request."""
+
 
 @dataclass(frozen=True)
 class Listening:
@@ -92,10 +97,10 @@ def _listener(listening: Listening, place: Path, log: Path) -> dict[str, Any]:
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
-        "max_request_headers_kb": 32,
-        "common_http_protocol_options": {"idle_timeout": "300s", "max_headers_count": 64},
-        "request_headers_timeout": "10s",
-        "request_timeout": "30s",
+        "max_request_headers_kb": HEADERS_KB,
+        "common_http_protocol_options": {"idle_timeout": "300s", "max_headers_count": HEADERS},
+        "request_headers_timeout": f"{HEADERS_S}s",
+        "request_timeout": f"{REQUEST_S}s",
         "stream_idle_timeout": "60s",
         "http2_protocol_options": {
             "max_concurrent_streams": 128,
@@ -205,7 +210,7 @@ def _access_log(log: Path) -> dict[str, Any]:
 
 
 def _own_replies(listening: Listening) -> dict[str, Any]:
-    """Answers that Envoy gives itself: an error as JSON; 429 when a version has too much to do, 401 without a token.
+    """Answers that Envoy gives itself: an error as a worker's, which says what to do; 429 when all are busy.
 
     To a call of gRPC's it is a text, with gRPC's status for HTTP's; RESOURCE_EXHAUSTED is not what Envoy takes for it.
     """
@@ -217,18 +222,46 @@ def _own_replies(listening: Listening) -> dict[str, Any]:
     mappers: list[dict[str, Any]] = [
         {"filter": _both(call, busy), "status_code": 429, "headers_to_add": [again, exhausted], **text},
         {"filter": _both(call, _status(413)), "headers_to_add": [exhausted], **text},
-        {"filter": busy, "status_code": 429, "headers_to_add": [again]},
     ]
-    if listening.tokens:
-        denied = {"status_code": 401, "headers_to_add": [_header("www-authenticate", "Bearer")]}
-        mappers += [{"filter": _both(call, _status(403)), **denied, **text}, {"filter": _status(403), **denied}]
-    mappers.append({"filter": call, **text})
+    denied = {"status_code": 401, "headers_to_add": [_header("www-authenticate", "Bearer")]} if listening.tokens else {}
+    if denied:
+        mappers.append({"filter": _both(call, _status(403)), **denied, **text})
+    mappers += [
+        {"filter": call, **text},
+        {"filter": busy, "status_code": 429, "headers_to_add": [again],
+         **_said("the model has as much to do as it may have", "send it again after the seconds of Retry-After")},
+    ]  # fmt: skip
+    if denied:
+        hint = "send one of the server's as the header 'Authorization: Bearer TOKEN'"
+        mappers.append({"filter": _status(403), **denied, **_said("the request has no token, or a wrong one", hint)})
+    mappers += [{"filter": _status(code), **_said(*said)} for code, said in _refusals(listening).items()]
+    return {"mappers": mappers, "body_format": _as_json("%LOCAL_REPLY_BODY%", {})}
+
+
+def _refusals(listening: Listening) -> dict[int, tuple[str, str]]:
+    """What each status that Envoy answers itself means here, and what to do."""
     return {
-        "mappers": mappers,
-        "body_format": {
-            "json_format": {"error": "%LOCAL_REPLY_BODY%", "request_id": "%REQ(X-REQUEST-ID)%"},
-            "content_type": "application/json",
-        },
+        408: (f"the request did not come in time: headers in {HEADERS_S} s, all in {REQUEST_S}", "send it faster"),
+        413: (f"the body has more than {listening.body_limit:,} bytes", "send fewer rows in a request"),
+        431: (
+            f"the headers have more than {HEADERS_KB} kB, or are more than {HEADERS}",
+            "send fewer or shorter headers",
+        ),
+        503: ("no worker answers: %LOCAL_REPLY_BODY%", "send it again; who runs the server: turnout serve status"),
+        504: ("no worker answered in time: %LOCAL_REPLY_BODY%", "send it again, with fewer rows"),
+    }
+
+
+def _said(what: str, hint: str) -> dict[str, Any]:
+    """An answer in the form of a worker's errors."""
+    return {"body_format_override": _as_json(what, {"faults": [{"what": what, "hint": hint}]})}
+
+
+def _as_json(error: str, more: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "json_format": {"error": error, **more, "request_id": "%REQ(X-REQUEST-ID)%"},
+        "content_type": "application/json",
+        "omit_empty_values": True,
     }
 
 

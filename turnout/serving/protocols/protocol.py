@@ -89,13 +89,22 @@ def parse(body: bytes | memoryview) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        hint = "NaN and Infinity are not JSON: write null" if "NaN" in _near(body, error) else ""
-        raise BadRequest(400, f"the body is not JSON: {error}", hint=hint or "send one JSON document") from error
+        raise BadRequest(400, f"the body is not JSON: {error}", hint=_hint(body, error)) from error
 
 
 def dumps(value: Any) -> bytes:
     """A value as JSON; what a model gives may be numpy's numbers."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
+def _hint(body: bytes | memoryview, error: orjson.JSONDecodeError) -> str:
+    """What to do about a body that is no JSON."""
+    if "NaN" in _near(body, error):
+        return "NaN and Infinity are not JSON: write null"
+    for word, hint in (("infinity", "write a smaller number, or null"), ("depth", "nest lists and objects less deep")):
+        if word in error.msg:
+            return hint
+    return "send one JSON document"
 
 
 def _near(body: bytes | memoryview, error: orjson.JSONDecodeError) -> str:
