@@ -14,6 +14,10 @@ SUPPORT: dict[str, Support] = {
     **{name: KEPT for name in process.SUPPORT if name.startswith("kubernetes.")},
     "component.requirements": IN_AN_IMAGE,
     "component.packages_to_install": EACH_TIME,
+    # kubeflow/pipelines issue 11979, and resolve.go of KFP's driver.
+    "TaskInputParameterSpec.task_final_status": lowered(
+        "KFP says COMPLETE or FAILED, and no error; RUNNING when a step under a condition or in a loop has ended so"
+    ),
     # A further key of the platform document, which KFP's server accepts.
     **{f"airflow.{name}": lowered("written for Airflow; KFP's server does not look at it") for name in FACTS},
     "airflow.schedule": _RECURRING,
@@ -39,6 +43,7 @@ _NOTHING_LEFT = lowered("nothing of a job is left to remove")
 # Storage) and the reference of the REST resource pipelineJobs, which takes a PipelineSpec and no platform document.
 VERTEX_SUPPORT: dict[str, Support] = {
     **SUPPORT,
+    "TaskInputParameterSpec.task_final_status": KEPT,
     **{name: _NO_CLUSTER for name in SUPPORT if name.startswith(("kubernetes.", "KubernetesWorkspaceConfig."))},
     **{name: _NO_VOLUME for name in SUPPORT if name.startswith("WorkspaceConfig.")},
     **{name: _NO_SCHEDULE for name, support in SUPPORT.items() if support is _RECURRING},
