@@ -35,6 +35,7 @@ TOGETHER = {
     "tests/inference/test_stream.py": "a Spark session",
     "tests/features/test_feast_spark.py": "a Spark session",
     "tests/serving/test_release.py": "a server",
+    "tests/serving/test_release_in_kfp_pods.py": "a server",
     "tests/serving/test_serve_command.py": "a server",
     "tests/serving/test_serving_dashboard.py": "a Prometheus",
     "tests/serving/test_hanging_model.py": "a server",

@@ -121,6 +121,25 @@ def judged(tmp_path: Path) -> Callable[..., Any]:
     return judge
 
 
+class Ending:
+    """The exit handler, told what a track says of the steps."""
+
+    def __init__(self, directory: Path):
+        self.told, self.page, self._notices = (directory / name for name in ("told", "ended", "notices.json"))
+
+    def __call__(self, state: str, error: str | None = None) -> Any:
+        return end_release.python_func(
+            registered_model=MODEL, alias="challenger", status=SimpleNamespace(state=state, error_message=error),
+            target="simulated", channels=[f"file:{self.told}"], state=str(self._notices),
+            report=SimpleNamespace(path=str(self.page), metadata={}),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def ending(tmp_path: Path) -> Ending:
+    return Ending(tmp_path)
+
+
 def give(percent: float, shadow: bool = False) -> None:
     deploy.python_func(registered_model=MODEL, version="2", target="simulated", percent=percent, shadow=shadow)
 
@@ -262,32 +281,53 @@ def test_only_a_version_that_is_tried_out_is_judged(target, judged) -> None:
     ("percent", "state", "outcome", "left"),
     [
         (25, "FAILED", "rolled back", {"1": 100.0}),
-        (100, "FAILED", "rolled back", {"1": 100.0}),
+        (100, "FAILED", "released", {"2": 100.0}),
         (25, "SUCCEEDED", "held", {"1": 75.0, "2": 25.0}),
         (100, "SUCCEEDED", "released", {"2": 100.0}),
         (0, "FAILED", "rolled back", {"1": 100.0}),
     ],
 )
-def test_people_are_told_how_a_release_ended(target, tmp_path, percent, state, outcome, left) -> None:
+def test_people_are_told_how_a_release_ended(target, ending, percent, state, outcome, left) -> None:
     if percent:
         give(percent)
-    told = tmp_path / "told"
-    page = SimpleNamespace(path=str(tmp_path / "ended"), metadata={})
-    status = SimpleNamespace(state=state, error_message="the disk is full" if state == "FAILED" else "")
     for _ in range(2):
-        ended = end_release.python_func(
-            registered_model=MODEL, alias="challenger", status=status, target="simulated",
-            channels=[f"file:{told}"], state=str(tmp_path / "notices.json"), report=page,
-        )  # fmt: skip
-        assert ended.outcome == outcome
-    report = Report.from_html((tmp_path / "ended").read_text())
+        assert ending(state, "the disk is full" if state == "FAILED" else "").outcome == outcome
+    report = Report.from_html(ending.page.read_text())
     assert report is not None
     assert report.good is {"released": True, "rolled back": False, "held": None}[outcome]
     assert {row[0] for row in report.sections[0].rows} == {*left}
     assert served(target) == left
-    text = told.read_text()
+    text = ending.told.read_text()
     assert "flights version 2" in text
     assert ("the disk is full" in text) == (state == "FAILED")
+
+
+@pytest.mark.parametrize("state", ["COMPLETE", "FAILED", "RUNNING"])
+def test_a_version_that_was_released_stays_whatever_kfp_says_of_the_steps(target, ending, state) -> None:
+    """A release that is run again, and whose golden rows are not there, is no reason to take out what is in service."""
+    promote.python_func(registered_model=MODEL, version="2", target="simulated", wait_seconds=5)
+    assert ending(state).outcome == "released"
+    assert served(target) == {"2": 100.0}
+
+
+@pytest.mark.parametrize(("run", "outcome"), [("run-1", "held"), ("run-2", "rolled back"), ("", "rolled back")])
+def test_where_kfp_does_not_say_whether_a_step_failed_what_the_judge_noted_in_this_run_counts(
+    target, judged, ending, monkeypatch, run, outcome
+) -> None:
+    target.batches = 0
+    give(25)
+    monkeypatch.setenv("TURNOUT_RUN_ID", "run-1")
+    assert judged().verdict == "not yet known"
+    monkeypatch.setenv("TURNOUT_RUN_ID", run)
+    assert ending("RUNNING").outcome == outcome
+
+
+def test_why_a_version_was_taken_out_is_told_where_kfp_does_not_tell_the_handler(target, ending, monkeypatch) -> None:
+    give(25)
+    monkeypatch.setenv("TURNOUT_RUN_ID", "run-1")
+    roll_back.python_func(registered_model=MODEL, version="2", target="simulated", why="errors: worse")
+    assert ending("RUNNING").outcome == "rolled back"
+    assert "errors: worse" in ending.told.read_text()
 
 
 def test_the_differences_of_a_shadow_are_found_row_by_row() -> None:

@@ -26,7 +26,8 @@ def end_release(
 ) -> Ended:
     """Tell how a release went; where a step of it failed, the version is taken out first, if it still has any traffic.
 
-    For an exit handler: it runs whatever happened.
+    For an exit handler: it runs whatever happened. KFP does not always say whether a step failed: then a version keeps
+    its part when the judge has left it to people, or it has all requests.
 
     Args:
         registered_model: name in the MLflow registry.
@@ -48,10 +49,8 @@ def end_release(
     from turnout.serving.targets.chosen import target_of
 
     version = look_up(alias_uri(registered_model, alias)).version
-    failed = status.state == "FAILED"
-    why = f"{status.error_message or 'a step failed'}" if failed else ""
     place = target_of(target)
-    end = ended(place, registered_model, version, failed, why)
+    end = ended(place, registered_model, version, status.state, status.error_message or "")
     print(f"{end.severity}: {end.title}\n{end.text}")
     end_report(end, place.status(registered_model), target).write(report)
     key = f"release {registered_model} {version}"

@@ -95,6 +95,7 @@ def judge_canary(
     from turnout.serving.rollout.labels import LabelSource
     from turnout.serving.rollout.looks import Look, is_idle, look, looks
     from turnout.serving.rollout.metrics import Margins
+    from turnout.serving.rollout.notes import note
     from turnout.serving.rollout.report import findings_json, log_metrics, release_report
     from turnout.serving.rollout.shadow import write_differences
     from turnout.serving.targets.chosen import target_of
@@ -136,6 +137,8 @@ def judge_canary(
     worse = judgement.verdict == "worse"
     summary = "\n".join(judgement.reasons)
     print(summary)
+    if not (worse or judgement.passed):
+        note(registered_model, version, "held", summary)
     return Judged(
         verdict=judgement.verdict,
         passed=judgement.passed,

@@ -26,9 +26,11 @@ def roll_back(registered_model: str, version: str, why: str, target: str = "loca
     """
     from turnout import ComponentError
     from turnout.serving.rollout import steps
+    from turnout.serving.rollout.notes import note
     from turnout.serving.targets.chosen import target_of
 
     now = steps.roll_back(target_of(target), registered_model, str(version), why)
+    note(registered_model, str(version), "taken_out", why)
     print(f"{registered_model} version {version} is out of service; version {now} answers")
     if fail:
         what = f"version {version} was taken out: {why}"

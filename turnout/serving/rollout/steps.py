@@ -10,9 +10,14 @@ from typing import Literal
 from turnout.errors import ComponentError
 from turnout.models import promotion
 from turnout.models.registry import find, look_up
+from turnout.serving.rollout.notes import noted
 from turnout.serving.targets.target import Status, Target, require
 
 _LOOK_SECONDS = 0.25
+_SUCCEEDED = ("SUCCEEDED", "COMPLETE", "CACHED", "SKIPPED")
+"""States of steps with which nothing is wrong: KFP's own, and those of its metadata store."""
+_FAILED = "a step failed; the run says which"
+_NOT_TOLD = "a step failed, or was ended; KFP does not tell which: look at the run"
 
 
 def served_by(target: Target, model: str) -> str:
@@ -186,23 +191,41 @@ class End:
     text: str
 
 
-def ended(target: Target, model: str, version: str, failed: bool, why: str) -> End:
+def ended(target: Target, model: str, version: str, state: str, why: str) -> End:
     """How a release ended; where a step of it failed, the version is taken out if it is still served.
 
+    A version that has all requests, and is the champion, has been released, in this run or an earlier one: what fails
+    after that, or before a release of it has begun, is no reason to take it out.
+
     Args:
-        why: it failed.
+        state: of the release's steps, as the track tells it; one that says neither that they succeeded nor that one
+            failed is KFP's, and what the steps have noted is believed.
+        why: one failed; empty when the track does not tell.
     """
     name = f"{model} version {version}"
-    if failed:
-        now = roll_back(target, model, version, f"the release failed: {why}")
-        return End("rolled back", "critical", f"{name} was taken out", f"version {now} answers all requests\n{why}")
-    served = {item.version: item for item in target.status(model).versions}.get(version)
+    failed, status = state == "FAILED", target.status(model)
+    served = {item.version: item for item in status.versions}.get(version)
     if served is None:
-        now = served_by(target, model)
-        return End("rolled back", "critical", f"{name} was taken out", f"version {now} answers all requests")
-    if served.shadow or served.percent < 100:
-        part = f"copies of {served.percent:g} %" if served.shadow else f"{served.percent:g} %"
-        text = (f"it keeps {part} of the requests until somebody decides; run the release again to judge it by more, "
-                "or take it out: turnout serve rollback")  # fmt: skip
-        return End("held", "warning", f"{name}: not yet known whether it is worse", text)
-    return End("released", "info", f"{name} answers all requests", "each step of the release was judged")
+        reason = why or noted(model, version, "taken_out") or (_FAILED if failed else "")
+        text = f"version {_in_service(status)} answers all requests\n{reason}".strip()
+        return End("rolled back", "critical", f"{name} was taken out", text)
+    succeeded = state in _SUCCEEDED
+    has_all = not served.shadow and served.percent == 100
+    if has_all and (succeeded or (status.ready and _is_champion(model, version))):
+        if failed:
+            text = f"it was in service, and is; a step of this release failed:\n{why or _FAILED}"
+            return End("released", "warning", f"{name} answers all requests", text)
+        return End("released", "info", f"{name} answers all requests", "each step of the release was judged")
+    if failed or (not succeeded and noted(model, version, "held") is None):
+        reason = why or (_FAILED if failed else _NOT_TOLD)
+        now = roll_back(target, model, version, f"the release failed: {reason}")
+        return End("rolled back", "critical", f"{name} was taken out", f"version {now} answers all requests\n{reason}")
+    part = f"copies of {served.percent:g} %" if served.shadow else f"{served.percent:g} %"
+    text = (f"it keeps {part} of the requests until somebody decides; run the release again to judge it by more, "
+            "or take it out: turnout serve rollback")  # fmt: skip
+    return End("held", "warning", f"{name}: not yet known whether it is worse", text)
+
+
+def _is_champion(model: str, version: str) -> bool:
+    found = promotion.champion(model)
+    return found is not None and found.version == version

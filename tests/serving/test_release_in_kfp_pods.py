@@ -1,0 +1,149 @@
+"""A release as KFP runs it: each step is a pod with a disk of its own; the server's directory alone is mounted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Commands
+from conftest import copy_mlflow
+from kfp_pods import KfpRun
+from paths import PROJECT
+from release_models import register
+from users import Users
+from waiting import free_ports, wait
+
+from turnout.serving.directory import Directory
+from turnout.serving.state import State
+
+pytestmark = pytest.mark.slow
+
+MODEL = "delays"
+RELEASE = PROJECT / "dags" / "flight_delay_release.yaml"
+
+
+class Cluster:
+    """A registry, a server whose directory is mounted into pods, golden rows, and KFP."""
+
+    def __init__(self, directory: Path, commands: Commands):
+        self.directory, self.commands, self.port = directory, commands, free_ports(1)[0]
+        self.pods = directory / "pods"
+        self.pods.mkdir()
+        self.serving = Directory(directory / "serving" / MODEL)
+        self.environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
+        self.image = {**self.environment, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+    @property
+    def versions(self) -> dict[str, float]:
+        return {item.version: item.percent for item in State(self.serving.path).require().versions}
+
+    def release(
+        self, version: str, before: Callable[[str], None] = lambda name: None, **parameters: Any
+    ) -> tuple[KfpRun, bool]:
+        """Run the compiled pipeline for a version, with margins for which few requests are enough."""
+        import mlflow
+
+        mlflow.MlflowClient().set_registered_model_alias(MODEL, "challenger", version)
+        run = KfpRun(RELEASE, self.pods, self.image, self.commands, before)
+        usual: dict[str, Any] = {
+            "registered_model": MODEL, "target": f"local:{self.directory / 'serving'}", "error_rate": 0.1,
+            "golden": str(self.directory / "golden.parquet"), "golden_rows": 20, "wait_minutes": 5, "every_seconds": 1,
+            "needed": ["errors", "p50", "predictions"], "latency_ratio": 4, "prediction_share": 0.3,
+            "channels": [f"file:{self.directory / 'told'}"], "notices": str(self.directory / "notices.json"),
+        }  # fmt: skip
+        return run, run.run(**{**usual, **parameters})
+
+    @property
+    def told(self) -> str:
+        return (self.directory / "told").read_text()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path, commands: Commands) -> Iterator[Cluster]:
+    """The versions of `release_models`, and a server for them."""
+    import mlflow
+
+    directory = tmp_path_factory.mktemp("release")
+    copy_mlflow(empty_mlflow, directory / "mlflow.db", directory)
+    made = Cluster(directory, commands)
+    mlflow.set_tracking_uri(made.environment["MLFLOW_TRACKING_URI"])
+    mlflow.set_experiment("Default")
+    register(MODEL, directory)
+    program = str(Path(__file__).parent / "serve_logging.py")
+    with (directory / "serve.out").open("wb") as out:
+        server = subprocess.Popen(
+            [sys.executable, program, str(made.serving.path), MODEL, str(made.port)],
+            cwd=directory, env=made.environment, stdout=out, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        wait(lambda: made.serving.read_status().get("ready") or server.poll() is not None, "the server", 30)
+        assert server.poll() is None, (directory / "serve.out").read_text()
+        yield made
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def test_a_target_on_the_pods_own_disk_ends_the_release_before_anything_is_done(cluster: Cluster) -> None:
+    run, succeeded = cluster.release("4", target="local")
+    assert not succeeded
+    assert "local:DIRECTORY" in run.logs["smoke-test"]
+    assert "kubernetes:FILE" in run.logs["smoke-test"]
+    assert cluster.versions == {"1": 100.0}
+
+
+def test_a_wrong_version_comes_back_and_people_are_told(cluster: Cluster) -> None:
+    with Users(cluster.port) as users:
+        run, succeeded = cluster.release("4")
+    assert not succeeded
+    assert cluster.versions == {"1": 100.0}, json.dumps(run.logs, indent=1)
+    assert run.pods[-3:] == ["judge-canary", "roll-back", "end-release"]
+    assert f"{MODEL} version 4 was taken out" in cluster.told
+    assert "predictions: worse" in cluster.told
+    assert set(users.statuses) == {200}
+
+
+def test_a_version_whose_step_dies_is_taken_out_though_kfp_does_not_say_that_it_failed(cluster: Cluster) -> None:
+    def kill(name: str) -> None:
+        if name == "judge-canary-2":
+            raise InterruptedError("the pod was evicted")
+
+    with Users(cluster.port) as users:
+        run, succeeded = cluster.release("2", kill)
+    assert not succeeded
+    assert run.pods[-2:] == ["judge-canary-2", "end-release"]
+    assert cluster.versions == {"1": 100.0}, json.dumps(run.logs, indent=1)
+    assert f"{MODEL} version 2 was taken out" in cluster.told
+    assert set(users.statuses) == {200}
+
+
+def test_a_good_version_goes_to_all_requests_step_by_step(cluster: Cluster) -> None:
+    import mlflow
+
+    before = len(State(cluster.serving.path).history())
+    with Users(cluster.port) as users:
+        run, succeeded = cluster.release("2")
+    assert succeeded, json.dumps(run.logs, indent=1)
+    assert cluster.versions == {"2": 100.0}
+    steps = [item.percent_of("2") for _, item in State(cluster.serving.path).history()[before:]]
+    assert steps == [0.0, 5.0, 25.0, 100.0]
+    client = mlflow.MlflowClient()
+    assert str(client.get_model_version_by_alias(MODEL, "champion").version) == "2"
+    assert run.outputs["end-release"].parameters == {"outcome": "released"}
+    assert f"{MODEL} version 2 answers all requests" in cluster.told
+    assert set(users.statuses) == {200}
+
+
+def test_a_version_of_which_nothing_is_known_keeps_its_part(cluster: Cluster) -> None:
+    """No other test has tried this version out."""
+    run, succeeded = cluster.release("3", wait_minutes=0)
+    assert succeeded, json.dumps(run.logs, indent=1)
+    assert run.outputs["end-release"].parameters == {"outcome": "held"}
+    assert f"{MODEL} version 3: not yet known" in cluster.told
+    assert cluster.versions["3"] == 100.0
