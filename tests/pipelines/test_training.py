@@ -116,6 +116,8 @@ def kfp_scores(source: Path, place: Path) -> list[float]:
     return [run.data.metrics["test_roc_auc"] for run in runs]
 
 
+# In `make test`: the README's words for another table, and the tables of `test_any_table.py`, with texts as classes.
+@pytest.mark.nightly
 def test_another_table_by_parameters_alone(turnout, tmp_path: Path) -> None:
     """UCI Adult: a CSV file without time or features, text labels."""
     names = ["age", "workclass", "weight", "education", "years", "marital", "occupation", "relationship", "race", "sex",
