@@ -364,7 +364,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:c5c6707724ad80bccfc6a001cebb1d2bab984fc469cdcfdab80b00690b4fdee6",
+        "spec_digest": "sha256:6868b2f4b37ec16ac05a24201661ec30b1c7ccc69f8d4da305a3b8b5fa6d669d",
     },
 ) as dag:
     ingest = Step(

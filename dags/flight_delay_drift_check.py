@@ -420,7 +420,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:89ffb6ad100eb0997e05c112a5f55749f5e2c2244a3f2706f45f12c5fb7beeaa",
+        "spec_digest": "sha256:c58ae7307043aebfa1d20529d7d3405b4a4926de5442ad8a0b14e5d251931e91",
     },
 ) as dag:
     ingest = Step(

@@ -325,7 +325,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_training.yaml",
-        "spec_digest": "sha256:993ef4abbc5425c5e85f2d9fc9b2d9061180e4e8592fef2cbb990b4c0285e0fe",
+        "spec_digest": "sha256:de1a0f7c20d0935a11b61559a453aee2e80e457ed3f2b86a2a982485e66f7338",
     },
 ) as dag:
     ingest = Step(

@@ -375,7 +375,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:f796dedb6a77f3627b09a8f0c7b99e1a648a5e9d913f8b0110414dca866ff18f",
+        "spec_digest": "sha256:a42bc256c66d49bbf9110c35bc98ed5d0dff06dca1bc9a47c53b0e37f4235847",
     },
 ) as dag:
     ingest = Step(

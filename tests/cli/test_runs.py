@@ -145,9 +145,12 @@ def test_models_are_listed_with_who_serves_and_what_drifted(turnout: Any, tmp_pa
     assert lines[0].strip() == "toy"
     assert lines[2].split()[:2] == ["2", "0.9000"]
     assert "judged/three" in lines[2]
+    assert "compiled int8" in lines[2]
+    assert "version 1: not compiled, the model itself answers: there is no converter" in lines
     assert lines[-1] == "2026-11-22: the data is drifted"
     (toy,) = json.loads(turnout("models", "--json").stdout)
     assert (toy["serves"], toy["put_by"]) == ("2", "judged/three")
+    assert [version["form"] for version in toy["versions"]] == ["compiled int8", "model"]
     assert [version["made_by"] for version in toy["versions"]] == ["judged/three", "judged/one"]
     assert turnout("models", "--html", str(tmp_path / "models.html")).exit_code == 0
     assert "In service: toy 2" in (tmp_path / "models.html").read_text()

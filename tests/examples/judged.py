@@ -16,9 +16,11 @@ class Judged(NamedTuple):
 
 
 class Registered(NamedTuple):
-    """The version."""
+    """The version, which form of it answers, and why."""
 
     version: str
+    answers: str
+    form: str
 
 
 class Deployed(NamedTuple):
@@ -88,7 +90,9 @@ def register(version: str) -> Registered:
     Args:
         version: the version.
     """
-    return Registered(version)
+    if version == "1":
+        return Registered(version, "model", "not compiled, the model itself answers: there is no converter")
+    return Registered(version, "compiled int8", "compiled: int8, a loss of +0.0010")
 
 
 @component(cache=False)

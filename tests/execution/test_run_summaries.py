@@ -66,6 +66,8 @@ def test_the_versions_of_a_model_and_who_serves(run: Runs, tmp_path: Path) -> No
         ("1", "one"),
     ]
     second, first = toy.versions
+    assert (second.form, second.form_reason) == ("compiled int8", "compiled: int8, a loss of +0.0010")
+    assert first.form == "model"
     assert first.served[0][1] == second.served[0][0]
     assert second.served[0][1] == ""
     ((_, check),) = toy.checks

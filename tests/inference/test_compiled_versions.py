@@ -22,8 +22,9 @@ from turnout.components.deploy import deploy
 from turnout.components.evaluate import evaluate
 from turnout.components.register import register
 from turnout.models.compiled import open_scorer
+from turnout.models.compiled.answering import REASON, TAG
 from turnout.models.compiled.form import DIRECTORY, read_proof
-from turnout.models.compiled.keeping import REASON, TAG, fetch
+from turnout.models.compiled.keeping import fetch
 from turnout.models.compiled.scorer import CompiledScorer
 from turnout.models.registry import look_up
 
@@ -70,7 +71,7 @@ def test_predict_and_deploy_use_the_compiled_form_with_the_same_results(
 
     capsys.readouterr()
     Ran(tmp_path, table)
-    assert "models:/m/1: its compiled form answers, the same as the model" in capsys.readouterr().out
+    assert "models:/m/1: its compiled form answers: the same as the model" in capsys.readouterr().out
     ours = rows_of(tmp_path / "out")
     deploy.python_func(sample=Dataset(name="s", uri=str(tmp_path / "in.parquet")), registered_model="m", version="1")
     assert "its compiled form answers" in capsys.readouterr().out
@@ -105,4 +106,4 @@ def test_a_version_without_a_compiled_form_is_registered_and_says_why(
     tags = mlflow.MlflowClient().get_model_version("m", "1").tags
     assert (tags[TAG], tags[REASON]) == ("no", why)
     Ran(tmp_path, make_table(600))
-    assert f"the model itself answers, since it is not compiled: {why}" in capsys.readouterr().out
+    assert f"the model itself answers: {why}" in capsys.readouterr().out

@@ -37,6 +37,7 @@ from turnout import ComponentError
 from turnout.models.compiled import open_scorer
 from turnout.models.compiled.form import DIRECTORY, FORM, GRAPH, NotCompiled
 from turnout.models.compiled.making import compile_model
+from turnout.models.compiled.opening import open_form
 from turnout.models.compiled.proof import compare
 from turnout.models.compiled.scorer import CompiledScorer
 from turnout.models.compiled.trees import read_trees, tree_graph
@@ -265,7 +266,10 @@ def test_files_that_are_not_those_proved_are_not_used(
     place = Path(shutil.copytree(linear[0], tmp_path / "model"))
     graph = place / DIRECTORY / GRAPH
     graph.write_bytes(graph.read_bytes()[:-1])
-    assert isinstance(open_scorer(place), Scorer)
+    scorer, answering = open_form(place)
+    assert isinstance(scorer, Scorer)
+    why = "its compiled form cannot be used: its files are not those that were proved"
+    assert (answering.form, answering.why) == ("model", why)
     assert "its files are not those that were proved" in capsys.readouterr().out
 
 

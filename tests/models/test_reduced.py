@@ -25,9 +25,11 @@ from turnout.components.register import register
 from turnout.components.train import train
 from turnout.inference import table as tables
 from turnout.models.compiled import open_scorer
+from turnout.models.compiled.answering import Answering
 from turnout.models.compiled.form import DIRECTORY, GRAPH, Cost, Reduced, read_proof
 from turnout.models.compiled.judged import keep_rows
 from turnout.models.compiled.keeping import fetch, keep_compiled
+from turnout.models.compiled.opening import open_form
 from turnout.models.compiled.reduced import within
 from turnout.models.compiled.scorer import CompiledScorer
 from turnout.models.registry import ModelVersion
@@ -121,8 +123,9 @@ def test_a_network_of_lower_precision_is_proved_kept_and_used(
         proof = read_proof(place / DIRECTORY)
         assert proof.reduced is not None
         assert proof.rows == len(table)
-        scorer = open_scorer(place)
+        scorer, answering = open_form(place)
         assert isinstance(scorer, CompiledScorer)
+        assert answering == Answering(f"compiled {precision}", tags["turnout.compiled_reason"])
         ours, theirs = scorer(batch)["probabilities"].items, exact(batch)["probabilities"].items
         largest = np.abs(ours.to_numpy() - theirs.to_numpy()).max()
         assert 0 < largest < apart

@@ -152,7 +152,10 @@ def test_when_the_alias_moves_the_new_version_takes_over_with_no_failed_request(
         some(load)
     assert load.counts == {200: len(load.statuses)}
     adds_up(served, load)
-    release = served.run("serve", "status", "--json").json["details"]["release"]
+    told = served.run("serve", "status", "--json").json
+    why = "it was not registered by the component register, which compiles"
+    assert told["forms"] == {"2": {"form": "model", "why": why}}
+    release = told["details"]["release"]
     assert release["changed_by"] == "alias champion"
     assert release["reason"] == "the alias champion moved from version 1 to 2"
 
@@ -168,6 +171,7 @@ def test_a_version_that_cannot_be_had_leaves_the_champion_in_service(served: Pro
     assert set(load.versions.values()) == {"1"}
     shown = served.run("serve", "status")
     assert shown.status == 1
+    assert "version 1: the model itself answers: it was not registered by the component register" in shown.out
     assert "problem: version 3 cannot be had: no model is among the files" in shown.out
 
 

@@ -65,15 +65,23 @@ def _print(history: ModelHistory) -> None:
     table.add_column("version")
     for name in metrics:
         table.add_column(name, justify="right")
-    for name in ("registered", "serves since", "made by"):
+    for name in ("form", "registered", "serves since", "made by"):
         table.add_column(name, overflow="fold")
     for version in history.versions[:_SHOWN]:
         run = version.made_by
         serves = version.version == history.serves
         numbers = [short(found.value) if run and (found := run.metric(name)) else "" for name in metrics]
         since = Text(time_text(history.since) if serves else "", "green")
-        table.add_row(version.version, *numbers, time_text(version.registered), since, run.name if run else "")
+        table.add_row(
+            version.version, *numbers, version.form, time_text(version.registered), since, run.name if run else ""
+        )
     console.print(table)
+    reasons: dict[str, list[str]] = {}
+    for version in history.versions[:_SHOWN]:
+        if version.form_reason and version.form != "compiled":
+            reasons.setdefault(version.form_reason, []).append(version.version)
+    for reason, of in reasons.items():
+        console.print(Text(f"version {', '.join(of)}: {reason}"))
     if history.checks:
         _, last = history.checks[-1]
         console.print(Text(f"{day(last)}: {last.text}", "yellow" if last.alert else "green"))

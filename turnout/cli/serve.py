@@ -131,7 +131,7 @@ def status(model: Model = "", directory: Where = None, target: TargetName = "loc
         name, chosen = served_on(model, directory, target)
         found = chosen.status(name)
     if as_json:
-        print(json.dumps(dataclasses.asdict(found), indent=2))
+        print(_plain(found))
     else:
         _show(found)
     if not found.ready:
@@ -316,21 +316,33 @@ def _percents(parts: list[str]) -> dict[str, float]:
 
 
 def _done(found: Status, as_json: bool) -> None:
-    print(json.dumps(dataclasses.asdict(found), indent=2)) if as_json else _show(found)
+    print(_plain(found)) if as_json else _show(found)
+
+
+def _plain(found: Status) -> str:
+    from turnout.serving.answering import forms
+
+    told = {version: dataclasses.asdict(said) for version, said in forms(found).items()}
+    return json.dumps({**dataclasses.asdict(found), "forms": told}, indent=2)
 
 
 def _show(found: Status) -> None:
-    release = found.details.get("release", {})
+    from turnout.serving.answering import forms
+
+    release, answering = found.details.get("release", {}), forms(found)
     console = Console(highlight=False)
-    table = Table("version", "traffic", "workers", "restarts", title=found.model, title_justify="left")
+    table = Table("version", "traffic", "form", "workers", "restarts", title=found.model, title_justify="left")
     for served in found.versions:
         workers = [item for name, group in found.details.get("workers", {}).items()
                    if name == served.version or name.startswith(f"{served.version}-or-") for item in group]  # fmt: skip
         ready = sum(bool(item["ready"]) for item in workers)
         traffic = f"{served.percent:g} %" + (" copied" if served.shadow else "")
         restarts = sum(int(item["restarts"]) for item in workers)
-        table.add_row(served.version, traffic, f"{ready} of {len(workers)}" if workers else "-", str(restarts))
+        form = answering[served.version].form if served.version in answering else "-"
+        table.add_row(served.version, traffic, form, f"{ready} of {len(workers)}" if workers else "-", str(restarts))
     console.print(table)
+    for version, said in answering.items():
+        console.print(f"version {version}: {said.sentence}", soft_wrap=True, markup=False)
     if release:
         reason = f": {release['reason']}" if release["reason"] else ""
         console.print(f"changed {release['changed_at'][:19]} UTC by {release['changed_by']}{reason}", soft_wrap=True)

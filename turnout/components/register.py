@@ -8,9 +8,10 @@ from turnout import Asset, Input, Model, component
 
 
 class Registered(NamedTuple):
-    """The version of the registered model, and which form of it answers."""
+    """The version of the registered model; which form of it answers (`compiled`, `compiled int8`, `model`), and why."""
 
     version: str
+    answers: str
     form: str
 
 
@@ -39,7 +40,7 @@ def register(
         precision: `float16` or `int8` for a network's compiled form in fewer bits; `exact` is the model's own.
         maximum_loss: what a form of lower precision may lose of the evaluation's metric, in the metric's own unit.
     """
-    from turnout.models.compiled.keeping import keep_compiled
+    from turnout.models.compiled.keeping import answering, keep_compiled
     from turnout.models.contract import contract_of
     from turnout.models.registry import register_version
 
@@ -61,4 +62,4 @@ def register(
     )
     form = keep_compiled(version, model.path, precision, maximum_loss)
     print(form)
-    return Registered(version.version, form)
+    return Registered(version.version, answering(version).form, form)

@@ -20,12 +20,15 @@ class Version:
         made_by: the run that registered it; None when that left no record here.
         registered: when; empty when not known.
         served: from when to when it was in service, each time; the end is empty while it is.
+        form, form_reason: which form of it answers, as of its last registration, and why; empty when not known.
     """
 
     version: str
     made_by: RunSummary | None = None
     registered: str = ""
     served: tuple[tuple[str, str], ...] = ()
+    form: str = ""
+    form_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def model_histories(runs: Iterable[RunSummary]) -> list[ModelHistory]:
         made: dict[str, tuple[RunSummary | None, str]] = {
             event.version: (run, event.when) for event, run in reversed(own) if not event.serves
         }
+        forms = {event.version: (event.form, event.form_reason) for event, _ in own if event.form}
         puts = [(event, run) for event, run in own if event.serves]
         ends = [event.when for event, _ in puts[1:]] + [""]
         served: dict[str, list[tuple[str, str]]] = {}
@@ -75,7 +79,7 @@ def model_histories(runs: Iterable[RunSummary]) -> list[ModelHistory]:
         known = {*made, *served, *(event.previous for event, _ in puts if event.previous)}
         known |= {_version_of(check) for _, check in of_model if _version_of(check)[:1].isdecimal()}
         versions = [
-            Version(version, *made.get(version, (None, "")), served=tuple(served.get(version, ())))
+            Version(version, *made.get(version, (None, "")), tuple(served.get(version, ())), *forms.get(version, ()))
             for version in sorted(known, key=_order, reverse=True)
         ]
         last, by = puts[-1] if puts else (None, None)

@@ -8,7 +8,8 @@ what its step leaves:
     metrics   the numbers in the metadata of artifacts of the type system.Metrics
     model     an output `version`, in a run with the parameter `registered_model`; with the output `previous` it was
               put into service, unless an output `champion` is empty: then it has a part of the traffic. Beside an
-              output `model` it was looked up, and nothing became of it
+              output `model` it was looked up, and nothing became of it. Outputs `answers` and `form` say which form of
+              it answers, and why
     drift     an output `drifted`, beside metrics such as `largest_distance`
 """
 
@@ -65,6 +66,7 @@ class VersionEvent:
         serves: it was put into service; otherwise it was registered.
         previous: the version that served before; empty when there was none.
         when: ISO 8601 in UTC.
+        form, form_reason: of one that was registered: which form of it answers, and why; empty when not known.
     """
 
     model: str
@@ -73,6 +75,8 @@ class VersionEvent:
     serves: bool = False
     previous: str = ""
     when: str = ""
+    form: str = ""
+    form_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -302,7 +306,8 @@ def _versions(steps: Sequence[StepResult], parameters: Mapping[str, Any], run_st
         if model and outputs.get("version") and step.state is State.SUCCEEDED and not nothing:
             serves = "previous" in outputs
             previous, when = str(outputs.get("previous") or ""), _when(step, run_started)
-            yield VersionEvent(str(model), str(outputs["version"]), step.label, serves, previous, when)
+            form, why = str(outputs.get("answers") or ""), str(outputs.get("form") or "")
+            yield VersionEvent(str(model), str(outputs["version"]), step.label, serves, previous, when, form, why)
 
 
 _SUBJECT = re.compile(r"^(?P<subject>[^:]+): (?P<text>.*)$", re.DOTALL)

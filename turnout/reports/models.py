@@ -47,7 +47,7 @@ def _alarm(history: ModelHistory) -> str:
 def _sections(history: ModelHistory, run_link: RunLink, version_link: Callable[[str, str], str]) -> list[Section]:
     made = [version.made_by for version in history.versions if version.made_by]
     metrics = metric_columns(list(reversed(made)))
-    columns = ["version", "service", *metrics, "registered (UTC)", "served (UTC)", "made by", "MLflow"]
+    columns = ["version", "service", *metrics, "form", "registered (UTC)", "served (UTC)", "made by", "MLflow"]
     shown = [
         version
         for place, version in enumerate(history.versions)
@@ -83,6 +83,7 @@ def _row(
         version.version,
         Mark("serves", "good") if version.version == history.serves else "",
         *values,
+        version.form,
         time_text(version.registered),
         times,
         link(f"{run.pipeline} {run.run_id}", run_link(run)) if run else "",

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from turnout.errors import ComponentError
-from turnout.models.compiled.opening import open_scorer
+from turnout.models.compiled.opening import open_form
 from turnout.models.compiled.scorer import CompiledScorer
 from turnout.models.predicted import lacking
 from turnout.serving.inputs import BadRequest, Inputs
@@ -32,6 +32,7 @@ class ServedModel:
         version: its name, for answers.
         inputs: what it takes.
         classes: of a classifier, in the order of its probabilities.
+        answering: which form of it answers, and why.
         compiled: whether it is arrays and trees, which cannot hang; and not code of anybody's.
         row_ms: what one row takes, of a warm model on a quiet machine.
         outputs: names and Arrow types of what it predicts.
@@ -40,7 +41,7 @@ class ServedModel:
 
     def __init__(self, version: str, directory: str):
         self.version = version
-        self._scorer = open_scorer(directory)
+        self._scorer, self.answering = open_form(directory)
         self.inputs = Inputs(self._scorer.columns)
         self.classes = self._scorer.classes
         self.example = self._example(Path(directory))

@@ -25,6 +25,7 @@ import pyarrow as pa
 import uvicorn
 
 from turnout.errors import ComponentError, TurnoutError
+from turnout.serving.answering import tell
 from turnout.serving.app import App
 from turnout.serving.connections import BoundedProtocol, close_slow
 from turnout.serving.immediate import protocol_class
@@ -103,6 +104,7 @@ class Worker(uvicorn.Server):
             predictor = await run(thread, load, self.settings, self.metrics)
             lookup = await run(thread, self._lookup, predictor) if self.settings.feature_service else None
             self.log = self._request_log(predictor)
+            tell(self.settings.socket, predictor.model.answering)
             gc.collect()
             gc.freeze()  # what stays for ever is not looked through again and again, while requests wait
             self.app.serve(predictor, self.log, lookup)

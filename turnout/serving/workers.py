@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from turnout.models.compiled.answering import Answering
 from turnout.runtimes.process import supervised
+from turnout.serving.answering import forget, told
 from turnout.serving.envoy.api import LIVE_PATH, READY_PATH
 from turnout.serving.envoy.processes import ask, child
 
@@ -63,6 +65,7 @@ class _Worker:
     failures: int = 0
     restarts: int = 0
     why: str = ""
+    answering: Answering | None = None
     answer: concurrent.futures.Future[_Health] | None = field(default=None, repr=False)
 
     @property
@@ -153,6 +156,8 @@ class Workers:
                 "ready": worker.ready and worker.lives,
                 "restarts": worker.restarts,
                 "problem": worker.why if not worker.ready else "",
+                "form": worker.answering.form if worker.answering else "",
+                "form_reason": worker.answering.why if worker.answering else "",
             }
             for worker in self._workers
         ]
@@ -182,6 +187,7 @@ class Workers:
                 process.wait()
         for worker in self._workers:
             worker.socket.unlink(missing_ok=True)
+            forget(worker.socket)
 
     def _look_after(self, worker: _Worker, now: float) -> str:
         if not worker.lives:
@@ -225,6 +231,7 @@ class Workers:
 
     def _start(self, worker: _Worker, now: float) -> None:
         worker.socket.unlink(missing_ok=True)
+        forget(worker.socket)
         with worker.log.open("ab") as log:
             worker.process = supervised(
                 self._command(worker.index, worker.socket),
@@ -242,6 +249,8 @@ class Workers:
             health = worker.answer.result()
             worker.stuck = health.ready and not health.live
             if health.ready and health.live:
+                if not worker.ready:
+                    worker.answering = told(worker.socket)
                 worker.answered, worker.ready, worker.why, worker.silent = now, True, "", 0.0
             worker.answer = None
             worker.asked = now
@@ -254,8 +263,8 @@ class Workers:
         with worker.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-        told = [line for line in lines if "cannot" in line or "Error" in line] or lines
-        return f"{how}: {told[-1][:300]}" if lines and status > 0 else how
+        errors = [line for line in lines if "cannot" in line or "Error" in line] or lines
+        return f"{how}: {errors[-1][:300]}" if lines and status > 0 else how
 
 
 def _health(path: Path) -> _Health:

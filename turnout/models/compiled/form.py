@@ -20,6 +20,9 @@ DIRECTORY = "compiled"
 
 FORM, GRAPH, PROOF = "form.json", "estimator.onnx", "proof.json"
 
+WHY = "compiled_reason.txt"
+"""Beside a fetched model's own files: why there is a compiled form, or none, as the registry says."""
+
 Precision = Literal["exact", "float16", "int8"]
 """Of the numbers in a network's graph; `exact` is the model's own."""
 

@@ -14,14 +14,13 @@ from typing import Any
 
 import pandas as pd
 
-from turnout.models.compiled.form import DIRECTORY, PROOF, NotCompiled, Precision, Proof, read_proof
+from turnout.models.compiled.answering import MODEL, PRECISION, REASON, TAG, Answering, of_tags
+from turnout.models.compiled.form import DIRECTORY, PROOF, WHY, NotCompiled, Precision, Proof, read_proof
 from turnout.models.compiled.judged import artifact, judged_rows_of
 from turnout.models.files import download
 from turnout.models.registry import ModelVersion
 from turnout.models.signature import signature_of
 from turnout.monitoring.reference import training_rows
-
-TAG, REASON, PRECISION = "turnout.compiled", "turnout.compiled_reason", "turnout.precision"
 
 
 def keep_compiled(
@@ -157,16 +156,22 @@ def fetch(version: ModelVersion, directory: str) -> Path:
 
     place = download(version, directory)
     found: Any = mlflow.MlflowClient().get_model_version(version.name, version.version)
-    said, reason = found.tags.get(TAG, ""), found.tags.get(REASON, "")
-    if said != "yes":
-        print(f"{version.uri}: the model itself answers{f', since it is not compiled: {reason}' if reason else ''}")
-        return place
-    try:
-        form = _place(found.tags.get(PRECISION, "exact"))
-        artifact(found.run_id, form, str(place))
-        if form != DIRECTORY:
-            shutil.move(place / form, place / DIRECTORY)
-        print(f"{version.uri}: its compiled form answers, {reason}", flush=True)
-    except Exception as error:  # every artifact store has its own
-        print(f"{version.uri}: the model itself answers, since its compiled form cannot be had: {error}", flush=True)
+    said = of_tags(found.tags)
+    if said.form != MODEL:
+        try:
+            form = _place(found.tags.get(PRECISION, "exact"))
+            artifact(found.run_id, form, str(place))
+            if form != DIRECTORY:
+                shutil.move(place / form, place / DIRECTORY)
+        except Exception as error:  # every artifact store has its own
+            said = Answering(MODEL, f"its compiled form cannot be had: {error}")
+    (place / WHY).write_text(said.why, encoding="utf-8")
+    print(f"{version.uri}: {said.sentence}", flush=True)
     return place
+
+
+def answering(version: ModelVersion) -> Answering:
+    """The form of a version that is to be used, as the registry says."""
+    import mlflow
+
+    return of_tags(mlflow.MlflowClient().get_model_version(version.name, version.version).tags)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from turnout.extras import hint_for
-from turnout.models.compiled.form import DIRECTORY, PROOF, VERSION, digests, read_form, read_proof
+from turnout.models.compiled.answering import MODEL, Answering, compiled
+from turnout.models.compiled.form import DIRECTORY, PROOF, VERSION, WHY, digests, read_form, read_proof
 
 if TYPE_CHECKING:
     from turnout.models.signature import Column
@@ -41,15 +42,24 @@ def open_scorer(directory: str | Path) -> AnyScorer:
     Raises:
         ComponentError: there is no compiled form, and the model cannot be loaded.
     """
-    place = Path(directory, DIRECTORY)
+    return open_form(directory)[0]
+
+
+def open_form(directory: str | Path) -> tuple[AnyScorer, Answering]:
+    """As `open_scorer`, and which form it is, and why."""
+    place, told = Path(directory, DIRECTORY), Path(directory, WHY)
+    why = told.read_text(encoding="utf-8") if told.is_file() else ""
     if (place / PROOF).is_file():
-        found, why = _compiled(place)
+        found, fault = _compiled(place)
         if found is not None:
-            return found
-        print(f"the model itself answers, and not its compiled form: {why}", flush=True)
+            proof = read_proof(place)
+            precision = proof.reduced.precision if proof.reduced else "exact"
+            return found, compiled(precision, why or proof.sentence())
+        why = f"its compiled form cannot be used: {fault}"
+        print(f"the model itself answers, and not its compiled form: {fault}", flush=True)
     from turnout.models.scorer import Scorer
 
-    return Scorer(directory)
+    return Scorer(directory), Answering(MODEL, why)
 
 
 def _compiled(place: Path) -> tuple[AnyScorer | None, str]:
