@@ -330,6 +330,27 @@ with DAG(
             title="There must be a champion",
             description="Fail when there is no champion to compare with, or none that can be compared. Parameter: require_champion.",
         ),
+        "precision": Param(
+            "exact",
+            type="string",
+            enum=["exact", "float16", "int8"],
+            values_display={
+                "exact": "the model's own (exact)",
+                "float16": "16 bits, of networks (float16)",
+                "int8": "8 bits, of networks (int8)",
+            },
+            section="Service",
+            title="Precision of the form that answers",
+            description="Of the form that answers; float16 and int8 are smaller, and for networks only. Parameter: precision.",
+        ),
+        "maximum_loss": Param(
+            0.01,
+            type="number",
+            minimum=0,
+            section="Service",
+            title="Loss that such a form may have",
+            description="What such a form may lose of the metric, in its own unit; else the exact form is used. At least 0. Parameter: maximum_loss.",
+        ),
         "deploy_target": Param(
             "registry",
             type=["null", "string"],
@@ -364,7 +385,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_candidates.yaml",
-        "spec_digest": "sha256:6868b2f4b37ec16ac05a24201661ec30b1c7ccc69f8d4da305a3b8b5fa6d669d",
+        "spec_digest": "sha256:ef9bf9ab0e24bf7d57e921e205fb1febff1f1b7416cfaad149b0bbee613b96fd",
     },
 ) as dag:
     ingest = Step(
@@ -502,6 +523,8 @@ with DAG(
             asset_names={"version": "models:/{registered_model}@{alias}"},
             inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
+                "maximum_loss": dag.param("maximum_loss"),
+                "precision": dag.param("precision"),
                 "registered_model": dag.param("registered_model"),
                 "model": train.output["model"],
             },

@@ -393,6 +393,27 @@ with DAG(
             title="MLflow experiment",
             description="MLflow experiment to log to. Parameter: experiment.",
         ),
+        "precision": Param(
+            "exact",
+            type="string",
+            enum=["exact", "float16", "int8"],
+            values_display={
+                "exact": "the model's own (exact)",
+                "float16": "16 bits, of networks (float16)",
+                "int8": "8 bits, of networks (int8)",
+            },
+            section="Service",
+            title="Precision of the form that answers",
+            description="Of the form that answers; float16 and int8 are smaller, and for networks only. Parameter: precision.",
+        ),
+        "maximum_loss": Param(
+            0.01,
+            type="number",
+            minimum=0,
+            section="Service",
+            title="Loss that such a form may have",
+            description="What such a form may lose of the metric, in its own unit; else the exact form is used. At least 0. Parameter: maximum_loss.",
+        ),
         "deploy_target": Param(
             "registry",
             type=["null", "string"],
@@ -420,7 +441,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_drift_check.yaml",
-        "spec_digest": "sha256:c58ae7307043aebfa1d20529d7d3405b4a4926de5442ad8a0b14e5d251931e91",
+        "spec_digest": "sha256:be713ecf4fa81c2472b95950d4e5692336e6ee93fcbbf536734bc1ee2daf6aca",
     },
 ) as dag:
     ingest = Step(
@@ -646,6 +667,8 @@ with DAG(
                         asset_names={"version": "models:/{registered_model}@{alias}"},
                         inlets=[Asset(name="data/replay/flights.parquet"), Asset(name="data/replay")],
                         inputs={
+                            "maximum_loss": dag.param("maximum_loss"),
+                            "precision": dag.param("precision"),
                             "registered_model": dag.param("registered_model"),
                             "model": train.output["model"],
                         },

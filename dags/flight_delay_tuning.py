@@ -341,6 +341,27 @@ with DAG(
             title="There must be a champion",
             description="Fail when there is no champion to compare with, or none that can be compared. Parameter: require_champion.",
         ),
+        "precision": Param(
+            "exact",
+            type="string",
+            enum=["exact", "float16", "int8"],
+            values_display={
+                "exact": "the model's own (exact)",
+                "float16": "16 bits, of networks (float16)",
+                "int8": "8 bits, of networks (int8)",
+            },
+            section="Service",
+            title="Precision of the form that answers",
+            description="Of the form that answers; float16 and int8 are smaller, and for networks only. Parameter: precision.",
+        ),
+        "maximum_loss": Param(
+            0.01,
+            type="number",
+            minimum=0,
+            section="Service",
+            title="Loss that such a form may have",
+            description="What such a form may lose of the metric, in its own unit; else the exact form is used. At least 0. Parameter: maximum_loss.",
+        ),
         "deploy_target": Param(
             "registry",
             type=["null", "string"],
@@ -375,7 +396,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_tuning.yaml",
-        "spec_digest": "sha256:a42bc256c66d49bbf9110c35bc98ed5d0dff06dca1bc9a47c53b0e37f4235847",
+        "spec_digest": "sha256:897721384f47954f814ec3a5018bd7209c09be0b600a3c271fc5c93428fe020b",
     },
 ) as dag:
     ingest = Step(
@@ -503,6 +524,8 @@ with DAG(
             asset_names={"version": "models:/{registered_model}@{alias}"},
             inlets=[Asset(name="data/flights/flights.parquet"), Asset(name="data/flights")],
             inputs={
+                "maximum_loss": dag.param("maximum_loss"),
+                "precision": dag.param("precision"),
                 "registered_model": dag.param("registered_model"),
                 "model": train.output["model"],
             },

@@ -86,9 +86,10 @@ def test_what_training_takes_these_take_too(name: str) -> None:
     from turnout.pipelines.training import training
     from turnout.pipelines.tuning import tuning
 
-    parts = {"tuning": (tuning, set()), "candidates": (candidates, {"estimator", "hyperparameters"})}
+    parts = {"tuning": (tuning, set()), "candidates": (candidates, {"estimator", "hyperparameters", "precision"})}
     pipeline, replaced = parts[name]
     given = inspect.signature(pipeline.pipeline_func).parameters
     for parameter in inspect.signature(training.pipeline_func).parameters.values():
         if parameter.name not in replaced:
             assert str(given[parameter.name]) == str(parameter)
+    assert "precision" in given

@@ -19,6 +19,7 @@ from waiting import free_ports, wait
 
 import turnout
 from turnout.components.deploy import Deployed, deploy
+from turnout.errors import ParameterError
 from turnout.models.promotion import champion
 from turnout.models.registry import look_up
 from turnout.serving.directory import Directory
@@ -132,6 +133,14 @@ def test_a_better_model_gets_its_part_of_the_requests_of_a_server_that_runs(trai
     assert ask(port, body=body)[1]["version"] == "2"
     assert go_back(LocalTarget(), MODEL, who="ada", why="wrong") == "1"
     assert champion(MODEL).version == "1"  # type: ignore[union-attr]
+
+
+def test_training_takes_the_precision_of_the_form_that_answers(train) -> None:
+    network = {"estimator": "sklearn.neural_network.MLPClassifier", "hyperparameters": {"hidden_layer_sizes": [8]}}
+    told = steps(train(**network, precision="float16", maximum_loss=0.2))["promote.register"]["outputs"]
+    assert told["answers"] == "compiled float16", told
+    with pytest.raises(ParameterError, match="int8"):
+        train(estimator="lightgbm.LGBMClassifier", precision="int8")  # no network: told before anything runs
 
 
 def test_training_after_drift_deploys_as_every_training_does(train, table: Path) -> None:

@@ -48,19 +48,20 @@ Task = Annotated[
 ]
 NotLearned = Annotated[list[str], Title("Columns not to learn from")]
 Calendar = Annotated[list[Derived], Title("Calendar features")]
+_NO_NETWORKS = (
+    "lightgbm.LGBMClassifier",
+    "lightgbm.LGBMRegressor",
+    "sklearn.linear_model.LogisticRegression",
+    "sklearn.linear_model.Ridge",
+    "sklearn.ensemble.HistGradientBoostingClassifier",
+    "sklearn.ensemble.HistGradientBoostingRegressor",
+    "sklearn.ensemble.RandomForestClassifier",
+    "sklearn.ensemble.RandomForestRegressor",
+)
 Estimator = Annotated[
     str,
     Title("Estimator"),
-    Examples(
-        "lightgbm.LGBMClassifier",
-        "lightgbm.LGBMRegressor",
-        "sklearn.linear_model.LogisticRegression",
-        "sklearn.linear_model.Ridge",
-        "sklearn.ensemble.HistGradientBoostingClassifier",
-        "sklearn.ensemble.HistGradientBoostingRegressor",
-        "sklearn.ensemble.RandomForestClassifier",
-        "sklearn.ensemble.RandomForestRegressor",
-    ),
+    Examples(*_NO_NETWORKS),
     NotWith("task", {"classification": ("*Regressor",), "regression": ("*Classifier", "*LogisticRegression")}),
 ]
 Hyperparameters = Annotated[dict[str, Any], Title("Hyperparameters")]
@@ -98,6 +99,23 @@ RequireChampion = Annotated[bool, Title("There must be a champion")]
 
 # --- service --------------------------------------------------------------------------------------------
 
+_PRECISIONS = Labels(
+    {
+        "exact": "the model's own (exact)",
+        "float16": "16 bits, of networks (float16)",
+        "int8": "8 bits, of networks (int8)",
+    }
+)
+Precision = Annotated[
+    Literal["exact", "float16", "int8"],
+    Title("Precision of the form that answers"),
+    _PRECISIONS,
+    NotWith("estimator", dict.fromkeys(_NO_NETWORKS, ("float16", "int8"))),  # told now, and not after the training
+]
+CandidatesPrecision = Annotated[
+    Literal["exact", "float16", "int8"], Title("Precision of the form that answers"), _PRECISIONS
+]
+MaximumLoss = Annotated[float, Ge(0), Title("Loss that such a form may have")]
 DeployTarget = Annotated[str, Title("Target"), Examples("registry", "local", "kubernetes:kubernetes.yaml")]
 DeployPercent = Annotated[float, Gt(0), Le(100), Title("Percent of the requests")]
 DeployShadow = Annotated[bool, Title("Copies of requests only")]

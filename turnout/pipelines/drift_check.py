@@ -48,7 +48,7 @@ from turnout.pipelines.training import HYPERPARAMETERS, training
             "minimum_rows",
             "experiment",
         ],
-        "Service": ["deploy_target", "deploy_percent", "deploy_shadow"],
+        "Service": ["precision", "maximum_loss", "deploy_target", "deploy_percent", "deploy_shadow"],
     },
 )
 def drift_check(
@@ -95,6 +95,8 @@ def drift_check(
     minimum_rows: Annotated[int, Ge(1), Title("Least rows to judge a new model by")] = 50,
     experiment: fields.Experiment = "flight-delay",
     cool_down_days: Annotated[float, Ge(0), Title("Days between trainings")] = 7.0,
+    precision: fields.Precision = "exact",
+    maximum_loss: fields.MaximumLoss = 0.01,
     deploy_target: fields.DeployTarget = "registry",
     deploy_percent: fields.DeployPercent = 100.0,
     deploy_shadow: fields.DeployShadow = False,
@@ -151,6 +153,8 @@ def drift_check(
         minimum_rows: Rows that neither model has learned, below which the champion stays.
         experiment: MLflow experiment to log to.
         cool_down_days: How long after a training no other is started.
+        precision: Of the form that answers; float16 and int8 are smaller, and for networks only.
+        maximum_loss: What such a form may lose of the metric, in its own unit; else the exact form is used.
         deploy_target: Where a better model is put into service; the registry's champion alone when registry.
         deploy_percent: Percent of the requests that it gets; with less than 100 a release goes on from there.
         deploy_shadow: Give it copies of requests only, as the first step of a release.
@@ -240,6 +244,8 @@ def drift_check(
                 minimum_rows=minimum_rows,
                 registered_model=registered_model,
                 experiment=experiment,
+                precision=precision,
+                maximum_loss=maximum_loss,
                 deploy_target=deploy_target,
                 deploy_percent=deploy_percent,
                 deploy_shadow=deploy_shadow,

@@ -1,18 +1,9 @@
 """Train a model on a table, judge it, and if it is better than the champion put it into service."""
 
-from kfp import dsl
-
 from turnout import pipeline
-from turnout.components.deploy import deploy
-from turnout.components.evaluate import evaluate
-from turnout.components.featurise import featurise
-from turnout.components.ingest import ingest
-from turnout.components.register import register
-from turnout.components.require_target import require_target
-from turnout.components.split import split
 from turnout.components.train import train
-from turnout.components.validate import validate
 from turnout.pipelines import _fields as fields
+from turnout.pipelines._steps import judge_and_deploy, rows_to_learn
 
 HYPERPARAMETERS = {"n_estimators": 300, "learning_rate": 0.05, "colsample_bytree": 0.7, "min_child_samples": 100}
 
@@ -29,7 +20,7 @@ HYPERPARAMETERS = {"n_estimators": 300, "learning_rate": 0.05, "colsample_bytree
         "Model": ["ignore", "drop_null_target", "derive", "timezone", "hyperparameters", "seed"],
         "Test": ["timestamp", "keys", "test_fraction", "gap_hours"],
         "Judgement": ["minimum_improvement", "slices", "minimum_rows", "require_champion"],
-        "Service": ["deploy_target", "deploy_percent", "deploy_shadow"],
+        "Service": ["precision", "maximum_loss", "deploy_target", "deploy_percent", "deploy_shadow"],
         "Records": ["experiment"],
     },
 )
@@ -64,6 +55,8 @@ def training(
     require_champion: fields.RequireChampion = False,
     registered_model: fields.RegisteredModel = "flight-delay",
     experiment: fields.Experiment = "flight-delay",
+    precision: fields.Precision = "exact",
+    maximum_loss: fields.MaximumLoss = 0.01,
     deploy_target: fields.DeployTarget = "registry",
     deploy_percent: fields.DeployPercent = 100.0,
     deploy_shadow: fields.DeployShadow = False,
@@ -105,39 +98,34 @@ def training(
         require_champion: Fail when there is no champion to compare with, or none that can be compared.
         registered_model: Name in the MLflow registry.
         experiment: MLflow experiment to log to.
+        precision: Of the form that answers; float16 and int8 are smaller, and for networks only.
+        maximum_loss: What such a form may lose of the metric, in its own unit; else the exact form is used.
         deploy_target: Where a better model is put into service; the registry's champion alone when registry.
         deploy_percent: Percent of the requests that it gets; with less than 100 a release goes on from there.
         deploy_shadow: Give it copies of requests only, as the first step of a release.
     """
-    ingested = ingest(
+    parts = rows_to_learn(
         source=source,
         revision=revision,
         timestamps=timestamps,
         separator=separator,
         decimal=decimal,
         encoding=encoding,
-    )
-    # Told now, and not when the model is trained.
-    required = require_target(
-        registered_model=registered_model, target=deploy_target, percent=deploy_percent, shadow=deploy_shadow
-    )
-    validated = validate(data=ingested.outputs["data"], suite=suite).after(required)
-    featurised = featurise(
-        entities=ingested.outputs["data"],
+        suite=suite,
         feature_service=feature_service,
-        repository=feature_repository,
-        sources=feature_sources,
-        revision=revision,
-    ).after(validated)
-    parts = split(
-        data=featurised.outputs["features"],
+        feature_repository=feature_repository,
+        feature_sources=feature_sources,
         timestamp=timestamp,
+        keys=keys,
         test_fraction=test_fraction,
         gap_hours=gap_hours,
-        keys=keys,
         target=target,
         drop_null_target=drop_null_target,
         seed=seed,
+        registered_model=registered_model,
+        deploy_target=deploy_target,
+        deploy_percent=deploy_percent,
+        deploy_shadow=deploy_shadow,
     )
     trained = train(
         data=parts.outputs["train"],
@@ -152,24 +140,18 @@ def training(
         seed=seed,
         experiment=experiment,
     )
-    evaluated = evaluate(
+    judge_and_deploy(
         model=trained.outputs["model"],
-        data=parts.outputs["test"],
-        registered_model=registered_model,
+        test=parts.outputs["test"],
         metric=metric,
         minimum_improvement=minimum_improvement,
         slices=slices,
         minimum_rows=minimum_rows,
         require_champion=require_champion,
+        registered_model=registered_model,
+        precision=precision,
+        maximum_loss=maximum_loss,
+        deploy_target=deploy_target,
+        deploy_percent=deploy_percent,
+        deploy_shadow=deploy_shadow,
     )
-    with dsl.If(evaluated.outputs["promote"] == True, name="promote"):  # noqa: E712 - KFP reads the comparison
-        registered = register(model=trained.outputs["model"], registered_model=registered_model)
-        deploy(
-            sample=parts.outputs["test"],
-            registered_model=registered_model,
-            version=registered.outputs["version"],
-            target=deploy_target,
-            percent=deploy_percent,
-            shadow=deploy_shadow,
-            why="trained",
-        )
