@@ -12,13 +12,18 @@ import time
 class Users:
     """Four of them, at work between `with` and its end.
 
+    Args:
+        model: its name, where it is a part of the request.
+
     Attributes:
         statuses: of all answers.
+        errors: what was said of some that failed.
     """
 
-    def __init__(self, port: int):
-        self.port, self._stop = port, threading.Event()
+    def __init__(self, port: int, model: str = ""):
+        self.port, self.model, self._stop = port, model, threading.Event()
         self.statuses: list[int] = []
+        self.errors: list[str] = []
         self._threads = [threading.Thread(target=self._ask) for _ in range(4)]
 
     def __enter__(self) -> Users:

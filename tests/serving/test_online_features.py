@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from open_inference import INFER, framed
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
+from tritonclient.grpc import service_pb2
 from workers import expected, save, worker
 
 from turnout.errors import ComponentError
@@ -100,6 +102,13 @@ def test_a_request_gives_keys_in_the_place_of_features(repository: Path, tmp_pat
             assert running.post("/predict", row).json["prediction"] == pytest.approx(answer["prediction"])
         many = running.post("/predict", {"rows": given}).json["predictions"]
         assert [row["prediction"] for row in many] == pytest.approx([answer["prediction"] for answer in answers])
+        call = service_pb2.ModelInferRequest(model_name="digits")
+        for name, kind, values in (("amount", "FP64", [1.0]), ("user", "BYTES", [b"a"]), ("shop", "INT64", [7])):
+            field = {"FP64": "fp64_contents", "BYTES": "bytes_contents", "INT64": "int64_contents"}[kind]
+            getattr(call.inputs.add(name=name, datatype=kind, shape=[1]).contents, field).extend(values)
+        by_grpc = running.post(INFER, framed(call.SerializeToString()), {"content-type": "application/grpc"})
+        said = service_pb2.ModelInferResponse.FromString(by_grpc.body[5:])
+        assert said.outputs[0].contents.fp64_contents[0] == pytest.approx(answers[0]["prediction"])
         wrong = running.post("/predict", {"amount": 1.0, "user": 7.5, "spend": 1})
         assert {fault["where"] for fault in wrong.json["faults"]} == {"user", "shop"}
         metadata = running.ask("GET", "/v2/models/digits").json

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Ran, copy_mlflow
+from grpc_users import GrpcUsers
 from paths import PROJECT
 from release_models import register
 from users import Users
@@ -88,17 +89,19 @@ def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Itera
 
 
 @pytest.mark.parametrize(
-    ("version", "why"),
+    ("version", "why", "kind"),
     [
-        ("3", "median latency: worse"),
+        ("3", "median latency: worse", GrpcUsers),
         # In `make test`, `test_a_shadow_that_says_the_opposite_is_worse_although_the_totals_are_alike` and the tests of
         # judgement have one by each metric.
-        pytest.param("4", "predictions: worse", marks=pytest.mark.nightly),
-        pytest.param("5", "requests get another class", marks=pytest.mark.nightly),
+        pytest.param("4", "predictions: worse", Users, marks=pytest.mark.nightly),
+        pytest.param("5", "requests get another class", Users, marks=pytest.mark.nightly),
     ],
 )
-def test_a_worse_version_comes_back_and_people_are_told(place: Place, version: str, why: str) -> None:
-    with Users(place.port) as users:
+def test_a_worse_version_comes_back_and_people_are_told(
+    place: Place, version: str, why: str, kind: type[Users]
+) -> None:
+    with kind(place.port, MODEL) as users:
         ran = place.release(version)
     assert ran.status != 0
     assert place.versions == {"1": 100.0}, ran.out[-3000:]
@@ -110,11 +113,12 @@ def test_a_worse_version_comes_back_and_people_are_told(place: Place, version: s
     assert set(users.statuses) == {200}  # a shadow, and a rollback, are not seen by any user
 
 
-def test_a_good_version_goes_to_all_requests_step_by_step(place: Place) -> None:
+def test_a_good_version_goes_to_all_requests_step_by_step_when_users_ask_by_grpc(place: Place) -> None:
+    """By HTTP it does so on Airflow, in its own tests."""
     import mlflow
 
     before = len(State(place.serving.path).history())
-    with Users(place.port) as users:
+    with GrpcUsers(place.port, MODEL) as users:
         ran = place.release("2")
     assert ran.status == 0, ran.err[-2000:] + ran.out[-3000:]
     assert place.versions == {"2": 100.0}
@@ -126,7 +130,7 @@ def test_a_good_version_goes_to_all_requests_step_by_step(place: Place) -> None:
     }
     assert aliases == {"champion": "2", "previous_champion": "1"}
     assert f"{MODEL} version 2 answers all requests" in place.told
-    assert set(users.statuses) == {200}
+    assert set(users.statuses) == {200}, users.errors[:3]
     reports = [Path(step["outputs"]["report"]["uri"]) for step in ran.json["steps"] if "judge" in step["name"]]
     assert len(reports) == 3
     for path in reports:

@@ -1,4 +1,4 @@
-"""A failed call of gRPC's has HTTP's 200: what Envoy counts of real calls raises the alerts all the same."""
+"""Failures by gRPC, whose calls all have HTTP's 200: they raise the alerts all the same, or a fallback answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tritonclient.utils import InferenceServerException
 from waiting import wait
 
 from turnout.monitoring.alerts.serving import CALLS, FAILED_CALLS, failed_part, serving_rules
-from turnout.serving import access_log
+from turnout.serving import access_log, observed
 from turnout.serving.metrics_page import Merged
 
 PROMTOOL = shutil.which("promtool")
@@ -42,11 +42,14 @@ class Raising(ClassifierMixin, BaseEstimator):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    place = tmp_path_factory.mktemp("server")
-    model = workers.save(Raising(), pd.DataFrame({"number": [0.0, 1.0]}), place / "model")
-    with behind(place, model, ("3",)) as found:
+    return workers.save(Raising(), pd.DataFrame({"number": [0.0, 1.0]}), tmp_path_factory.mktemp("model") / "files")
+
+
+@pytest.fixture(scope="module")
+def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+    with behind(tmp_path_factory.mktemp("server"), model, ("3",)) as found:
         yield found
 
 
@@ -121,6 +124,30 @@ def test_failed_calls_raise_the_alerts_and_good_and_wrong_ones_do_not(server: Be
         asked = {"alertname": "TurnoutServingErrors", "eval_time": "80m", "exp_alerts": []}
         said = promtool(tmp_path, [{"interval": "1m", "input_series": growing, "alert_rule_test": [asked]}])
         assert ('severity="critical", window="1h"' in said) is fire, said
+
+
+def test_a_fallback_answers_a_call_and_is_marked_and_known_to_the_judge(model: Path, tmp_path: Path) -> None:
+    constant = {"prediction": 7}
+    with (
+        behind(tmp_path, model, ("3",), settings={"fallback_constant": constant}) as server,
+        triton.InferenceServerClient(server.address) as client,
+    ):
+        found = {
+            name: client.infer(MODEL, [tensor("number", "FP64", [number])], headers={"x-request-id": name})
+            for name, number in (("good", 0.0), ("failing", 5.0))
+        }
+        assert {name: answer.as_numpy("prediction").tolist() for name, answer in found.items()} == {
+            "good": [0], "failing": [7],
+        }  # fmt: skip
+        told = {name: dict(answer.get_response().parameters) for name, answer in found.items()}
+        assert not told["good"]
+        assert {name: value.string_param for name, value in told["failing"].items()} == {
+            "fallback": "constant", "fallback_reason": "failed",
+        }  # fmt: skip
+        lines = wait(lambda: (said := server.lines()).keys() >= found.keys() and said, "the access log", 5)
+    assert "fallback" not in lines["good"]
+    assert lines["failing"]["fallback"] == "constant; failed"
+    assert [observed._row(lines[name])["error"] for name in ("good", "failing")] == [False, True]  # type: ignore[index]
 
 
 def promtool(directory: Path, tests: list[dict[str, Any]]) -> str:
