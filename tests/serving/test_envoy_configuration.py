@@ -84,17 +84,18 @@ def test_tokens_are_in_the_listener_s_file_alone() -> None:
     assert ROUTES in json.dumps(bootstrap(listening, Path("/x"), Path("/x/log"), Path("/x/admin")))
 
 
-def test_with_a_certificate_envoy_answers_by_tls_alone(tmp_path: Path, certificate: Path) -> None:
-    port = free_ports(1)[0]
-    listening = Listening(port, certificate=str(certificate), key=str(certificate), drain_s=1.0)
+def test_with_a_certificate_envoy_answers_by_tls_alone_at_each_port(tmp_path: Path, certificate: Path) -> None:
+    port, other = free_ports(2)
+    listening = Listening(port, certificate=str(certificate), key=str(certificate), drain_s=1.0, grpc_port=other)
     envoys = Envoys(listening, tmp_path, tmp_path / "log", tmp_path, 1, 1, dict(os.environ))
     envoys.write(GROUPS, [])
     envoys.write(ROUTES, [no_routes()])
     envoys.start()
     try:
         trusted = ssl.create_default_context(cafile=str(certificate))
-        with urllib.request.urlopen(f"https://localhost:{port}/health/live", context=trusted) as answer:
-            assert answer.status == 200
+        for each in (port, other):
+            with urllib.request.urlopen(f"https://localhost:{each}/health/live", context=trusted) as answer:
+                assert answer.status == 200
         with pytest.raises(OSError, match=r"refused|reset|closed"):
             urllib.request.urlopen(f"http://localhost:{port}/health/live")
     finally:

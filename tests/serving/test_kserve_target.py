@@ -117,5 +117,11 @@ def test_the_runtime_of_kserve_takes_our_models(cluster) -> None:
     target.deploy("flights", "1")
     runtime = server.objects["ServingRuntime", "turnout"]["spec"]
     assert runtime["supportedModelFormats"][0]["name"] == spec(server)["predictor"]["model"]["modelFormat"]["name"]
-    assert runtime["protocolVersions"] == ["v2"]
+    assert runtime["protocolVersions"] == ["v2", "grpc-v2"]
+    model = spec(server)["predictor"]["model"]
+    assert model["protocolVersion"] == "v2"  # of the two, what KServe's own router speaks
+    ports = {port["name"]: port["containerPort"] for port in model["ports"]}
+    assert next(iter(ports)) == "http"  # the Service's port 80 is the first
+    assert model["args"][model["args"].index("--grpc-port") + 1] == str(ports["grpc"])
+    assert len(set(ports.values())) == len(ports)
     assert {"storageUri", "image"} & spec(server)["predictor"]["model"].keys() == set()

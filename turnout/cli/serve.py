@@ -90,6 +90,14 @@ def start(
     standby: Annotated[
         float, typer.Option(min=0, help="Seconds for which the version before stays loaded, for a rollback.")
     ] = 600.0,
+    grpc_port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Another TCP port, for platforms that tell gRPC by the port; --port takes it too. 0 for none.",
+        ),
+    ] = 0,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port for Prometheus; 0 for none.")] = 0,
     certificate: Annotated[str, typer.Option(metavar="FILE", help="A PEM file, for TLS.")] = "",
     key: Annotated[str, typer.Option(metavar="FILE", help="The certificate's key, a PEM file.")] = "",
@@ -111,7 +119,7 @@ def start(
 
     with errors():
         place = directory or _directory(_named(model))
-        where = listening(port, address, time_out, certificate, key, tokens, everybody)
+        where = listening(port, address, time_out, certificate, key, tokens, everybody, grpc_port)
         release = prepare(place, _named(model), fallback)
         chosen: dict[str, Any] = {"time_out_s": time_out, "cache_rows": cache_rows, "log_sample": log_sample}
         if features:

@@ -55,14 +55,15 @@ def worker_command(settings: dict[str, Any], file: Path) -> list[str]:
 def check_free(listening: Listening) -> None:
     """Raises ServerError when the address cannot be had. Envoys of one user could share it, and each have a part."""
     family = socket.AF_INET6 if ":" in listening.address else socket.AF_INET
-    try:
-        socket.create_server((listening.address, listening.port), family=family).close()
-    except OSError as error:
-        where = f"{listening.address}:{listening.port}"
-        hint = "end what listens there, or take another port with --port"
-        raise ServerError(
-            f"cannot answer there: {os.strerror(error.errno) if error.errno else error}", where=where, hint=hint
-        ) from error
+    for option, port in zip(("--port", "--grpc-port"), listening.ports, strict=False):
+        try:
+            socket.create_server((listening.address, port), family=family).close()
+        except OSError as error:
+            where = f"{listening.address}:{port}"
+            hint = f"end what listens there, or take another port with {option}"
+            raise ServerError(
+                f"cannot answer there: {os.strerror(error.errno) if error.errno else error}", where=where, hint=hint
+            ) from error
 
 
 def group_name(version: str, fallback: str) -> str:

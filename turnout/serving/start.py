@@ -60,8 +60,9 @@ def prepare(directory: Path, model: str, fallback: str = "") -> Release:
 
 
 def listening(
-    port: int, address: str, time_out_s: float, certificate: str, key: str, tokens: Path | None, everybody: bool = False
-) -> Listening:
+    port: int, address: str, time_out_s: float, certificate: str, key: str, tokens: Path | None,
+    everybody: bool = False, grpc_port: int = 0,
+) -> Listening:  # fmt: skip
     """Where and to whom Envoy answers. Raises ServerError when that is not safe, or cannot be.
 
     Args:
@@ -87,7 +88,7 @@ def listening(
         hint += " the network decides who may ask"
         raise ServerError("everybody could ask: an address that is not loopback needs tokens", where=address, hint=hint)
     pem, own = (str(Path(file).absolute()) if file else "" for file in (certificate, key))
-    return Listening(port, address, pem, own, tokens=found, try_s=2 * time_out_s + 1)
+    return Listening(port, address, pem, own, tokens=found, try_s=2 * time_out_s + 1, grpc_port=grpc_port)
 
 
 def ready_text(directory: Path, where: Listening, release: Release) -> str:

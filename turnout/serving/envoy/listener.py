@@ -41,6 +41,7 @@ class Listening:
         connections: of clients at the same time.
         heap: bytes of memory with which Envoy refuses requests.
         drain_s: seconds that requests at work get to end.
+        grpc_port: another port; both take HTTP and gRPC. For who tells HTTP/2 by the port; 0 for none.
     """
 
     port: int
@@ -54,6 +55,11 @@ class Listening:
     connections: int = 10_000
     heap: int = 2**30
     drain_s: float = 10.0
+    grpc_port: int = 0
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return (self.port, self.grpc_port) if self.grpc_port else (self.port,)
 
 
 def bootstrap(listening: Listening, place: Path, log: Path, admin: Path, index: int = 0) -> dict[str, Any]:
@@ -114,9 +120,13 @@ def _listener(listening: Listening, place: Path, log: Path) -> dict[str, Any]:
     }
     if listening.certificate:
         chain["transport_socket"] = _tls(listening)
+    first, *more = (
+        {"address": {"socket_address": {"address": listening.address, "port_value": port}}} for port in listening.ports
+    )
     return {
         "name": "turnout",
-        "address": {"socket_address": {"address": listening.address, "port_value": listening.port}},
+        **first,
+        **({"additional_addresses": more} if more else {}),
         "enable_reuse_port": True,
         "per_connection_buffer_limit_bytes": 64 * 2**10,
         "filter_chains": [chain],

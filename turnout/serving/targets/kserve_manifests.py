@@ -1,7 +1,9 @@
 """What KServe is told of a model: one InferenceService, with a canary for each version beside the one in service.
 
 Source: the API of KServe 0.21: `spec.canary`, a list, in the mode Standard; `trafficPercent: 0` is loaded and gets no
-traffic.
+traffic. Since 0.19 a port of the container whose name has `grpc` in it is HTTP/2 in the Service that KServe makes, and
+with a Gateway it gets a rule of its own in the HTTPRoute; the first port has all other requests (kserve/kserve, 5451).
+A port's number is its key, so that gRPC has one of its own, though both take it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ def serving_runtime(settings: ClusterSettings) -> Manifest:
         "metadata": {"name": RUNTIME, "namespace": settings.namespace, "labels": {"app.kubernetes.io/name": RUNTIME}},
         "spec": {
             "supportedModelFormats": [{"name": RUNTIME, "version": "1", "autoSelect": True}],
-            "protocolVersions": ["v2"],
+            "protocolVersions": ["v2", "grpc-v2"],
             "containers": [{"name": "kserve-container", "image": settings.image}],
         },
     }
@@ -67,7 +69,7 @@ def inference_service(release: Release, settings: ClusterSettings, dark: bool = 
 
 
 def _predictor(release: Release, served: Served, settings: ClusterSettings) -> Manifest:
-    ours = container(release, served, settings)
+    ours = container(release, served, settings, port_of_its_own_for_grpc=True)
     scaling: dict[str, Any] = {}
     if settings.autoscaling == "hpa":
         scaling = {"scaleMetric": "cpu", "scaleTarget": settings.cpu_percent}

@@ -23,7 +23,7 @@ _MOST_IN_A_NAME = 45
 """Kubernetes takes 63 characters, and appends to the name of a Deployment for its pods."""
 
 _HTTP_PORT, _GRPC_PORT = 80, 9000
-"""Of the Services."""
+"""Of the Services; the second also of KServe's pods."""
 
 _WEIGHT = 100
 """Weights are whole numbers; with these, hundredths of a percent can be said."""
@@ -89,10 +89,16 @@ def _rule(release: Release, port: int) -> Manifest:
     return {"backendRefs": backends, **({"filters": copies} if copies else {})}
 
 
-def container(release: Release, served: Served, settings: ClusterSettings) -> Manifest:
+def container(
+    release: Release, served: Served, settings: ClusterSettings, port_of_its_own_for_grpc: bool = False
+) -> Manifest:
     """The container that serves one version: Envoy and its workers, as `turnout serve` starts them."""
     arguments = ["serve", f"{release.model}/{served.version}", "--address", "0.0.0.0", "--port", str(PORT)]
     arguments += ["--metrics-port", str(METRICS_PORT), "--workers", str(settings.workers), "--directory", _SERVING]
+    calls = []
+    if port_of_its_own_for_grpc:
+        arguments += ["--grpc-port", str(_GRPC_PORT)]
+        calls = [{"name": "grpc", "containerPort": _GRPC_PORT, "protocol": "TCP"}]
     # Nobody reads a log of requests in a pod, which ends with it; the access log has a bound of its own.
     arguments += ["--log-sample", "0"]
     if release.fallback:
@@ -114,6 +120,7 @@ def container(release: Release, served: Served, settings: ClusterSettings) -> Ma
         # The protocol is a part of a port's key, and not every API server knows its default when objects are applied.
         "ports": [
             {"name": "http", "containerPort": PORT, "protocol": "TCP"},
+            *calls,
             {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
         ],
         "resources": resources,
