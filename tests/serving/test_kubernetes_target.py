@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from paths import PROJECT
 
 from turnout.cli.serve import commands
 from turnout.errors import ComponentError, ServerError
+from turnout.models import promotion
+from turnout.models.registry import ModelVersion
 from turnout.serving.release import Release, Served
+from turnout.serving.rollout.steps import go_back, unfinished
 from turnout.serving.start import listening
 from turnout.serving.targets.cluster_settings import ClusterSettings, cluster_settings
 from turnout.serving.targets.kserve import KServeTarget
@@ -148,6 +152,36 @@ def test_what_was_killed_half_way_is_made_whole_by_the_same_change(
     target.deploy("flights", "2")
     assert weights(server) == {"flights-v2": 10_000}
     assert server.names("Deployment") == ["flights-v2"]
+
+
+@pytest.mark.parametrize("killed", ["before the traffic", "before the alias"])
+def test_a_rollback_that_was_killed_is_told_and_ended_by_the_next_one(
+    server: ApiServer, target: KubernetesTarget, tracking: str, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    import mlflow
+
+    mlflow.MlflowClient().create_registered_model("flights")
+    for version in ("1", "2", "3"):
+        mlflow.MlflowClient().create_model_version("flights", "/nowhere")
+        target.deploy("flights", version)
+        promotion.promote(ModelVersion("flights", version, ""))
+    place = (target, "give_traffic") if killed == "before the traffic" else (promotion, "put_back")
+    with monkeypatch.context() as patch:
+        patch.setattr(*place, lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            go_back(target, "flights")
+    assert weights(server) == {"flights-v3" if killed == "before the traffic" else "flights-v2": 10_000}
+    assert promotion.champion("flights").version == "3"  # type: ignore[union-attr]
+    assert unfinished(target, "flights", target.status("flights")) == "3"
+    assert go_back(target, "flights", who="ada", why="wrong for ships") == "2"
+    assert weights(server) == {"flights-v2": 10_000}
+    assert promotion.champion("flights").version == "2"  # type: ignore[union-attr]
+    assert mlflow.MlflowClient().get_model_version("flights", "3").tags["turnout.rolled_back_by"] == "ada"
+    assert unfinished(target, "flights", target.status("flights")) == ""
+    time.sleep(1.1)  # it is noted to the second
+    promotion.promote(ModelVersion("flights", "3", ""))  # by somebody who uses the registry alone
+    promotion.note(ModelVersion("flights", "3", ""), "promoted", "bob", "right for trains")
+    assert unfinished(target, "flights", target.status("flights")) == ""
 
 
 def test_without_a_gateway_there_is_one_version_at_a_time(server: ApiServer) -> None:

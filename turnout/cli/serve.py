@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -18,7 +19,7 @@ from turnout.cli.served import Model, TargetName, Where, served_on
 from turnout.errors import ServerError
 
 if TYPE_CHECKING:
-    from turnout.serving.targets.target import Status
+    from turnout.serving.targets.target import Status, Target
 
 _START = "start"
 
@@ -137,7 +138,7 @@ def status(model: Model = "", directory: Where = None, target: TargetName = "loc
     """Show what is served, with which part of the traffic, and how it is."""
     with errors(as_json):
         name, chosen = served_on(model, directory, target)
-        found = chosen.status(name)
+        found = _with_rest(chosen, chosen.status(name))
     if as_json:
         print(_plain(found))
     else:
@@ -320,6 +321,18 @@ def _percents(parts: list[str]) -> dict[str, float]:
         except ValueError:
             hint = "such as: turnout serve split 7=90 8=10"
             raise ServerError("not VERSION=PERCENT", where=part, hint=hint) from None
+    return found
+
+
+def _with_rest(target: Target, found: Status) -> Status:
+    """A status that tells of a rollback that was killed."""
+    from turnout.errors import ComponentError
+    from turnout.serving.rollout.steps import unfinished
+
+    with contextlib.suppress(ComponentError):  # the registry cannot say
+        if left := unfinished(target, found.model, found):
+            rest = f"a rollback from version {left} was cut off: it is champion still; go on: turnout serve rollback"
+            return dataclasses.replace(found, ready=False, problems=(*found.problems, rest))
     return found
 
 

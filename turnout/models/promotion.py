@@ -59,6 +59,15 @@ def forget_previous(name: str) -> None:
     mlflow.MlflowClient().delete_registered_model_alias(name, PREVIOUS)
 
 
+def noted_at(version: ModelVersion, action: str) -> datetime.datetime | None:
+    """When an action was noted on a version last; None when it never was."""
+    import mlflow
+
+    tags = mlflow.MlflowClient().get_model_version(version.name, version.version).tags
+    said = tags.get(f"turnout.{action}_at")
+    return datetime.datetime.fromisoformat(said) if said else None
+
+
 def note(version: ModelVersion, action: str, who: str, why: str) -> None:
     """Note on a version in the registry what was done with it: the tags `turnout.ACTION_at`, `_by` and `_because`."""
     import mlflow

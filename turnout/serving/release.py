@@ -199,6 +199,22 @@ def previous(release: Release, history: Iterable[Release]) -> str:
         return ""
 
 
+def came_from(history: Iterable[Release]) -> tuple[str, str]:
+    """The version that the one in service has replaced, when that was a way back, and when; else both are empty.
+
+    Args:
+        history: what was in force, from the oldest on.
+    """
+    changes: list[Release] = []
+    for item in history:
+        if not changes or changes[-1].stable.version != item.stable.version:
+            changes.append(item)
+    stables = [item.stable.version for item in changes]
+    if len(changes) < 3 or stables[-1] not in stables[:-2]:
+        return "", ""
+    return stables[-2], changes[-1].changed_at
+
+
 def check(release: Release) -> None:
     """Raises ComponentError when a release is none: percentages that are not 100 together, a version twice, ..."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import time
 from dataclasses import dataclass
@@ -9,8 +10,7 @@ from typing import Literal
 
 from turnout.errors import ComponentError
 from turnout.models import promotion
-from turnout.models.registry import find, look_up
-from turnout.serving.rollout.notes import noted
+from turnout.models.registry import PREVIOUS, alias_uri, find, look_up
 from turnout.serving.targets.target import Status, Target, require
 
 _LOOK_SECONDS = 0.25
@@ -22,10 +22,8 @@ _NOT_TOLD = "a step failed, or was ended; KFP does not tell which: look at the r
 
 def served_by(target: Target, model: str) -> str:
     """The version in service; empty when there is none yet."""
-    try:
-        return _in_service(target.status(model))
-    except ComponentError:
-        return ""
+    status = _status_or_none(target, model)
+    return _in_service(status) if status else ""
 
 
 def _in_service(status: Status) -> str:
@@ -140,6 +138,8 @@ def roll_back(target: Target, model: str, version: str, why: str) -> str:
     status = target.status(model)
     served, stable = [item.version for item in status.versions], _in_service(status)
     if version not in served:
+        if unfinished(target, model, status):
+            finish(target, model, status, why=why)
         return stable
     if version != stable and len(served) > 2:
         target.remove(model, version, why=why)
@@ -149,13 +149,46 @@ def roll_back(target: Target, model: str, version: str, why: str) -> str:
     return go_back(target, model, why=why)
 
 
+def unfinished(target: Target, model: str, status: Status) -> str:
+    """The version that the registry has as champion still, though the target went back from it; else empty.
+
+    A rollback that is killed leaves that behind. A champion that was put there since, by whom ever, is none's rest: a
+    rollback that ended has taken the alias `previous_champion` away, and a promotion has left its time.
+    """
+    left, when = status.came_from
+    if not left or target.name == "registry":
+        return ""
+    champion, before = promotion.champion(model), find(alias_uri(model, PREVIOUS))
+    if champion is None or champion.version != left or before is None or before.version == left:
+        return ""
+    promoted = promotion.noted_at(champion, "promoted")
+    return "" if promoted and promoted > datetime.datetime.fromisoformat(when) else left
+
+
+def finish(target: Target, model: str, status: Status, *, who: str = "", why: str = "") -> str:
+    """End a rollback that was killed: the version that is to be in service gets the traffic, and is the champion."""
+    stable = _in_service(status)
+    if len(status.versions) == 1:  # what was killed before the traffic came is done again; it changes nothing else
+        target.deploy(model, stable, who=who, why=why)
+    champion, back = promotion.champion(model), find(f"models:/{model}/{stable}")
+    if champion is not None and back is not None:
+        promotion.put_back(champion, back, who, why)
+    return stable
+
+
 def go_back(target: Target, model: str, *, who: str = "", why: str = "") -> str:
     """Put the version before back into service, for all requests; which one it is.
 
-    First the traffic. Then, where the version that was in service is the registry's champion still, the one before is
-    again: a cluster knows no registry, and a worse version must not be what others predict with, or are judged by.
+    One that was begun and killed is ended, and goes no further back. First the traffic. Then, where the version that
+    was in service is the registry's champion still, the one before is again: a cluster knows no registry, and a worse
+    version must not be what others predict with, or are judged by.
     """
-    gone = served_by(target, model)
+    status = _status_or_none(target, model)
+    if status is not None and _rest(target, model, status):
+        stable = finish(target, model, status, who=who, why=why)
+        if len(status.versions) == 1:
+            return stable
+    gone = _in_service(status) if status else ""
     back = target.roll_back(model, who=who, why=why)
     champion = promotion.champion(model)
     if champion is not None and champion.version == gone != back:
@@ -163,6 +196,21 @@ def go_back(target: Target, model: str, *, who: str = "", why: str = "") -> str:
         if before is not None:  # else it is served, though the registry has it no more
             promotion.put_back(champion, before, who, why)
     return back
+
+
+def _status_or_none(target: Target, model: str) -> Status | None:
+    try:
+        return target.status(model)
+    except ComponentError:
+        return None
+
+
+def _rest(target: Target, model: str, status: Status) -> str:
+    """As `unfinished`; empty when the registry cannot say: a rollback of the traffic does not wait for it."""
+    try:
+        return unfinished(target, model, status)
+    except ComponentError:
+        return ""
 
 
 def address_of(target: Target, model: str) -> str:

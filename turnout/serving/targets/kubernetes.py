@@ -13,7 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from turnout.errors import ComponentError
-from turnout.serving.release import Release, check, deployed, existing, only, previous, rolled_back, with_split, without
+from turnout.serving.release import (
+    Release,
+    came_from,
+    check,
+    deployed,
+    existing,
+    only,
+    previous,
+    rolled_back,
+    with_split,
+    without,
+)
 from turnout.serving.rollout.labels import LabelSource
 from turnout.serving.targets import prometheus
 from turnout.serving.targets.cluster import Cluster, ClusterState
@@ -78,9 +89,10 @@ class KubernetesTarget:
         if release is None:
             return Status(model, (), False, problems=(f"nothing of {model} is served in {self.settings.namespace}",))
         problems = self.problems(release)
-        before = previous(release, state.history())
+        history = state.history()
+        before = previous(release, history)
         details = {"namespace": self.settings.namespace, "generation": release.generation, "why": release.reason}
-        return Status(model, release.versions, not problems, before, tuple(problems), details)
+        return Status(model, release.versions, not problems, before, tuple(problems), details, came_from(history))
 
     def observed(self, model: str, since: datetime.datetime, labels: LabelSource | None = None) -> Sequence[Any]:
         require(self, "observed", model)

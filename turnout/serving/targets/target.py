@@ -62,6 +62,7 @@ class Status:
         versions: with the traffic that each shall have; the first is the one in service.
         ready: whether all that shall be served is, as it shall.
         previous: the version that a rollback goes back to; empty when there is none.
+        came_from: the version that the one in service has replaced, when that was a way back, and when; else empty.
         problems: what stands in the way, in sentences.
         details: what else the target knows, in JSON's types.
     """
@@ -72,6 +73,7 @@ class Status:
     previous: str = ""
     problems: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    came_from: tuple[str, str] = ("", "")
 
 
 class Target(Protocol):
