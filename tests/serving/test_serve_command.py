@@ -171,7 +171,7 @@ def test_a_version_that_cannot_be_had_leaves_the_champion_in_service(served: Pro
     assert set(load.versions.values()) == {"1"}
     shown = served.run("serve", "status")
     assert shown.status == 1
-    assert "version 1: the model itself answers: it was not registered by the component register" in shown.out
+    assert "version 3: the model itself answers: it was not registered by the component register" in shown.out
     assert "problem: version 3 cannot be had: no model is among the files" in shown.out
 
 
