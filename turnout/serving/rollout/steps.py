@@ -11,6 +11,7 @@ from typing import Literal
 from turnout.errors import ComponentError
 from turnout.models import promotion
 from turnout.models.registry import PREVIOUS, alias_uri, find, look_up
+from turnout.serving.rollout.notes import noted
 from turnout.serving.targets.target import Status, Target, require
 
 _LOOK_SECONDS = 0.25
