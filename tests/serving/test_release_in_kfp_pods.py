@@ -109,6 +109,9 @@ def test_a_wrong_version_comes_back_and_people_are_told(cluster: Cluster) -> Non
     assert set(users.statuses) == {200}
 
 
+# The three by night take minutes. In `make test` their ends are those of `test_release_steps.py`, by KFP's states, and
+# their ways those of `test_release.py`.
+@pytest.mark.nightly
 def test_a_version_whose_step_dies_is_taken_out_though_kfp_does_not_say_that_it_failed(cluster: Cluster) -> None:
     def kill(name: str) -> None:
         if name == "judge-canary-2":
@@ -122,6 +125,7 @@ def test_a_version_whose_step_dies_is_taken_out_though_kfp_does_not_say_that_it_
     assert f"{MODEL} version 2 was taken out" in cluster.told
 
 
+@pytest.mark.nightly
 def test_a_good_version_goes_to_all_requests_step_by_step(cluster: Cluster) -> None:
     import mlflow
 
@@ -139,6 +143,7 @@ def test_a_good_version_goes_to_all_requests_step_by_step(cluster: Cluster) -> N
     assert set(users.statuses) == {200}
 
 
+@pytest.mark.nightly
 def test_a_version_of_which_nothing_is_known_keeps_its_part(cluster: Cluster) -> None:
     """No other test has tried this version out."""
     run, succeeded = cluster.release("3", wait_minutes=0)
