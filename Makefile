@@ -54,7 +54,7 @@ data/replay/.until-$(YESTERDAY): data/replay_flights.py data/flights/flights.par
 	touch $@
 
 # All at once, the two environments' set-up too; each part's output in one piece when it has ended.
-test:  ## lint, strict types and all tests, at once; what CI runs
+test:  ## lint, strict types and the tests, at once; what CI runs
 	$(MAKE) --jobs=5 --keep-going --output-sync=target lint fresh test-components test-airflow
 
 test-quick: $(COMPONENTS)/.ready data  ## the components' tests without those that take long

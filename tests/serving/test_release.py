@@ -3,89 +3,44 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Ran, copy_mlflow
+from conftest import Ran
 from grpc_users import GrpcUsers
 from paths import PROJECT
-from release_models import register
+from release_server import MODEL, ReleaseServer
 from users import Users
-from waiting import free_ports, wait
 
 from turnout.reports.report import Report
-from turnout.serving.directory import Directory
 from turnout.serving.state import State
 
 pytestmark = pytest.mark.slow
 
-MODEL = "delays"
 
-
-class Place:
-    """A registry, a server, and golden rows."""
-
-    def __init__(self, directory: Path):
-        self.directory, self.port = directory, free_ports(1)[0]
-        self.serving = Directory(directory / "serving" / MODEL)
-        self.environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db",
-                            "TURNOUT_ROOT": str(directory / "runs"), "COLUMNS": "200"}  # fmt: skip
-
-    @property
-    def versions(self) -> dict[str, float]:
-        return {item.version: item.percent for item in State(self.serving.path).require().versions}
-
+class Place(ReleaseServer):
     def release(self, version: str) -> Ran:
-        """Run the pipeline for a version, with margins for which few requests are enough."""
-        import mlflow
-
-        mlflow.MlflowClient().set_registered_model_alias(MODEL, "challenger", version)
-        parameters = {
-            "registered_model": MODEL, "target": f"local:{self.directory / 'serving'}", "error_rate": 0.1,
-            "golden": self.directory / "golden.parquet", "golden_rows": 20, "wait_minutes": 5, "every_seconds": 1,
-            "needed": '["errors", "p50", "predictions"]', "latency_ratio": 4, "prediction_share": 0.3,
-            "channels": json.dumps([f"file:{self.directory / 'told'}"]), "notices": self.directory / "notices.json",
-        }  # fmt: skip
-        given = [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
+        """Run the pipeline for a version."""
+        given = [
+            word
+            for name, value in self.parameters(version).items()
+            for word in ("-p", f"{name}={value if isinstance(value, str) else json.dumps(value)}")
+        ]
         command = [str(Path(sys.executable).parent / "turnout"), "run", "pipelines/release.py", "--json", *given]
+        environment = {**self.environment, "TURNOUT_ROOT": str(self.directory / "runs"), "COLUMNS": "200"}
         done = subprocess.run(
-            command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, timeout=900, check=False
+            command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=900, check=False
         )
         return Ran(done.returncode, done.stdout, done.stderr)
-
-    @property
-    def told(self) -> str:
-        return (self.directory / "told").read_text()
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iterator[Place]:
-    """The versions of `release_models`, and a server for them."""
-    import mlflow
-
-    directory = tmp_path_factory.mktemp("release")
-    copy_mlflow(empty_mlflow, directory / "mlflow.db", directory)
-    made = Place(directory)
-    mlflow.set_tracking_uri(made.environment["MLFLOW_TRACKING_URI"])
-    mlflow.set_experiment("Default")
-    register(MODEL, directory)
-    out = (directory / "serve.out").open("wb")
-    program = str(Path(__file__).parent / "serve_logging.py")
-    server = subprocess.Popen(
-        [sys.executable, program, str(made.serving.path), MODEL, str(made.port)],
-        cwd=directory, env=made.environment, stdout=out, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        wait(lambda: made.serving.read_status().get("ready") or server.poll() is not None, "the server", 30)
-        assert server.poll() is None, (directory / "serve.out").read_text()
+    with Place(tmp_path_factory.mktemp("release")).started(empty_mlflow) as made:
         yield made
-    finally:
-        server.terminate()
-        server.wait(60)
 
 
 @pytest.mark.parametrize(

@@ -3,91 +3,45 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import Commands
-from conftest import copy_mlflow
 from kfp_pods import KfpRun
 from paths import PROJECT
-from release_models import register
+from release_server import MODEL, ReleaseServer
 from users import Users
-from waiting import free_ports, wait
 
-from turnout.serving.directory import Directory
 from turnout.serving.state import State
 
 pytestmark = pytest.mark.slow
 
-MODEL = "delays"
 RELEASE = PROJECT / "dags" / "flight_delay_release.yaml"
 
 
-class Cluster:
-    """A registry, a server whose directory is mounted into pods, golden rows, and KFP."""
+class Cluster(ReleaseServer):
+    """The server's directory is mounted into the pods of a KFP."""
 
     def __init__(self, directory: Path, commands: Commands):
-        self.directory, self.commands, self.port = directory, commands, free_ports(1)[0]
-        self.pods = directory / "pods"
+        super().__init__(directory)
+        self.commands, self.pods = commands, directory / "pods"
         self.pods.mkdir()
-        self.serving = Directory(directory / "serving" / MODEL)
-        self.environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
-        self.image = {**self.environment, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
-
-    @property
-    def versions(self) -> dict[str, float]:
-        return {item.version: item.percent for item in State(self.serving.path).require().versions}
 
     def release(
         self, version: str, before: Callable[[str], None] = lambda name: None, **parameters: Any
     ) -> tuple[KfpRun, bool]:
-        """Run the compiled pipeline for a version, with margins for which few requests are enough."""
-        import mlflow
-
-        mlflow.MlflowClient().set_registered_model_alias(MODEL, "challenger", version)
-        run = KfpRun(RELEASE, self.pods, self.image, self.commands, before)
-        usual: dict[str, Any] = {
-            "registered_model": MODEL, "target": f"local:{self.directory / 'serving'}", "error_rate": 0.1,
-            "golden": str(self.directory / "golden.parquet"), "golden_rows": 20, "wait_minutes": 5, "every_seconds": 1,
-            "needed": ["errors", "p50", "predictions"], "latency_ratio": 4, "prediction_share": 0.3,
-            "channels": [f"file:{self.directory / 'told'}"], "notices": str(self.directory / "notices.json"),
-        }  # fmt: skip
-        return run, run.run(**{**usual, **parameters})
-
-    @property
-    def told(self) -> str:
-        return (self.directory / "told").read_text()
+        """Run the compiled pipeline for a version."""
+        image = {**self.environment, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+        run = KfpRun(RELEASE, self.pods, image, self.commands, before)
+        return run, run.run(**{**self.parameters(version), **parameters})
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path, commands: Commands) -> Iterator[Cluster]:
-    """The versions of `release_models`, and a server for them."""
-    import mlflow
-
-    directory = tmp_path_factory.mktemp("release")
-    copy_mlflow(empty_mlflow, directory / "mlflow.db", directory)
-    made = Cluster(directory, commands)
-    mlflow.set_tracking_uri(made.environment["MLFLOW_TRACKING_URI"])
-    mlflow.set_experiment("Default")
-    register(MODEL, directory)
-    program = str(Path(__file__).parent / "serve_logging.py")
-    with (directory / "serve.out").open("wb") as out:
-        server = subprocess.Popen(
-            [sys.executable, program, str(made.serving.path), MODEL, str(made.port)],
-            cwd=directory, env=made.environment, stdout=out, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        wait(lambda: made.serving.read_status().get("ready") or server.poll() is not None, "the server", 30)
-        assert server.poll() is None, (directory / "serve.out").read_text()
+    with Cluster(tmp_path_factory.mktemp("release"), commands).started(empty_mlflow) as made:
         yield made
-    finally:
-        server.terminate()
-        server.wait(60)
 
 
 def test_a_target_on_the_pods_own_disk_ends_the_release_before_anything_is_done(cluster: Cluster) -> None:
