@@ -52,7 +52,7 @@ with DAG(
             type=["null", "string"],
             section="Smoke test",
             title="Table of golden rows",
-            description="Path or URI of a table whose first rows are the golden requests. Parameter: golden.",
+            description="Path or URI of a table whose first rows are the golden requests. Where it lacks columns that the model takes, such as features, rows of the version's evaluation are sent. Parameter: golden.",
         ),
         "staging": Param(
             "",
@@ -239,7 +239,7 @@ with DAG(
     },
     default_args={
         "spec": "flight_delay_release.yaml",
-        "spec_digest": "sha256:f7f09e59774782b4453e8bee7ab8429f483018f990f1d561d5d10459ea5ab952",
+        "spec_digest": "sha256:1dd76bcc44137871ba4f7a4c52ef6264d9b2235a6fc3e6ad80ac0d3a9f9b809f",
     },
 ) as dag:
     with TaskGroup("release_steps") as release_steps:

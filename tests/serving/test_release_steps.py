@@ -22,7 +22,9 @@ from turnout.components.promote import promote
 from turnout.components.roll_back import roll_back
 from turnout.components.smoke_test import smoke_test
 from turnout.errors import ComponentError
+from turnout.models.compiled.judged import keep_rows
 from turnout.models.promotion import champion
+from turnout.models.registry import look_up
 from turnout.reports.report import Report
 from turnout.serving.release import Release, Served, rolled_back, with_version, without
 from turnout.serving.rollout.observations import Arm, Window
@@ -402,6 +404,18 @@ def test_golden_requests_are_answered_as_the_model_was_registered(registered, tm
     done, measured = smoke(tmp_path, version, rows=20)
     assert done.requests == 20
     assert 0 < measured["p50_ms"] <= measured["p99_ms"]
+
+
+def test_golden_rows_without_features_give_way_to_rows_of_the_evaluation(registered, tmp_path) -> None:
+    import pandas as pd
+
+    version = registered("abd")
+    with pytest.raises(ComponentError, match="no column 'd'"):
+        smoke(tmp_path, version)
+    judged = pd.DataFrame(np.random.default_rng(2).normal(size=(30, 3)), columns=list("abd"))
+    keep_rows(look_up(f"models:/{MODEL}/{version}").run_id, judged)
+    done, _ = smoke(tmp_path, version, rows=20)
+    assert done.requests == 20
 
 
 def test_a_version_that_clients_could_not_use_fails_the_smoke_test(registered, tmp_path) -> None:

@@ -101,7 +101,8 @@ def release(
         alias: Alias of the version that is to be released, in the registry.
         target: Where it is served.
         channels: Where to tell how it went: Apprise URLs, file:PATH, or $NAME of a variable that holds one.
-        golden: Path or URI of a table whose first rows are the golden requests.
+        golden: Path or URI of a table whose first rows are the golden requests. Where it lacks columns that the model
+            takes, such as features, rows of the version's evaluation are sent.
         staging: Target to which the version is deployed for the golden requests; empty to try it in the step.
         golden_rows: How many rows to send.
         latency_ms: What the p99 of golden requests may take; 0 for any.
