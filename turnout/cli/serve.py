@@ -348,14 +348,13 @@ def _plain(found: Status) -> str:
 
 
 def _show(found: Status) -> None:
-    from turnout.serving.answering import forms
+    from turnout.serving.answering import forms, workers_of
 
     release, answering = found.details.get("release", {}), forms(found)
     console = Console(highlight=False)
     table = Table("version", "traffic", "form", "workers", "restarts", title=found.model, title_justify="left")
     for served in found.versions:
-        workers = [item for name, group in found.details.get("workers", {}).items()
-                   if name == served.version or name.startswith(f"{served.version}-or-") for item in group]  # fmt: skip
+        workers = workers_of(found, served.version)
         ready = sum(bool(item["ready"]) for item in workers)
         traffic = f"{served.percent:g} %" + (" copied" if served.shadow else "")
         restarts = sum(int(item["restarts"]) for item in workers)

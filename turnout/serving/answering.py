@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from turnout.models.compiled.answering import Answering
 from turnout.serving.state import write_whole
@@ -37,17 +37,18 @@ def forget(socket: str | Path) -> None:
     _place(socket).unlink(missing_ok=True)
 
 
+def workers_of(status: Status, version: str) -> list[dict[str, Any]]:
+    """What is known of each worker of a version, whatever its fallback; none where they are not on this machine."""
+    groups = status.details.get("workers", {}).items()
+    return [item for name, group in groups if name == version or name.startswith(f"{version}-or-") for item in group]
+
+
 def forms(status: Status) -> dict[str, Answering]:
     """Which form of each version answers: as its workers say, or, where none is known, as the registry says."""
     found = {}
     for served in status.versions:
-        said = [
-            Answering(item["form"], item["form_reason"])
-            for name, group in status.details.get("workers", {}).items()
-            if name == served.version or name.startswith(f"{served.version}-or-")
-            for item in group
-            if item.get("form")
-        ]
+        workers = workers_of(status, served.version)
+        said = [Answering(item["form"], item["form_reason"]) for item in workers if item.get("form")]
         if said:
             found[served.version] = said[0]
         else:
